@@ -1,0 +1,92 @@
+//! A change: one row inserted, updated or deleted, as it stands in the outbox.
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A row was inserted.
+    Insert,
+    /// A row was updated.
+    Update,
+    /// A row was deleted.
+    Delete,
+    /// The table was emptied by `truncate`.
+    Truncate,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Delete, Self::Truncate];
+
+    /// The name in TOML, events and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Truncate => "truncate",
+        }
+    }
+
+    /// Django's word for it, used in event classes.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Insert => "created",
+            Self::Update => "edited",
+            Self::Delete => "deleted",
+            Self::Truncate => "truncated",
+        }
+    }
+
+    /// Its letter in the outbox's column `op`.
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Insert => 'I',
+            Self::Update => 'U',
+            Self::Delete => 'D',
+            Self::Truncate => 'T',
+        }
+    }
+
+    /// The operation of a letter of the outbox's column `op`.
+    #[must_use]
+    pub fn from_letter(letter: char) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.letter() == letter)
+    }
+}
+
+/// A set of operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations(u8);
+
+impl Operations {
+    /// No operation.
+    pub const NONE: Self = Self(0);
+    /// What a rule without `on` hears: every row inserted, updated or deleted.
+    pub const ROWS: Self = Self(0b0111);
+
+    /// The set with `operation` in it.
+    #[must_use]
+    pub const fn with(self, operation: Operation) -> Self {
+        Self(self.0 | 1 << operation as u8)
+    }
+
+    /// The operations of either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether `operation` is in the set.
+    #[must_use]
+    pub const fn contains(self, operation: Operation) -> bool {
+        self.0 & (1 << operation as u8) != 0
+    }
+
+    /// The operations of the set, in the order of [`Operation::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Operation> {
+        Operation::ALL.into_iter().filter(move |operation| self.contains(*operation))
+    }
+}

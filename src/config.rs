@@ -1,0 +1,189 @@
+//! `instant.toml` as domain types: parsed once, every problem reported at once, with its line.
+
+pub mod diagnostic;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::change::Operations;
+
+/// A byte range in the text of `instant.toml`.
+pub type Span = std::ops::Range<usize>;
+
+/// A value and the place in `instant.toml` that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value itself.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// The text of a configuration file, kept for diagnostics.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file it was read from, as the user would name it.
+    pub path: PathBuf,
+    /// Its whole text.
+    pub text: Arc<str>,
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it came from.
+    pub source: Source,
+    /// The site's name, in every event.
+    pub site: Option<String>,
+    /// The database beside which Instant runs.
+    pub database: Database,
+    /// The Centrifugo server that publications go to.
+    pub centrifugo: Option<Centrifugo>,
+    /// How long settled changes stay in the outbox.
+    pub retention: Duration,
+    /// What every channel of a target begins with, empty by default.
+    pub prefix: String,
+    /// The watched models, in the file's order.
+    pub watches: Vec<Watch>,
+}
+
+/// `[database]`.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// A libpq URL of a direct connection.
+    pub url: SecretString,
+    /// The role that `run` connects as, when `apply` runs as another; `apply` grants it what it needs.
+    pub relay_role: Option<String>,
+}
+
+/// `[centrifugo]`.
+#[derive(Clone, Debug)]
+pub struct Centrifugo {
+    /// The server's base URL, without `/api`.
+    pub url: String,
+    /// The key of its HTTP API.
+    pub api_key: SecretString,
+}
+
+/// `[[watch]]`: a model and the columns captured from it.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// What is watched.
+    pub subject: Spanned<Subject>,
+    /// Django field or column names; empty: the key alone is captured.
+    pub fields: Vec<Spanned<String>>,
+    /// What becomes of a change; never empty, a watch without rules has the default one.
+    pub rules: Vec<Rule>,
+}
+
+/// What a watch names. `model` alone finds the table by Django's naming; `table` beside it overrides that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// `model = "app.Model"`, with `table = "…"` where the model sets `db_table`.
+    Model {
+        /// The app label.
+        app: String,
+        /// The model's class name, as written (`Order`, or `Order_tags` for a many-to-many table).
+        model: String,
+        /// The table, where it is not Django's default.
+        table: Option<TableName>,
+    },
+    /// `table = "legacy.orders"`.
+    Table(TableName),
+}
+
+/// A table as named in `instant.toml`: exact case, quotes removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    /// The schema; none: found through the connection's search path.
+    pub schema: Option<String>,
+    /// The table.
+    pub name: String,
+}
+
+/// `[[watch.rule]]`: turns a change into a publication.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The operations it hears.
+    pub on: Operations,
+    /// Updates only count when one of these fields changed; empty: any captured column.
+    pub changed: Vec<Spanned<String>>,
+    /// A condition on the row.
+    pub when: Option<Expression>,
+    /// Who hears it.
+    pub destination: Destination,
+    /// The string a browser dispatches on; none: "<Model> created|edited|deleted|truncated".
+    pub event_class: Option<Template>,
+    /// The text for people; none: the model and key.
+    pub message: Option<Template>,
+    /// The fields published; none: every captured column of the watch's `fields`.
+    pub data: Option<Vec<Spanned<String>>>,
+    /// The rule's place: its table header, or the watch's for the default rule.
+    pub span: Span,
+}
+
+/// Where a rule's publications go.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// `channel = "…"`, a template.
+    Channel(Template),
+    /// `target = "public"`.
+    Public,
+    /// `target = "users"`.
+    Users,
+    /// `target = "staff"`.
+    Staff,
+    /// `target = "superuser"`.
+    Superuser,
+    /// `target = { group = "editors" }`, a template.
+    Group(Template),
+    /// `target = { user = "customer" }`, a field that holds a user's key.
+    User(Spanned<String>),
+}
+
+/// A minijinja template, checked for syntax.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Its text.
+    pub text: String,
+    /// Its place.
+    pub span: Span,
+    /// What it reads; empty: it is a constant.
+    pub references: Vec<Reference>,
+}
+
+/// A minijinja expression, checked for syntax.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expression {
+    /// Its text.
+    pub text: String,
+    /// Its place.
+    pub span: Span,
+    /// What it reads.
+    pub references: Vec<Reference>,
+}
+
+/// What a template or an expression reads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reference {
+    /// `row.COLUMN`.
+    Row(String),
+    /// `old.COLUMN`.
+    Old(String),
+    /// `row` or `old` as a whole (iterated, passed to a filter, indexed by a variable).
+    Whole(Side),
+    /// One of `pk`, `op`, `verb`, `model`, `at`.
+    Variable(String),
+}
+
+/// A version of the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The new one, or the old one of a delete.
+    Row,
+    /// The one before an update.
+    Old,
+}

@@ -1,0 +1,14 @@
+//! Instant carries every committed change of watched PostgreSQL rows to the browsers of a Django project.
+//!
+//! ```text
+//!  Django ──INSERT/UPDATE/DELETE──▶ table ──trigger──▶ instant.outbox ──(NOTIFY only while dozing)──▶ relay
+//!  relay: outbox window → Change → mapping(rules) → Publication → lane → publisher → settle (cursor | dead letter)
+//! ```
+//!
+//! Each module is a room of that path, in this order; a room imports only from the rooms before it.
+
+pub mod config;
+
+pub mod change;
+
+pub mod capture;

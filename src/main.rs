@@ -1,0 +1,2 @@
+//! The command `instant`.
+fn main() {}
