@@ -12,3 +12,5 @@ pub mod config;
 pub mod change;
 
 pub mod capture;
+
+pub mod mapping;
