@@ -13,4 +13,8 @@ pub mod change;
 
 pub mod capture;
 
+pub mod outbox;
+
 pub mod mapping;
+
+pub mod publisher;

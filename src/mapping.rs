@@ -81,6 +81,10 @@ pub struct Failure {
     pub origin: Origin,
     /// Which part failed and why, for people.
     pub reason: String,
+    /// [`Change::old`], so that the change can be mapped again.
+    pub old: Option<String>,
+    /// [`Change::new`].
+    pub new: Option<String>,
 }
 
 /// What becomes of one change under one rule.
@@ -126,6 +130,15 @@ impl Mapping {
             return;
         }
         let row = Row::read(change, &watch.key);
+        let failure = |origin, reason| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            Err(Failure {
+                origin,
+                reason,
+                old: owned(change.old),
+                new: owned(change.new),
+            })
+        };
         for rule in hearing {
             let origin = || Origin {
                 change_id: change.id,
@@ -136,15 +149,9 @@ impl Mapping {
             match &row {
                 Ok(row) => match rule.apply(&self.templates, change, row, origin) {
                     Ok(publication) => outcomes.extend(publication.map(Ok)),
-                    Err(reason) => outcomes.push(Err(Failure {
-                        origin: origin(),
-                        reason,
-                    })),
+                    Err(reason) => outcomes.push(failure(origin(), reason)),
                 },
-                Err(error) => outcomes.push(Err(Failure {
-                    origin: origin(),
-                    reason: format!("the captured row: {error}"),
-                })),
+                Err(error) => outcomes.push(failure(origin(), format!("the captured row: {error}"))),
             }
         }
     }
