@@ -9,11 +9,13 @@ import io
 import json
 import os
 import sys
+import textwrap
 import traceback
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 import django  # noqa: E402
+from django.db import connection  # noqa: E402
 
 django.setup()
 
@@ -30,6 +32,11 @@ from shop.models import *
 """
 
 
+def run(code, names):
+    """Run one piece, which may be indented as a whole."""
+    exec(compile(textwrap.dedent(code), "<piece>", "exec"), names)
+
+
 def serve(names):
     """Answer one piece a line. Output is captured, so that nothing a piece prints can break the protocol."""
     answers = sys.stdout
@@ -37,9 +44,12 @@ def serve(names):
         output, error = io.StringIO(), None
         try:
             with contextlib.redirect_stdout(output):
-                exec(compile(json.loads(line)["code"], "<piece>", "exec"), names)
+                run(json.loads(line)["code"], names)
         except Exception:
             error = traceback.format_exc()
+            # A server that went away; Django would notice at the end of a request, and here there is none.
+            if connection.connection is not None and connection.connection.closed:
+                connection.close()
         print(json.dumps({"output": output.getvalue(), "error": error}), file=answers, flush=True)
 
 
@@ -50,7 +60,7 @@ def main():
     if sys.argv[1:] == ["--serve"]:
         serve(names)
     else:
-        exec(compile(sys.stdin.read(), "<piece>", "exec"), names)
+        run(sys.stdin.read(), names)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class Legacy(models.Model):
     """A table and columns whose names need quotes."""
 
     key = models.AutoField(primary_key=True, db_column="ID")
-    label = models.CharField(max_length=100, db_column='The "Label"')
+    label = models.CharField(max_length=100, db_column="The Label's")
     owner = models.ForeignKey(Customer, null=True, on_delete=models.SET_NULL, db_column="OwnerRef")
 
     class Meta:
