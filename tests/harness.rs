@@ -25,6 +25,7 @@ async fn a_database_of_each_version_answers() {
             .await;
         let row = row.unwrap();
         assert_eq!(row.get::<_, i32>(0).cast_unsigned(), version);
+        assert_eq!(database.cluster.version, version);
         assert_eq!(row.get::<_, String>(1), database.name);
         connect(&database.admin_url)
             .await
@@ -262,7 +263,6 @@ async fn the_binary_runs() {
     let folder = tempfile::tempdir().unwrap();
     let output = instant(folder.path(), &["--version"], &[]).await;
     assert!(output.status.success(), "{output:?}");
-    let process = Process::instant(folder.path(), &["--help"], &[]);
-    let mut process = process;
+    let mut process = Process::instant(folder.path(), &["--help"], &[]);
     assert!(process.wait(SOON).await.success());
 }

@@ -33,10 +33,16 @@ const SETTINGS: [&str; 9] = [
 /// A free port may be taken by another process before PostgreSQL listens on it.
 const PORTS_TRIED: usize = 5;
 
-/// The clusters that tests share, by version and settings.
-static SHARED: Mutex<BTreeMap<(u32, Vec<String>), Arc<OnceLock<Arc<Cluster>>>>> = Mutex::new(BTreeMap::new());
+/// The clusters that tests share.
+static SHARED: Mutex<BTreeMap<Flavour, Starting>> = Mutex::new(BTreeMap::new());
 
-/// The versions to test on: POSTGRES_VERSIONS, or 15 and 18.
+/// A version and settings.
+type Flavour = (u32, Vec<String>);
+
+/// A cluster that is started by the first that asks; the others wait.
+type Starting = Arc<OnceLock<Arc<Cluster>>>;
+
+/// The versions to test on: `POSTGRES_VERSIONS`, or 15 and 18.
 pub(crate) fn versions() -> Vec<u32> {
     let list = std::env::var("POSTGRES_VERSIONS").unwrap_or_else(|_| "15 18".to_owned());
     list.split_whitespace().map(|version| version.parse().unwrap()).collect()

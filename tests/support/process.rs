@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -62,11 +62,18 @@ impl Process {
 
     /// Waits until it has written a line with this text, and returns the first such line.
     pub(crate) async fn line(&self, text: &str, deadline: Duration) -> String {
-        let found = async || self.lines.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
-        match tokio::time::timeout(deadline, eventually(deadline * 2, text, found)).await {
-            Ok(line) => line,
-            Err(_) => panic!("not within {deadline:?}: a line with `{text}` in\n{}", self.output()),
-        }
+        let found = || self.lines.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
+        let end = Instant::now() + deadline;
+        eventually(deadline * 2, text, async || {
+            let line = found();
+            assert!(
+                line.is_some() || Instant::now() < end,
+                "not within {deadline:?}: `{text}` in\n{}",
+                self.output()
+            );
+            line
+        })
+        .await
     }
 
     /// Sends a signal by name: TERM, INT, HUP, KILL, STOP, CONT.

@@ -7,6 +7,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+/// Read at once in either direction.
+const BUFFER: usize = 65536;
+
 /// What the proxy does with its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -122,7 +125,7 @@ async fn serve(mut client: TcpStream, target: SocketAddr, mut state: watch::Rece
 
 /// Answers one HTTP request, whatever it is.
 async fn answer(client: &mut TcpStream, status: u16) {
-    let mut request = [0; 65536];
+    let mut request = vec![0; BUFFER];
     // The first bytes are enough to be answered. The rest is read too, since closing on unread data would lose the answer.
     if client.read(&mut request).await.unwrap_or(0) == 0 {
         return;
@@ -142,7 +145,7 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
     let (mut from_server, mut to_server) = server.split();
     let mut requests_state = state.clone();
     let requests = async {
-        let mut buffer = vec![0; 65536];
+        let mut buffer = vec![0; BUFFER];
         while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
             flowing(&mut requests_state).await;
             if to_server.write_all(&buffer[..count]).await.is_err() {
@@ -152,7 +155,7 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
     };
     let mut replies_state = state;
     let replies = async {
-        let mut buffer = vec![0; 65536];
+        let mut buffer = vec![0; BUFFER];
         while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
             if flowing(&mut replies_state).await == Mode::LoseReplies || to_client.write_all(&buffer[..count]).await.is_err() {
                 break;

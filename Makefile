@@ -1,0 +1,28 @@
+# Everything that is built or installed goes into the cache folder, so that a clean clone is quick too.
+CACHE := $(shell tests/tools/setup --where)
+export INSTANT_CACHE := $(CACHE)
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+
+.PHONY: help setup test lint demo
+
+help: ## Show what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what the tests and the demo need: PostgreSQL, Centrifugo, Django
+	@tests/tools/setup
+
+test: setup ## Run every test; POSTGRES_VERSIONS="14 15 16 17 18" for all versions
+	@echo "test: PostgreSQL $(or $(POSTGRES_VERSIONS),15 18), Centrifugo and Django are started by the tests themselves"
+	cargo test
+
+lint: ## Check formatting, lints, documentation and licences
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	tests/tools/deny
+
+demo: ## Watch a Django project's saves arrive over a WebSocket
+	@POSTGRES_VERSIONS=18 tests/tools/setup
+	@echo "demo: building instant"
+	@cargo build
+	@$(CACHE)/python/bin/python demo/run $(CACHE) $(CARGO_TARGET_DIR)/debug/instant
