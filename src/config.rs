@@ -1,6 +1,23 @@
 //! `instant.toml` as domain types: parsed once, every problem reported at once, with its line.
 
+mod column;
 pub mod diagnostic;
+mod document;
+mod duration;
+mod environment;
+mod file;
+mod nearest;
+mod parse;
+mod reader;
+mod reading;
+mod rule;
+mod table_name;
+mod target;
+pub mod template;
+mod watch;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +26,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::change::Operations;
+
+pub use file::{FILE_NAME, LoadError, find, load};
 
 /// A byte range in the text of `instant.toml`.
 pub type Span = std::ops::Range<usize>;
@@ -22,13 +41,22 @@ pub struct Spanned<T> {
     pub span: Span,
 }
 
-/// The text of a configuration file, kept for diagnostics.
-#[derive(Clone, Debug)]
+/// The text of a configuration file, kept for diagnostics. Its `Debug` form leaves the text out, which may hold secrets.
+#[derive(Clone)]
 pub struct Source {
     /// The file it was read from, as the user would name it.
     pub path: PathBuf,
     /// Its whole text.
     pub text: Arc<str>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Source")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The whole configuration.

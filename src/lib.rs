@@ -9,6 +9,8 @@
 
 pub mod config;
 
+pub mod django;
+
 pub mod change;
 
 pub mod capture;
@@ -18,3 +20,7 @@ pub mod outbox;
 pub mod mapping;
 
 pub mod publisher;
+
+pub mod relay;
+
+pub mod cli;

@@ -1,5 +1,9 @@
 //! Problems in `instant.toml`, each with its code, its place and a way on.
 
+pub mod code;
+mod mask;
+mod render;
+
 use super::{Source, Span};
 
 /// One problem.
@@ -35,6 +39,37 @@ pub struct Diagnostics {
     pub items: Vec<Diagnostic>,
 }
 
+impl Diagnostic {
+    /// A problem that forbids the use of the file; `code` is one of [`code`].
+    #[must_use]
+    pub fn error(code: &'static str, span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            span: Some(span),
+            label: label.into(),
+            help: None,
+        }
+    }
+
+    /// A problem with which the file can still be used; `code` is one of [`code`].
+    #[must_use]
+    pub fn warning(code: &'static str, span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, span, message, label)
+        }
+    }
+
+    /// The problem with a way on, if there is one.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
+        self.help = help.into();
+        self
+    }
+}
+
 impl Diagnostics {
     /// Whether any of them forbids the use of the file.
     #[must_use]
@@ -42,9 +77,25 @@ impl Diagnostics {
         self.items.iter().any(|item| item.severity == Severity::Error)
     }
 
-    /// The problems as rustc would print them.
+    /// Adds a problem.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.items.push(diagnostic);
+    }
+
+    /// Puts the problems in the order of their places; those without a place come last.
+    pub fn sort(&mut self) {
+        self.items.sort_by_key(|item| {
+            item.span
+                .as_ref()
+                .map_or((usize::MAX, usize::MAX), |span| (span.start, span.end))
+        });
+    }
+
+    /// The problems as rustc would print them, a blank line between two; empty when there are none.
+    ///
+    /// Literal secrets in the excerpts of `source` are masked.
     #[must_use]
-    pub fn render(&self, _source: &Source, _colour: bool) -> String {
-        String::new()
+    pub fn render(&self, source: &Source, colour: bool) -> String {
+        render::render(&self.items, source, colour)
     }
 }

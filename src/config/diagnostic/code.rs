@@ -1,0 +1,42 @@
+//! The codes of problems in `instant.toml`. They are stable: scripts and documentation may name them.
+
+/// The text is not TOML.
+pub const SYNTAX: &str = "syntax";
+/// A key or table stands twice.
+pub const DUPLICATE_KEY: &str = "duplicate-key";
+/// A key that this version does not know.
+pub const UNKNOWN_KEY: &str = "unknown-key";
+/// A key or table that must be there is not.
+pub const MISSING_KEY: &str = "missing-key";
+/// A value of another type than the key takes.
+pub const WRONG_TYPE: &str = "wrong-type";
+/// A value of the right type that makes no sense there.
+pub const BAD_VALUE: &str = "bad-value";
+/// `${NAME}` without such a variable in the environment.
+pub const UNSET_VARIABLE: &str = "unset-variable";
+/// A value that looks as if it named an environment variable, but is taken as it stands.
+pub const LITERAL_EXPANSION: &str = "literal-expansion";
+/// A template or condition that does not parse.
+pub const TEMPLATE_SYNTAX: &str = "template-syntax";
+/// A template or condition uses a filter or test that does not exist.
+pub const UNKNOWN_FILTER: &str = "unknown-filter";
+/// A template or condition reads a name that is not in scope.
+pub const UNKNOWN_VARIABLE: &str = "unknown-variable";
+/// A template sets a name that is in scope already.
+pub const SHADOWED_NAME: &str = "shadowed-name";
+/// A rule names a column that is not captured, and a captured one has nearly that name.
+pub const UNKNOWN_COLUMN: &str = "unknown-column";
+/// A rule names a column that is only captured if it is the primary key, which the database must say.
+pub const UNCERTAIN_COLUMN: &str = "uncertain-column";
+/// Two keys that exclude each other.
+pub const EXCLUSIVE_KEYS: &str = "exclusive-keys";
+/// A rule, or a part of one, that nothing can set off.
+pub const NEVER_FIRES: &str = "never-fires";
+/// A rule for `truncate` whose audience depends on a row.
+pub const TRUNCATE_WITHOUT_ROW: &str = "truncate-without-row";
+/// A model or table that is watched twice.
+pub const DUPLICATE_WATCH: &str = "duplicate-watch";
+/// A name that stands twice in a list.
+pub const DUPLICATE_NAME: &str = "duplicate-name";
+/// A file without any watch.
+pub const NOTHING_WATCHED: &str = "nothing-watched";

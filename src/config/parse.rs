@@ -1,0 +1,195 @@
+//! The document as a configuration: the top level and its small tables.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use toml::de::DeTable;
+
+use super::diagnostic::{Diagnostic, Diagnostics, code};
+use super::environment::expand;
+use super::reader::Reader;
+use super::reading::Reading;
+use super::{Centrifugo, Config, Database, Source, Spanned, document, duration, watch};
+
+/// The keys of the top level.
+const KEYS: [&str; 6] = ["site", "database", "centrifugo", "outbox", "channels", "watch"];
+/// How long settled changes are kept unless the file says otherwise: a day to look into what went wrong.
+const RETENTION: Duration = Duration::from_hours(24);
+/// The shortest retention: the purge must not race the relay's own windows.
+const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
+/// The schemes of a database URL.
+const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+/// The schemes of Centrifugo's URL.
+const CENTRIFUGO_SCHEMES: [&str; 2] = ["http://", "https://"];
+
+impl Config {
+    /// The configuration that `source` holds, and every problem found in it, in the order of their places.
+    ///
+    /// `environment` looks a variable up. The configuration is there exactly when no problem is an error.
+    #[must_use]
+    pub fn parse(source: Source, environment: &dyn Fn(&str) -> Option<String>) -> (Option<Self>, Diagnostics) {
+        let text = source.text.clone();
+        let mut reading = Reading::new(&text, environment);
+        let document = document::repair(&mut reading);
+        let broken = std::mem::take(&mut reading.diagnostics);
+        // What is wrong with the syntax has been recorded; what is left of the text parses, except for duplicates.
+        let (table, _) = DeTable::parse_recoverable(&document);
+        let config = root(table.get_ref(), source, &mut reading);
+        let mut diagnostics = without_consequences(broken, reading.diagnostics);
+        diagnostics.sort();
+        (config.filter(|_| !diagnostics.has_errors()), diagnostics)
+    }
+}
+
+/// All problems, but after a syntax error none that may only be there because a statement could not be read.
+fn without_consequences(broken: Diagnostics, mut found: Diagnostics) -> Diagnostics {
+    let syntax = broken.items.iter().any(|item| item.code == code::SYNTAX);
+    let doubtful = [
+        code::MISSING_KEY,
+        code::NOTHING_WATCHED,
+        code::UNCERTAIN_COLUMN,
+        code::DUPLICATE_WATCH,
+    ];
+    found.items.retain(|item| !syntax || !doubtful.contains(&item.code));
+    Diagnostics {
+        items: broken.items.into_iter().chain(found.items).collect(),
+    }
+}
+
+fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -> Option<Config> {
+    let root = Reader::new(table, 0..0, "", &KEYS, reading);
+    let site = root
+        .string("site", reading)
+        .and_then(|site| expand(reading, site))
+        .map(|site| site.value);
+    let database = database(&root, reading);
+    let centrifugo = centrifugo(&root, reading);
+    let retention = retention(&root, reading);
+    let prefix = prefix(&root, reading);
+    let watches = watch::watches(&root, reading);
+    Some(Config {
+        source,
+        site,
+        database: database?,
+        centrifugo,
+        retention,
+        prefix,
+        watches,
+    })
+}
+
+/// `[database]`.
+fn database(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Database> {
+    if !root.has("database") {
+        let message = "the table `[database]` is missing";
+        let problem = Diagnostic {
+            span: None,
+            ..Diagnostic::error(code::MISSING_KEY, 0..0, message, "")
+        };
+        reading.problem(problem.help("add `[database]` with `url = \"${DATABASE_URL}\"`".to_owned()));
+        return None;
+    }
+    let table = root.table("database", "[database]", &["url", "relay_role"], reading)?;
+    let relay_role = text(&table, "relay_role", reading).and_then(|role| not_empty("database.relay_role", role, reading));
+    let url = url(
+        &table,
+        "database.url",
+        &DATABASE_SCHEMES,
+        "url = \"${DATABASE_URL}\"",
+        reading,
+    )?;
+    Some(Database {
+        url: SecretString::from(url.value),
+        relay_role: relay_role.map(|role| role.value),
+    })
+}
+
+/// `[centrifugo]`.
+fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo> {
+    let table = root.table("centrifugo", "[centrifugo]", &["url", "api_key"], reading)?;
+    let url = url(
+        &table,
+        "centrifugo.url",
+        &CENTRIFUGO_SCHEMES,
+        "url = \"http://127.0.0.1:8000\"",
+        reading,
+    );
+    let api_key = required(&table, "api_key", "api_key = \"${CENTRIFUGO_API_KEY}\"", reading);
+    let api_key = api_key.and_then(|key| not_empty("centrifugo.api_key", key, reading));
+    Some(Centrifugo {
+        url: url?.value.trim_end_matches('/').to_owned(),
+        api_key: SecretString::from(api_key?.value),
+    })
+}
+
+/// `[outbox]`.
+fn retention(root: &Reader<'_>, reading: &mut Reading<'_>) -> Duration {
+    let table = root.table("outbox", "[outbox]", &["retention"], reading);
+    let Some(value) = table.and_then(|table| table.string("retention", reading)) else {
+        return RETENTION;
+    };
+    match duration::parse(&value.value) {
+        Some(retention) if retention >= SHORTEST_RETENTION => retention,
+        found => {
+            let label = if found.is_some() {
+                "less than a minute"
+            } else {
+                "not a duration"
+            };
+            let message = "`outbox.retention` must be a duration of at least a minute";
+            let problem = Diagnostic::error(code::BAD_VALUE, value.span, message, label);
+            reading.problem(problem.help("write it like `24h`, `30m`, `7d` or `1h30m`".to_owned()));
+            RETENTION
+        }
+    }
+}
+
+/// `[channels]`.
+fn prefix(root: &Reader<'_>, reading: &mut Reading<'_>) -> String {
+    let table = root.table("channels", "[channels]", &["prefix"], reading);
+    table
+        .and_then(|table| text(&table, "prefix", reading))
+        .map(|prefix| prefix.value)
+        .unwrap_or_default()
+}
+
+/// A string that may come from the environment.
+fn text(table: &Reader<'_>, key: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+    table.string(key, reading).and_then(|value| expand(reading, value))
+}
+
+/// A string that must be there.
+fn required(table: &Reader<'_>, key: &str, example: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+    if !table.has(key) {
+        table.missing(key, &format!("add `{example}`"), reading);
+        return None;
+    }
+    text(table, key, reading)
+}
+
+fn not_empty(name: &str, value: Spanned<String>, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+    if !value.value.trim().is_empty() {
+        return Some(value);
+    }
+    reading.problem(Diagnostic::error(
+        code::BAD_VALUE,
+        value.span,
+        format!("`{name}` is empty"),
+        "nothing stands here",
+    ));
+    None
+}
+
+/// The URL at the last component of `name`, with one of `schemes` and something after it. What it is never shows.
+fn url(table: &Reader<'_>, name: &str, schemes: &[&str], example: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+    let key = name.rsplit('.').next().unwrap_or(name);
+    let value = required(table, key, example, reading).and_then(|value| not_empty(name, value, reading))?;
+    let lower = value.value.to_ascii_lowercase();
+    let rest = schemes.iter().find_map(|scheme| lower.strip_prefix(scheme));
+    if rest.is_some_and(|rest| !rest.is_empty()) && !value.value.contains(char::is_whitespace) {
+        return Some(value);
+    }
+    let message = format!("`{name}` must be a URL that begins with `{}`", schemes.join("` or `"));
+    reading.problem(Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a URL"));
+    None
+}

@@ -1,0 +1,183 @@
+//! A typed view on a table of the document, which records what it finds wrong.
+
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Diagnostic, code};
+use super::nearest::did_you_mean;
+use super::reading::Reading;
+use super::{Span, Spanned};
+
+/// A table of the document.
+#[derive(Clone, Debug)]
+pub(super) struct Reader<'a> {
+    table: &'a DeTable<'a>,
+    /// The table's place: its header, or the whole inline table.
+    pub(super) span: Span,
+    /// Its name in messages, such as `[database]`; empty for the whole file.
+    name: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// A view on `table`, all of whose keys must be among `known`.
+    pub(super) fn new(table: &'a DeTable<'a>, span: Span, name: &'static str, known: &[&str], reading: &mut Reading<'_>) -> Self {
+        for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+            let name_of_key: &str = key.get_ref();
+            let place = if name.is_empty() {
+                String::new()
+            } else {
+                format!(" in `{name}`")
+            };
+            // What stands where a key should be may be anything, a secret too.
+            let subject = if is_harmless(name_of_key) {
+                format!("unknown key `{name_of_key}`")
+            } else {
+                "unknown key".to_owned()
+            };
+            let problem = Diagnostic::error(code::UNKNOWN_KEY, key.span(), subject + &place, "not a key of this version");
+            let near = did_you_mean(name_of_key, known.iter().copied());
+            reading.problem(problem.help(near.or_else(|| Some(format!("known keys: {}", known.join(", "))))));
+        }
+        Self { table, span, name }
+    }
+
+    /// Whether the key is there, whatever its value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// The place of a key.
+    pub(super) fn key_span(&self, key: &str) -> Option<Span> {
+        self.table.get_key_value(key).map(|(key, _)| key.span())
+    }
+
+    /// A key's value and its place.
+    pub(super) fn value(&self, key: &str) -> Option<(&'a DeValue<'a>, Span)> {
+        self.table.get(key).map(|value| (value.get_ref(), value.span()))
+    }
+
+    /// A string.
+    pub(super) fn string(&self, key: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+        let (value, span) = self.value(key)?;
+        if let DeValue::String(text) = value {
+            return Some(Spanned {
+                value: text.to_string(),
+                span,
+            });
+        }
+        wrong_type(key, "a string", value, span, reading);
+        None
+    }
+
+    /// A list of strings. None: the key is missing or its value is not such a list.
+    pub(super) fn strings(&self, key: &str, reading: &mut Reading<'_>) -> Option<Vec<Spanned<String>>> {
+        let (value, span) = self.value(key)?;
+        let DeValue::Array(values) = value else {
+            wrong_type(key, "a list of strings", value, span, reading);
+            return None;
+        };
+        let mut strings = Vec::new();
+        for value in values {
+            match value.get_ref() {
+                DeValue::String(text) => strings.push(Spanned {
+                    value: text.to_string(),
+                    span: value.span(),
+                }),
+                other => wrong_type(key, "a list of strings", other, value.span(), reading),
+            }
+        }
+        (strings.len() == values.len()).then_some(strings)
+    }
+
+    /// A string, or a list of strings.
+    pub(super) fn one_or_more(&self, key: &str, reading: &mut Reading<'_>) -> Option<Vec<Spanned<String>>> {
+        match self.value(key)? {
+            (DeValue::String(text), span) => Some(vec![Spanned {
+                value: text.to_string(),
+                span,
+            }]),
+            (DeValue::Array(_), _) => self.strings(key, reading),
+            (other, span) => {
+                wrong_type(key, "a string or a list of strings", other, span, reading);
+                None
+            }
+        }
+    }
+
+    /// A table, `[key]`, whose keys must be among `known`.
+    pub(super) fn table(&self, key: &str, name: &'static str, known: &[&str], reading: &mut Reading<'_>) -> Option<Reader<'a>> {
+        match self.value(key)? {
+            (DeValue::Table(table), span) => Some(Self::new(table, span, name, known, reading)),
+            (other, span) => {
+                wrong_type(key, &format!("a table, `{name}`"), other, span, reading);
+                None
+            }
+        }
+    }
+
+    /// A list of tables, `[[key]]`, in the file's order, whose keys must be among `known`. None if the key is missing.
+    pub(super) fn tables(
+        &self,
+        key: &str,
+        name: &'static str,
+        known: &[&str],
+        reading: &mut Reading<'_>,
+    ) -> Option<Vec<Reader<'a>>> {
+        let (value, span) = self.value(key)?;
+        let DeValue::Array(values) = value else {
+            wrong_type(key, &format!("a list of tables, each headed `{name}`"), value, span, reading);
+            return Some(Vec::new());
+        };
+        let mut tables = Vec::new();
+        for value in values {
+            match value.get_ref() {
+                DeValue::Table(table) => tables.push(Self::new(table, value.span(), name, known, reading)),
+                other => wrong_type(
+                    key,
+                    &format!("a list of tables, each headed `{name}`"),
+                    other,
+                    value.span(),
+                    reading,
+                ),
+            }
+        }
+        Some(tables)
+    }
+
+    /// Records that a key is missing.
+    pub(super) fn missing(&self, key: &str, help: &str, reading: &mut Reading<'_>) {
+        let message = format!("`{}` has no `{key}`", self.name);
+        let problem = Diagnostic::error(code::MISSING_KEY, self.span.clone(), message, format!("`{key}` is missing"));
+        reading.problem(problem.help(help.to_owned()));
+    }
+}
+
+/// Records a value of the wrong type.
+fn wrong_type(key: &str, wanted: &str, found: &DeValue<'_>, span: Span, reading: &mut Reading<'_>) {
+    let message = format!("`{key}` must be {wanted}");
+    reading.problem(Diagnostic::error(
+        code::WRONG_TYPE,
+        span,
+        message,
+        format!("this is {}", kind(found)),
+    ));
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Whether a key may stand in a message: it looks like a name.
+pub(super) fn is_harmless(key: &str) -> bool {
+    (1..=32).contains(&key.len())
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}

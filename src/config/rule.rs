@@ -1,0 +1,152 @@
+//! `[[watch.rule]]`: which changes are published, to whom, and as what.
+
+use super::column::Columns;
+use super::diagnostic::{Diagnostic, code};
+use super::nearest::did_you_mean;
+use super::reader::Reader;
+use super::reading::Reading;
+use super::watch::warn_about_duplicates;
+use super::{Destination, Expression, Reference, Rule, Spanned, Template, target, template};
+use crate::change::{Operation, Operations};
+
+/// The keys of a rule.
+const KEYS: [&str; 8] = ["on", "changed", "when", "target", "channel", "event_class", "message", "data"];
+
+/// The rules of a watch, or the default one, which tells the staff of every change: nothing becomes public unless it is said.
+pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Vec<Rule> {
+    let tables = watch.tables("rule", "[[watch.rule]]", &KEYS, reading).unwrap_or_default();
+    if tables.is_empty() {
+        return vec![Rule {
+            on: Operations::ROWS,
+            changed: Vec::new(),
+            when: None,
+            destination: Destination::Staff,
+            event_class: None,
+            message: None,
+            data: None,
+            span: watch.span.clone(),
+        }];
+    }
+    tables.iter().map(|table| rule(table, columns, reading)).collect()
+}
+
+/// A rule. What cannot be read has been recorded, and something harmless stands in its place.
+fn rule(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Rule {
+    let on = operations(table, reading);
+    let changed = table.one_or_more("changed", reading).unwrap_or_default();
+    check_names(&changed, "changed", columns, reading);
+    if let Some(span) = table.key_span("changed").filter(|_| !on.contains(Operation::Update)) {
+        let message = "this rule can never fire on a changed column, because it does not hear updates";
+        let problem = Diagnostic::error(code::NEVER_FIRES, span, message, "only updates change a column");
+        reading.problem(problem.help("add `\"update\"` to `on`, or remove `changed`".to_owned()));
+    }
+    let destination = destination(table, columns, reading);
+    if on.contains(Operation::Truncate) {
+        refuse_row_dependence(&destination, table, reading);
+    }
+    let data = table.strings("data", reading);
+    check_names(data.as_deref().unwrap_or_default(), "data", columns, reading);
+    Rule {
+        on,
+        changed,
+        when: condition(table, columns, reading),
+        destination,
+        event_class: text(table, "event_class", columns, reading),
+        message: text(table, "message", columns, reading),
+        data,
+        span: table.span.clone(),
+    }
+}
+
+/// `on`, every row operation by default and where it cannot be read.
+fn operations(table: &Reader<'_>, reading: &mut Reading<'_>) -> Operations {
+    let Some(names) = table.one_or_more("on", reading) else {
+        return Operations::ROWS;
+    };
+    warn_about_duplicates(&names, "on", reading);
+    let mut operations = Operations::NONE;
+    for name in &names {
+        match Operation::ALL.into_iter().find(|operation| operation.name() == name.value) {
+            Some(operation) => operations = operations.with(operation),
+            None => unknown_operation(name, reading),
+        }
+    }
+    if let Some(span) = table.key_span("on").filter(|_| names.is_empty()) {
+        let problem = Diagnostic::error(code::NEVER_FIRES, span, "this rule can never fire", "no operation is listed");
+        reading.problem(problem.help("without `on`, a rule hears every insert, update and delete".to_owned()));
+    }
+    if operations == Operations::NONE {
+        Operations::ROWS
+    } else {
+        operations
+    }
+}
+
+fn unknown_operation(name: &Spanned<String>, reading: &mut Reading<'_>) {
+    let names = Operation::ALL.map(Operation::name);
+    let synonym = match name.value.to_lowercase().as_str() {
+        "create" | "add" | "new" => Some("insert"),
+        "edit" | "change" | "changed" | "save" | "saved" => Some("update"),
+        "remove" | "removed" => Some("delete"),
+        lower => Operation::ALL
+            .into_iter()
+            .find(|operation| operation.verb() == lower)
+            .map(Operation::name),
+    };
+    let help = synonym
+        .map(|name| format!("did you mean `{name}`?"))
+        .or_else(|| did_you_mean(&name.value, names));
+    let message = format!("`{}` is not an operation", name.value);
+    let label = "one of insert, update, delete, truncate";
+    reading.problem(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, label).help(help));
+}
+
+fn check_names(names: &[Spanned<String>], key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) {
+    warn_about_duplicates(names, key, reading);
+    for name in names {
+        columns.check(name, "", reading);
+    }
+}
+
+/// `target` or `channel`; the staff where neither stands or neither can be read.
+fn destination(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Destination {
+    if let Some(span) = table.key_span("channel").filter(|_| table.has("target")) {
+        let message = "`target` and `channel` exclude each other";
+        let problem = Diagnostic::error(code::EXCLUSIVE_KEYS, span, message, "the rule has a `target` too");
+        reading.problem(problem.help("write a second `[[watch.rule]]` to publish to both".to_owned()));
+    }
+    let target = target::target(table, columns, reading);
+    let channel = table
+        .string("channel", reading)
+        .and_then(|value| target::name(&value, "channel", columns, reading));
+    target.or(channel.map(Destination::Channel)).unwrap_or(Destination::Staff)
+}
+
+/// Records an audience that depends on the row, which a truncate does not have.
+fn refuse_row_dependence(destination: &Destination, table: &Reader<'_>, reading: &mut Reading<'_>) {
+    let depends = |template: &Template| {
+        let mut references = template.references.iter();
+        references.any(|reference| !matches!(reference, Reference::Variable(name) if name != "pk"))
+    };
+    let dependent = match destination {
+        Destination::User(_) => true,
+        Destination::Channel(template) | Destination::Group(template) => depends(template),
+        Destination::Public | Destination::Users | Destination::Staff | Destination::Superuser => false,
+    };
+    let span = table.value("target").or_else(|| table.value("channel")).map(|(_, span)| span);
+    if let Some(span) = span.filter(|_| dependent) {
+        let message = "a truncate has no row, so its audience cannot depend on one";
+        let problem = Diagnostic::error(code::TRUNCATE_WITHOUT_ROW, span, message, "depends on the row");
+        reading.problem(problem.help("give `truncate` a rule of its own, with a target such as `staff`".to_owned()));
+    }
+}
+
+fn condition(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Expression> {
+    let value = table.string("when", reading)?;
+    template::expression(&value, columns, reading)
+}
+
+fn text(table: &Reader<'_>, key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Template> {
+    let value = table.string(key, reading)?;
+    template::template(&value, columns, reading)
+}

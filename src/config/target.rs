@@ -1,0 +1,118 @@
+//! `target`: an audience in Django's words.
+
+use toml::de::DeValue;
+
+use super::column::Columns;
+use super::diagnostic::{Diagnostic, code};
+use super::nearest::did_you_mean;
+use super::reader::Reader;
+use super::reading::Reading;
+use super::{Destination, Spanned, Template, template};
+
+/// The targets that are a word.
+const WORDS: [&str; 4] = ["public", "users", "staff", "superuser"];
+/// How `target` is written.
+const FORMS: &str = "one of \"public\", \"users\", \"staff\", \"superuser\", { group = \"editors\" } or { user = \"field\" }";
+
+/// `target` of a rule. None: it is missing, or cannot be read, which has been recorded.
+pub(super) fn target(rule: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Destination> {
+    match rule.value("target")? {
+        (DeValue::String(text), span) => word(
+            &Spanned {
+                value: text.to_string(),
+                span,
+            },
+            reading,
+        ),
+        (DeValue::Table(_), _) => {
+            let table = rule.table("target", "target", &["group", "user"], reading)?;
+            group_or_user(&table, columns, reading)
+        }
+        (_, span) => {
+            let problem = Diagnostic::error(
+                code::WRONG_TYPE,
+                span,
+                "`target` must be a string or a table",
+                "neither of both",
+            );
+            reading.problem(problem.help(FORMS.to_owned()));
+            None
+        }
+    }
+}
+
+fn word(text: &Spanned<String>, reading: &mut Reading<'_>) -> Option<Destination> {
+    match text.value.as_str() {
+        "public" => return Some(Destination::Public),
+        "users" => return Some(Destination::Users),
+        "staff" => return Some(Destination::Staff),
+        "superuser" => return Some(Destination::Superuser),
+        _ => {}
+    }
+    let help = match text.value.as_str() {
+        "user" => "`users` is everyone who is logged in; one person is `{ user = \"field\" }`".to_owned(),
+        "group" | "groups" => "a group is `{ group = \"editors\" }`".to_owned(),
+        other => did_you_mean(other, WORDS).unwrap_or_else(|| FORMS.to_owned()),
+    };
+    let problem = Diagnostic::error(
+        code::BAD_VALUE,
+        text.span.clone(),
+        format!("`{}` is not a target", text.value),
+        "no such audience",
+    );
+    reading.problem(problem.help(help));
+    None
+}
+
+fn group_or_user(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Destination> {
+    match (table.has("group"), table.has("user")) {
+        (true, true) => {
+            let message = "`group` and `user` exclude each other";
+            let problem = Diagnostic::error(code::EXCLUSIVE_KEYS, table.span.clone(), message, "only one of both");
+            reading.problem(problem.help("write a second `[[watch.rule]]` to publish to both".to_owned()));
+            None
+        }
+        (true, false) => {
+            let value = table.string("group", reading)?;
+            name(&value, "group", columns, reading).map(Destination::Group)
+        }
+        (false, true) => {
+            let field = table.string("user", reading)?;
+            if field.value.is_empty() {
+                reading.problem(Diagnostic::error(
+                    code::BAD_VALUE,
+                    field.span,
+                    "`user` is empty",
+                    "the field that holds the user's key",
+                ));
+                return None;
+            }
+            columns.check(&field, "", reading);
+            Some(Destination::User(field))
+        }
+        (false, false) => {
+            let problem = Diagnostic::error(
+                code::MISSING_KEY,
+                table.span.clone(),
+                "`target` names nobody",
+                "`group` or `user` is missing",
+            );
+            reading.problem(problem.help(FORMS.to_owned()));
+            None
+        }
+    }
+}
+
+/// The template of a channel's or group's name, which is not empty.
+pub(super) fn name(value: &Spanned<String>, key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Template> {
+    if value.value.trim().is_empty() {
+        reading.problem(Diagnostic::error(
+            code::BAD_VALUE,
+            value.span.clone(),
+            format!("`{key}` is empty"),
+            "a name is needed here",
+        ));
+        return None;
+    }
+    template::template(value, columns, reading)
+}

@@ -1,0 +1,180 @@
+//! Templates and conditions: their syntax, and the names they read.
+
+mod filter;
+
+use std::collections::{BTreeSet, HashSet};
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+use super::column::Columns;
+use super::diagnostic::{Diagnostic, code};
+use super::nearest::nearest;
+use super::reading::Reading;
+use super::{Expression, Reference, Side, Spanned, Template};
+
+/// Names in scope that hold a version of the row.
+const ROWS: [(&str, Side); 2] = [("row", Side::Row), ("old", Side::Old)];
+/// Names in scope beside the rows.
+const VARIABLES: [&str; 5] = ["pk", "op", "verb", "model", "at"];
+/// A global of minijinja that would show all that is in scope, captured for this rule or not.
+const DEBUG: &str = "debug";
+
+/// The environment that templates and conditions are checked with, and run with: an undefined value is an error, and
+/// nothing is escaped, because what comes out is JSON and not HTML.
+#[must_use]
+pub fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.remove_global(DEBUG);
+    environment
+}
+
+/// The value as a template. None: it does not parse, which has been recorded.
+pub(super) fn template(value: &Spanned<String>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Template> {
+    let environment = environment();
+    let names = environment
+        .template_from_str(&value.value)
+        .map(|template| template.undeclared_variables(true));
+    let references = check("template", value, names, &environment, columns, reading)?;
+    refuse_shadowing(value, &environment, reading);
+    filter::check(value, &filter::blocks(&value.value), &environment, reading);
+    Some(Template {
+        text: value.value.clone(),
+        span: value.span.clone(),
+        references,
+    })
+}
+
+/// The value as a condition. None: it does not parse, which has been recorded.
+pub(super) fn expression(value: &Spanned<String>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Expression> {
+    let environment = environment();
+    let names = environment
+        .compile_expression(&value.value)
+        .map(|expression| expression.undeclared_variables(true));
+    let references = check("condition", value, names, &environment, columns, reading)?;
+    let whole = 0..value.value.len();
+    filter::check(value, std::slice::from_ref(&whole), &environment, reading);
+    Some(Expression {
+        text: value.value.clone(),
+        span: value.span.clone(),
+        references,
+    })
+}
+
+/// Records a syntax error, or checks the names read and makes them references.
+fn check(
+    what: &str,
+    value: &Spanned<String>,
+    names: Result<HashSet<String>, minijinja::Error>,
+    environment: &Environment<'_>,
+    columns: &Columns<'_>,
+    reading: &mut Reading<'_>,
+) -> Option<Vec<Reference>> {
+    match names {
+        Ok(names) => {
+            // A hash set has no order, and the problems must.
+            let names: BTreeSet<String> = names.into_iter().collect();
+            let globals: HashSet<&str> = environment.globals().map(|(name, _)| name).collect();
+            let names = names
+                .iter()
+                .filter(|name| !globals.contains(name.split('.').next().unwrap_or_default()));
+            let references: BTreeSet<Reference> = names.filter_map(|name| reference(name, value, columns, reading)).collect();
+            Some(references.into_iter().collect())
+        }
+        Err(error) => {
+            let span = error.range().map_or(value.span.clone(), |range| reading.inside(value, range));
+            let detail = error.detail().unwrap_or("it cannot be parsed").to_owned();
+            reading.problem(Diagnostic::error(
+                code::TEMPLATE_SYNTAX,
+                span,
+                format!("this {what} does not parse"),
+                detail,
+            ));
+            None
+        }
+    }
+}
+
+/// Records a name in scope that the template sets itself: what it reads could no longer be told apart.
+fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, reading: &mut Reading<'_>) {
+    let scope = || ROWS.into_iter().map(|(row, _)| row).chain(VARIABLES);
+    let probe = scope().fold(value.value.clone(), |probe, name| probe + " {{ " + name + " }}");
+    // A name used after the template's end is only declared if the template declared it.
+    let Ok(undeclared) = environment
+        .template_from_named_str("probe", &probe)
+        .map(|probe| probe.undeclared_variables(false))
+    else {
+        return;
+    };
+    for name in scope().filter(|name| !undeclared.contains(*name)) {
+        let message = format!("this template sets `{name}`, which is already in scope");
+        let problem = Diagnostic::error(
+            code::SHADOWED_NAME,
+            value.span.clone(),
+            message,
+            format!("`{name}` is set here"),
+        );
+        reading.problem(problem.help("choose another name".to_owned()));
+    }
+}
+
+/// What a name reads; a name that is not in scope, or a column that is not captured, is recorded.
+fn reference(name: &str, value: &Spanned<String>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Reference> {
+    let mut parts = name.split('.');
+    let first = parts.next().unwrap_or_default();
+    if let Some((_, side)) = ROWS.into_iter().find(|(row, _)| *row == first) {
+        let Some(column) = parts.next() else {
+            return Some(Reference::Whole(side));
+        };
+        let span = place(&format!("{first}.{column}"), value, reading);
+        columns.check(
+            &Spanned {
+                value: column.to_owned(),
+                span,
+            },
+            &format!("{first}."),
+            reading,
+        );
+        let column = column.to_owned();
+        return Some(match side {
+            Side::Row => Reference::Row(column),
+            Side::Old => Reference::Old(column),
+        });
+    }
+    if VARIABLES.contains(&first) {
+        return Some(Reference::Variable(first.to_owned()));
+    }
+    let rest = name.strip_prefix(first).unwrap_or_default();
+    let scope = ROWS.into_iter().map(|(row, _)| row).chain(VARIABLES);
+    let help = if rest.is_empty() && columns.has(first) {
+        format!("did you mean `row.{first}`?")
+    } else {
+        nearest(first, scope.clone()).map_or_else(
+            || format!("in scope: {}", scope.collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean `{near}{rest}`?"),
+        )
+    };
+    let span = place(name, value, reading);
+    let problem = Diagnostic::error(
+        code::UNKNOWN_VARIABLE,
+        span,
+        format!("`{first}` is not in scope"),
+        "no such variable",
+    );
+    reading.problem(problem.help(help));
+    None
+}
+
+/// Where a dotted name stands in the value, if it stands there as such.
+fn place(name: &str, value: &Spanned<String>, reading: &Reading<'_>) -> super::Span {
+    let text = &value.value;
+    let in_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let found = text
+        .match_indices(name)
+        .map(|(start, _)| start..start + name.len())
+        .find(|range| {
+            !text[..range.start].ends_with(|letter| in_name(letter) || letter == '.') && !text[range.end..].starts_with(in_name)
+        });
+    found.map_or(value.span.clone(), |range| reading.inside(value, range))
+}

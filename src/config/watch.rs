@@ -1,0 +1,174 @@
+//! `[[watch]]`: what is watched and what is captured from it.
+
+use std::collections::HashSet;
+
+use super::column::Columns;
+use super::diagnostic::{Diagnostic, code};
+use super::reader::Reader;
+use super::reading::Reading;
+use super::{Spanned, Subject, TableName, Watch, rule};
+
+/// The keys of a watch.
+const KEYS: [&str; 4] = ["model", "table", "fields", "rule"];
+
+/// The watches of the file, those that can be read.
+pub(super) fn watches(root: &Reader<'_>, reading: &mut Reading<'_>) -> Vec<Watch> {
+    let Some(tables) = root.tables("watch", "[[watch]]", &KEYS, reading) else {
+        let message = "nothing is watched";
+        let problem = Diagnostic {
+            span: None,
+            ..Diagnostic::warning(code::NOTHING_WATCHED, 0..0, message, "")
+        };
+        reading.problem(problem.help("add `[[watch]]` with `model = \"app.Model\"`".to_owned()));
+        return Vec::new();
+    };
+    let mut watches: Vec<Watch> = Vec::new();
+    for table in tables {
+        let Some(watch) = watch(&table, reading) else { continue };
+        if watches.iter().any(|other| same(&other.subject.value, &watch.subject.value)) {
+            let span = watch.subject.span.clone();
+            let problem = Diagnostic::error(code::DUPLICATE_WATCH, span, "this is watched twice", "watched above already");
+            reading.problem(problem.help("put all rules under one `[[watch]]`".to_owned()));
+        }
+        watches.push(watch);
+    }
+    watches
+}
+
+fn watch(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Watch> {
+    let subject = subject(table, reading);
+    let listed = table.strings("fields", reading);
+    // A list that cannot be read says nothing about the names in the rules.
+    let known = if table.has("fields") {
+        listed.as_deref()
+    } else {
+        Some(&[][..])
+    };
+    let columns = Columns::new(known);
+    for field in listed.iter().flatten().filter(|field| field.value.is_empty()) {
+        let message = "a field has an empty name";
+        reading.problem(Diagnostic::error(
+            code::BAD_VALUE,
+            field.span.clone(),
+            message,
+            "nothing stands here",
+        ));
+    }
+    warn_about_duplicates(listed.as_deref().unwrap_or_default(), "fields", reading);
+    let rules = rule::rules(table, &columns, reading);
+    Some(Watch {
+        subject: subject?,
+        fields: listed.unwrap_or_default(),
+        rules,
+    })
+}
+
+/// Warns about names that stand twice in the list `key`.
+pub(super) fn warn_about_duplicates(names: &[Spanned<String>], key: &str, reading: &mut Reading<'_>) {
+    let mut seen = HashSet::new();
+    for name in names.iter().filter(|name| !seen.insert(name.value.as_str())) {
+        let message = format!("`{}` stands twice in `{key}`", name.value);
+        reading.problem(Diagnostic::warning(
+            code::DUPLICATE_NAME,
+            name.span.clone(),
+            message,
+            "here again",
+        ));
+    }
+}
+
+/// What `model` and `table` name.
+fn subject(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Spanned<Subject>> {
+    if !table.has("model") && !table.has("table") {
+        table.missing("model", "add `model = \"app.Model\"`, or `table = \"schema.name\"`", reading);
+        return None;
+    }
+    let model = table.string("model", reading);
+    let name = table.string("table", reading);
+    let label = model.as_ref().and_then(|model| label(model, reading));
+    let parsed = name.as_ref().and_then(|name| table_name(name, reading));
+    match (model, name) {
+        (Some(model), name) => {
+            let (app, label) = label?;
+            let table = if name.is_some() || table.has("table") {
+                Some(parsed?)
+            } else {
+                None
+            };
+            Some(Spanned {
+                value: Subject::Model {
+                    app,
+                    model: label,
+                    table,
+                },
+                span: model.span,
+            })
+        }
+        (None, Some(name)) if !table.has("model") => Some(Spanned {
+            value: Subject::Table(parsed?),
+            span: name.span,
+        }),
+        (None, _) => None,
+    }
+}
+
+/// The app and class of `app.Model`; `app.Model.field` is the class that Django makes for a many-to-many table.
+fn label(model: &Spanned<String>, reading: &mut Reading<'_>) -> Option<(String, String)> {
+    let parts: Vec<&str> = model.value.split('.').collect();
+    if parts.iter().all(|part| is_identifier(part)) {
+        match parts[..] {
+            [app, class] => return Some((app.to_owned(), class.to_owned())),
+            [app, class, field] => return Some((app.to_owned(), format!("{class}_{field}"))),
+            _ => {}
+        }
+    }
+    let message = "`model` must be `app.Model`, or `app.Model.field` for a many-to-many table";
+    let problem = Diagnostic::error(code::BAD_VALUE, model.span.clone(), message, "not a model's label");
+    let help = match parts[..] {
+        [.., app, "models", class] if is_identifier(app) && is_identifier(class) => {
+            format!("the app's label is not its module path, did you mean `{app}.{class}`?")
+        }
+        [class] if is_identifier(class) => format!("put the app's label before it, as in `shop.{class}`"),
+        _ => "the app's label and the class's name, as in `shop.Order`".to_owned(),
+    };
+    reading.problem(problem.help(help));
+    None
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+}
+
+fn table_name(name: &Spanned<String>, reading: &mut Reading<'_>) -> Option<TableName> {
+    match TableName::parse(&name.value) {
+        Ok(table) => Some(table),
+        Err(reason) => {
+            let message = "`table` must be `name` or `schema.name`";
+            reading.problem(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, reason));
+            None
+        }
+    }
+}
+
+/// Whether two subjects are surely the same. Django's models have names that do not depend on case.
+fn same(one: &Subject, other: &Subject) -> bool {
+    let table = |subject: &Subject| match subject {
+        Subject::Model { table, .. } => table.clone(),
+        Subject::Table(table) => Some(table.clone()),
+    };
+    if let (
+        Subject::Model { app, model, .. },
+        Subject::Model {
+            app: other_app,
+            model: other_model,
+            ..
+        },
+    ) = (one, other)
+        && app == other_app
+        && model.to_lowercase() == other_model.to_lowercase()
+    {
+        return true;
+    }
+    table(one).is_some_and(|name| table(other) == Some(name))
+}
