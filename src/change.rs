@@ -1,5 +1,24 @@
 //! A change: one row inserted, updated or deleted, as it stands in the outbox.
 
+use jiff::Timestamp;
+
+/// One change, borrowed from the row that it was read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Its number in the outbox: ids order the changes of one row.
+    pub id: i64,
+    /// When the row was written, to the microsecond. With `id` it names a change for good: after a crash ids can come again.
+    pub at: Timestamp,
+    /// The watch that captured it, as its trigger names it.
+    pub source: &'a str,
+    /// What happened.
+    pub operation: Operation,
+    /// The captured columns before, a flat JSON object.
+    pub old: Option<&'a str>,
+    /// The captured columns after, a flat JSON object.
+    pub new: Option<&'a str>,
+}
+
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {

@@ -9,6 +9,18 @@
 
 pub mod config;
 
+pub mod django;
+
 pub mod change;
 
 pub mod capture;
+
+pub mod outbox;
+
+pub mod mapping;
+
+pub mod publisher;
+
+pub mod relay;
+
+pub mod cli;

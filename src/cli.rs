@@ -1,0 +1,172 @@
+//! The command line: a file a subcommand.
+
+mod apply;
+mod check;
+mod plan;
+mod remove;
+mod run;
+mod sql;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::capture::{self, watch::Watch};
+use crate::config::diagnostic::Diagnostics;
+use crate::config::{self, Config, LoadError, Source};
+
+/// Connections of the control plane: one command works on one table at a time.
+const POOL_SIZE: u32 = 2;
+/// How long a command waits for the database.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Exit codes, the same for every command.
+pub mod exit {
+    /// Something failed.
+    pub const FAILED: u8 = 1;
+    /// The command line or the configuration is wrong.
+    pub const USAGE: u8 = 2;
+    /// The database is not as the configuration wants it.
+    pub const DRIFT: u8 = 3;
+}
+
+/// Rows of a Django project, live in the browser, without code.
+#[derive(Debug, Parser)]
+#[command(
+    name = "instant",
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 drift."
+)]
+pub struct Cli {
+    /// The configuration file [default: instant.toml, looked up from the current folder upwards].
+    #[arg(long, short, global = true, value_name = "FILE", env = "INSTANT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Connect here instead of `[database] url`, for example as the tables' owner.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "INSTANT_DATABASE_URL",
+        hide_env_values = true
+    )]
+    database_url: Option<SecretString>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find every problem in instant.toml.
+    Check(check::Args),
+    /// Show what `apply` would change in the database.
+    Plan(plan::Args),
+    /// Install the schema and the triggers.
+    Apply(apply::Args),
+    /// Take everything of Instant out of the database.
+    Remove(remove::Args),
+    /// Print the SQL that `apply` would run, for a DBA.
+    Sql(sql::Args),
+    /// Publish every committed change.
+    Run(run::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What the command could not do, with its causes.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let context = Context {
+            config: self.config,
+            database_url: self.database_url,
+        };
+        match self.command {
+            Command::Check(args) => check::run(args, &context).await,
+            Command::Plan(args) => plan::run(args, &context).await,
+            Command::Apply(args) => apply::run(args, &context).await,
+            Command::Remove(args) => remove::run(args, &context).await,
+            Command::Sql(args) => sql::run(args, &context).await,
+            Command::Run(args) => run::run(args, &context).await,
+        }
+    }
+}
+
+/// What every command may need.
+#[derive(Debug)]
+pub(crate) struct Context {
+    config: Option<PathBuf>,
+    database_url: Option<SecretString>,
+}
+
+/// A problem that has been printed already.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration cannot be used")]
+pub struct Reported;
+
+impl Context {
+    /// Reads the configuration; prints its problems, and fails with [`Reported`] when it cannot be used.
+    pub(crate) fn load(&self) -> anyhow::Result<Config> {
+        let path = match &self.config {
+            Some(path) => path.clone(),
+            None => config::find(&std::env::current_dir()?)
+                .context("there is no instant.toml in this folder or above it; name it with --config")?,
+        };
+        match config::load(&path) {
+            Ok((mut config, warnings)) => {
+                report(&warnings, &config.source)?;
+                if let Some(url) = &self.database_url {
+                    config.database.url = url.clone();
+                }
+                Ok(config)
+            }
+            Err(LoadError::Invalid { file, diagnostics }) => {
+                report(&diagnostics, &file)?;
+                Err(Reported.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Connects the control plane.
+    pub(crate) async fn pool(&self, config: &Config) -> anyhow::Result<PgPool> {
+        PgPoolOptions::new()
+            .max_connections(POOL_SIZE)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .connect(config.database.url.expose_secret())
+            .await
+            .map_err(|error| match error {
+                sqlx::Error::Configuration(_) => anyhow::anyhow!(
+                    "the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME"
+                ),
+                error => anyhow::Error::from(error).context("the database cannot be reached"),
+            })
+    }
+
+    /// Finds the configuration's names in the database; prints the problems, and fails with [`Reported`] when there are errors.
+    pub(crate) async fn resolve(&self, pool: &PgPool, config: &Config) -> anyhow::Result<Vec<Watch>> {
+        let resolved = capture::resolve(pool, config).await?;
+        report(&resolved.diagnostics, &config.source)?;
+        if resolved.diagnostics.has_errors() {
+            Err(Reported.into())
+        } else {
+            Ok(resolved.watches)
+        }
+    }
+}
+
+/// Prints diagnostics on standard error, in colour on a terminal.
+fn report(diagnostics: &Diagnostics, source: &Source) -> std::io::Result<()> {
+    if diagnostics.items.is_empty() {
+        return Ok(());
+    }
+    let mut stderr = anstream::stderr().lock();
+    writeln!(stderr, "{}", diagnostics.render(source, true))
+}

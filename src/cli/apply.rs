@@ -1,0 +1,28 @@
+//! `instant apply`: installs the schema and the triggers.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::Context;
+use crate::capture;
+
+/// Install or update the schema `instant` and the triggers of the watched tables. Running it again changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  instant apply --database-url postgresql://owner@localhost/shop")]
+pub(super) struct Args {}
+
+pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    let pool = context.pool(&config).await?;
+    let watches = context.resolve(&pool, &config).await?;
+    let plan = capture::plan(&pool, &config, &watches).await?;
+    let mut stdout = anstream::stdout();
+    capture::apply(&pool, &plan, |step, took| {
+        // A closed standard output does not stop what is under way.
+        let _ = writeln!(stdout, "{} ({} ms)", step.action, took.as_millis());
+    })
+    .await?;
+    let done = if plan.is_empty() { "nothing to do" } else { "done" };
+    writeln!(anstream::stdout(), "{done}: {} tables are watched", watches.len())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,37 @@
+//! `instant check`: every problem of `instant.toml`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::Context;
+
+/// Find every problem in instant.toml: syntax, keys, templates and names, without a database; with --db also whether the models,
+/// tables and columns exist.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  instant check --db")]
+pub(super) struct Args {
+    /// Ask the database too.
+    #[arg(long)]
+    db: bool,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    if args.db {
+        let pool = context.pool(&config).await?;
+        context.resolve(&pool, &config).await?;
+    }
+    let rules: usize = config.watches.iter().map(|watch| watch.rules.len()).sum();
+    let asked = if args.db {
+        ""
+    } else {
+        " (names were not looked up: add --db)"
+    };
+    let path = config.source.path.display();
+    writeln!(
+        anstream::stdout(),
+        "{path}: {} watches, {rules} rules, no errors{asked}",
+        config.watches.len()
+    )?;
+    Ok(ExitCode::SUCCESS)
+}

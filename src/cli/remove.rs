@@ -1,0 +1,48 @@
+//! `instant remove`: takes everything out of the database.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+
+use super::{Context, exit};
+use crate::capture;
+
+/// Take every trigger, function and table of Instant out of the database. Changes that were not published are lost.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  instant remove --yes")]
+pub(super) struct Args {
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    if !args.yes && !confirmed()? {
+        writeln!(anstream::stderr(), "nothing was removed; `--yes` removes without asking")?;
+        return Ok(ExitCode::from(exit::USAGE));
+    }
+    let pool = context.pool(&config).await?;
+    let mut stdout = anstream::stdout();
+    capture::remove(&pool, &config, |step, took| {
+        // A closed standard output does not stop what is under way.
+        let _ = writeln!(stdout, "{} ({} ms)", step.action, took.as_millis());
+    })
+    .await?;
+    writeln!(anstream::stdout(), "done: nothing of Instant is left in the database")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks on a terminal; elsewhere the answer is no.
+fn confirmed() -> std::io::Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(false);
+    }
+    write!(
+        anstream::stderr(),
+        "Remove every trigger and the schema `instant`, with changes that were not published? [y/N] "
+    )?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}

@@ -1,0 +1,161 @@
+//! Mapping: rules turn a change into publications. Pure: no I/O, no clock, no state.
+
+mod channel;
+mod event;
+mod row;
+mod rule;
+mod template;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::capture::watch::Watch;
+use crate::change::{Change, Operation};
+use row::Row;
+use rule::Rule;
+use template::Templates;
+
+pub use template::CompileError;
+
+/// Every rule, compiled.
+#[derive(Debug)]
+pub struct Mapping {
+    templates: Templates,
+    watches: HashMap<String, Compiled>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    key: Vec<String>,
+    rules: Vec<Rule>,
+}
+
+/// A message for one channel.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The change it tells of.
+    pub origin: Origin,
+    /// The channel.
+    pub channel: Arc<str>,
+    /// The event: a JSON object, encoded once.
+    pub event: Vec<u8>,
+}
+
+/// Where a publication comes from: a change and one of the rules that hear it.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// [`Change::id`].
+    pub change_id: i64,
+    /// [`Change::at`].
+    pub at: Timestamp,
+    /// What happened to the row.
+    pub operation: Operation,
+    /// The rule.
+    pub rule: Arc<RuleName>,
+}
+
+/// A rule's name in logs and dead letters.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RuleName {
+    /// The watch, as the outbox calls it.
+    pub source: String,
+    /// The model, as events call it.
+    pub model: String,
+    /// The rule's number within its watch, from 1.
+    pub number: u32,
+}
+
+/// The idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule.
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{:x}-{}", self.change_id, self.at.as_microsecond(), self.rule.number)
+    }
+}
+
+/// A rule that failed on a change: the change cannot be published by it, and is parked.
+#[derive(Debug)]
+pub struct Failure {
+    /// The change and the rule.
+    pub origin: Origin,
+    /// Which part failed and why, for people.
+    pub reason: String,
+    /// [`Change::old`], so that the change can be mapped again.
+    pub old: Option<String>,
+    /// [`Change::new`].
+    pub new: Option<String>,
+}
+
+/// What becomes of one change under one rule.
+pub type Outcome = Result<Publication, Failure>;
+
+impl Mapping {
+    /// Compiles the rules of `watches`; events carry `site`, channels of targets begin with `prefix`.
+    ///
+    /// # Errors
+    /// A template or condition that does not compile.
+    pub fn compile(watches: &[Watch], site: Option<&str>, prefix: &str) -> Result<Self, CompileError> {
+        let mut templates = Templates::new();
+        let mut compiled = HashMap::with_capacity(watches.len());
+        for watch in watches {
+            let rules = watch
+                .rules
+                .iter()
+                .zip(1..)
+                .map(|(rule, number)| Rule::compile(&mut templates, watch, rule, number, site, prefix))
+                .collect::<Result<_, _>>()?;
+            let key = watch.key.iter().map(|column| column.name.clone()).collect();
+            compiled.insert(watch.source.clone(), Compiled { key, rules });
+        }
+        Ok(Self {
+            templates,
+            watches: compiled,
+        })
+    }
+
+    /// Whether some watch has this source: a change of another is nobody's any more.
+    #[must_use]
+    pub fn knows(&self, source: &str) -> bool {
+        self.watches.contains_key(source)
+    }
+
+    /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several.
+    pub fn map(&self, change: &Change<'_>, outcomes: &mut Vec<Outcome>) {
+        let Some(watch) = self.watches.get(change.source) else {
+            return;
+        };
+        let mut hearing = watch.rules.iter().filter(|rule| rule.hears(change.operation)).peekable();
+        if hearing.peek().is_none() {
+            return;
+        }
+        let row = Row::read(change, &watch.key);
+        let failure = |origin, reason| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            Err(Failure {
+                origin,
+                reason,
+                old: owned(change.old),
+                new: owned(change.new),
+            })
+        };
+        for rule in hearing {
+            let origin = || Origin {
+                change_id: change.id,
+                at: change.at,
+                operation: change.operation,
+                rule: Arc::clone(&rule.name),
+            };
+            match &row {
+                Ok(row) => match rule.apply(&self.templates, change, row, origin) {
+                    Ok(publication) => outcomes.extend(publication.map(Ok)),
+                    Err(reason) => outcomes.push(failure(origin(), reason)),
+                },
+                Err(error) => outcomes.push(failure(origin(), format!("the captured row: {error}"))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! The event: the JSON object that a browser gets.
+
+use std::io::Write;
+
+use super::Origin;
+use super::row::Row;
+
+/// The parts of an event that its rule fixes, as JSON already.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// `,"site":"Shop"`, or nothing.
+    site: Vec<u8>,
+    /// `,"model":"shop.Order"`.
+    model: Vec<u8>,
+    /// The published columns and their JSON keys: `"status":`.
+    data: Vec<(String, Vec<u8>)>,
+}
+
+impl Frame {
+    pub(super) fn new(site: Option<&str>, model: &str, data: &[String]) -> Self {
+        let member = |name: &str, value: &str| {
+            let mut json = format!(",\"{name}\":").into_bytes();
+            write_string(&mut json, value);
+            json
+        };
+        let key = |column: &String| {
+            let mut json = Vec::new();
+            write_string(&mut json, column);
+            json.push(b':');
+            (column.clone(), json)
+        };
+        Self {
+            site: site.map(|site| member("site", site)).unwrap_or_default(),
+            model: member("model", model),
+            data: data.iter().map(key).collect(),
+        }
+    }
+
+    /// Encodes one event. Columns that no longer exist are left out of `data`.
+    pub(super) fn encode(&self, origin: &Origin, event_class: &str, message: &str, channel: &str, row: &Row<'_>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(384);
+        out.extend_from_slice(b"{\"event_class\":");
+        write_string(&mut out, event_class);
+        out.extend_from_slice(b",\"message\":");
+        write_string(&mut out, message);
+        out.extend_from_slice(b",\"channel\":");
+        write_string(&mut out, channel);
+        out.extend_from_slice(&self.site);
+        out.extend_from_slice(b",\"data\":{");
+        let mut separate = false;
+        for (column, key) in &self.data {
+            if let Some(value) = row.current.get(column) {
+                if separate {
+                    out.push(b',');
+                }
+                separate = true;
+                out.extend_from_slice(key);
+                out.extend_from_slice(value.get().as_bytes());
+            }
+        }
+        // Writing to a Vec cannot fail.
+        let _ = write!(out, "}},\"id\":\"{origin}\",\"at\":\"{:.3}\"", origin.at);
+        out.extend_from_slice(&self.model);
+        let _ = write!(out, ",\"op\":\"{}\",\"pk\":", origin.operation.name());
+        row.write_pk(&mut out);
+        out.push(b'}');
+        out
+    }
+}
+
+/// Appends `text` as a JSON string.
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    // A string always has a JSON form, and writing to a Vec cannot fail.
+    let _ = serde_json::to_writer(out, text);
+}

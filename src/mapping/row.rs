@@ -1,0 +1,138 @@
+//! The captured columns of one change, as raw JSON values that nobody has parsed yet.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::change::{Change, Operation};
+
+/// The columns of a change, borrowed from it.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    /// The new version, or the old one of a delete.
+    pub(super) current: Columns<'a>,
+    /// The version before an update, or of a delete.
+    pub(super) old: Columns<'a>,
+    /// The names of the key's columns.
+    key: &'a [String],
+}
+
+/// One version: names and raw values in the order they were captured in.
+#[derive(Debug, Default)]
+pub(super) struct Columns<'a>(Vec<(Name<'a>, &'a RawValue)>);
+
+/// A column's name; borrowed, unless JSON had to escape it.
+#[derive(Debug)]
+struct Name<'a>(Cow<'a, str>);
+
+impl<'a> Row<'a> {
+    /// Reads both versions of `change`.
+    pub(super) fn read(change: &Change<'a>, key: &'a [String]) -> Result<Self, serde_json::Error> {
+        let parse = |text: Option<&'a str>| text.map_or_else(|| Ok(Columns::default()), Columns::parse);
+        let (row, old) = match change.operation {
+            Operation::Delete => (change.old, change.old),
+            _ => (change.new, change.old),
+        };
+        Ok(Self {
+            current: parse(row)?,
+            old: parse(old)?,
+            key,
+        })
+    }
+
+    /// The primary key as JSON: a value, a list where the key is composite, `null` without a key.
+    pub(super) fn write_pk(&self, out: &mut Vec<u8>) {
+        let value = |name: &String| self.current.get(name).map_or("null", RawValue::get);
+        match self.key {
+            [] => out.extend_from_slice(b"null"),
+            [name] => out.extend_from_slice(value(name).as_bytes()),
+            names => {
+                for (index, name) in names.iter().enumerate() {
+                    out.push(if index == 0 { b'[' } else { b',' });
+                    out.extend_from_slice(value(name).as_bytes());
+                }
+                out.push(b']');
+            }
+        }
+    }
+
+    /// The values of the key's columns that were captured.
+    pub(super) fn pk(&self) -> impl Iterator<Item = &'a RawValue> {
+        self.key.iter().filter_map(|name| self.current.get(name))
+    }
+
+    /// Whether an update changed one of `columns`. A column whose former value is not there counts as changed: better once too
+    /// often than not at all.
+    pub(super) fn changed(&self, columns: &[String]) -> bool {
+        columns
+            .iter()
+            .any(|column| match (self.current.get(column), self.old.get(column)) {
+                (Some(new), Some(old)) => new.get() != old.get(),
+                _ => true,
+            })
+    }
+}
+
+impl<'a> Columns<'a> {
+    /// Reads a flat JSON object; its values stay text.
+    pub(super) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The raw value of a column.
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(column, _)| column.0 == name).map(|(_, value)| *value)
+    }
+
+    /// Every column, in the order of capture.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.0.as_ref(), *value))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Columns<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Object<'a> {
+            type Value = Columns<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of columns")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut columns = Vec::with_capacity(8);
+                while let Some(column) = map.next_entry()? {
+                    columns.push(column);
+                }
+                Ok(Columns(columns))
+            }
+        }
+        deserializer.deserialize_map(Object(PhantomData))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Text<'a> {
+            type Value = Name<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a column's name")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text(PhantomData))
+    }
+}

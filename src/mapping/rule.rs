@@ -1,0 +1,211 @@
+//! One rule, compiled.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use minijinja::Value;
+use serde_json::value::RawValue;
+
+use super::event::Frame;
+use super::row::Row;
+use super::template::{CompileError, Reads, Templates, Text};
+use super::{Origin, Publication, RuleName, channel};
+use crate::capture::watch::{self, Watch};
+use crate::change::{Change, Operation, Operations};
+use crate::config::Template;
+
+/// One rule, ready for changes.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) name: Arc<RuleName>,
+    on: Operations,
+    changed: Vec<String>,
+    when: Option<Text>,
+    destination: Destination,
+    event_class: Option<Text>,
+    /// "Order created", … by [`Operation::ALL`], for rules without an event class.
+    default_classes: [Arc<str>; 4],
+    message: Option<Text>,
+    /// The model's bare name, for rules without a message.
+    subject: String,
+    model: Arc<str>,
+    frame: Frame,
+    /// What the templates read; none: there is no template to render.
+    reads: Option<Reads>,
+}
+
+/// Where the publications go.
+#[derive(Debug)]
+enum Destination {
+    /// One channel, known beforehand or rendered.
+    Channel(Text),
+    /// The channel of the group that a template names.
+    Group { prefix: String, name: Text },
+    /// The channel of the user whose key a column holds.
+    User { prefix: String, column: String },
+}
+
+impl Rule {
+    pub(super) fn compile(
+        templates: &mut Templates,
+        watch: &Watch,
+        rule: &watch::Rule,
+        number: u32,
+        site: Option<&str>,
+        prefix: &str,
+    ) -> Result<Self, CompileError> {
+        let name = |part: &str| format!("{}\n{number}\n{part}", watch.source);
+        let failed = |part| {
+            move |source| CompileError {
+                model: watch.model.clone(),
+                rule: number,
+                part,
+                source,
+            }
+        };
+        let mut reads = Reads::default();
+        let mut text = |part: &'static str, template: &Template| {
+            reads.add(&template.references);
+            templates.text(name(part), template).map_err(failed(part))
+        };
+        let fixed = |channel: &str| Destination::Channel(Text::Constant(format!("{prefix}{channel}").into()));
+        let destination = match &rule.destination {
+            watch::Destination::Channel(template) => Destination::Channel(text("channel", template)?),
+            watch::Destination::Public => fixed(channel::PUBLIC),
+            watch::Destination::Users => fixed(channel::USERS),
+            watch::Destination::Staff => fixed(channel::STAFF),
+            watch::Destination::Superuser => fixed(channel::SUPERUSER),
+            watch::Destination::Group(template) => match text("target", template)? {
+                Text::Constant(group) => fixed(&channel::group(&group)),
+                rendered @ Text::Rendered(_) => Destination::Group {
+                    prefix: prefix.to_owned(),
+                    name: rendered,
+                },
+            },
+            watch::Destination::User(column) => Destination::User {
+                prefix: prefix.to_owned(),
+                column: column.clone(),
+            },
+        };
+        let event_class = rule
+            .event_class
+            .as_ref()
+            .map(|template| text("event_class", template))
+            .transpose()?;
+        let message = rule.message.as_ref().map(|template| text("message", template)).transpose()?;
+        let when = match &rule.when {
+            Some(expression) => {
+                reads.add(&expression.references);
+                Some(templates.condition(name("when"), expression).map_err(failed("when"))?)
+            }
+            None => None,
+        };
+        let renders = |text: &Text| matches!(text, Text::Rendered(_));
+        let channel_renders = match &destination {
+            Destination::Channel(text) => renders(text),
+            Destination::Group { .. } => true,
+            Destination::User { .. } => false,
+        };
+        let any = channel_renders || [&event_class, &message, &when].into_iter().flatten().any(renders);
+        Ok(Self {
+            name: Arc::new(RuleName {
+                source: watch.source.clone(),
+                model: watch.model.clone(),
+                number,
+            }),
+            on: rule.on,
+            changed: rule.changed.clone(),
+            when,
+            destination,
+            event_class,
+            default_classes: Operation::ALL.map(|operation| format!("{} {}", watch.name, operation.verb()).into()),
+            message,
+            subject: watch.name.clone(),
+            model: watch.model.as_str().into(),
+            frame: Frame::new(site, &watch.model, &rule.data),
+            reads: any.then_some(reads),
+        })
+    }
+
+    /// Whether the rule hears `operation` at all.
+    pub(super) const fn hears(&self, operation: Operation) -> bool {
+        self.on.contains(operation)
+    }
+
+    /// What the rule makes of a change: nothing where it does not apply, or where the target is null.
+    ///
+    /// # Errors
+    /// A template or condition that failed on this row, for people.
+    pub(super) fn apply(
+        &self,
+        templates: &Templates,
+        change: &Change<'_>,
+        row: &Row<'_>,
+        origin: impl FnOnce() -> Origin,
+    ) -> Result<Option<Publication>, String> {
+        if change.operation == Operation::Update && !self.changed.is_empty() && !row.changed(&self.changed) {
+            return Ok(None);
+        }
+        let scope = self
+            .reads
+            .as_ref()
+            .map_or_else(|| Value::from(()), |reads| reads.scope(change, &self.model, row));
+        let render = |part: &str, text: &Text| templates.render(text, &scope).map_err(|error| failure(part, &error));
+        if let Some(when) = &self.when
+            && render("when", when)?.is_empty()
+        {
+            return Ok(None);
+        }
+        let channel = match &self.destination {
+            Destination::Channel(text) => render("channel", text)?,
+            Destination::Group { prefix, name } => format!("{prefix}{}", channel::group(&render("target", name)?)).into(),
+            Destination::User { prefix, column } => match row.current.get(column).map(plain) {
+                Some(Some(user)) => format!("{prefix}{}", channel::personal(&user)).into(),
+                Some(None) => return Ok(None),
+                None => return Err(format!("target: the row has no column `{column}`")),
+            },
+        };
+        if channel.is_empty() {
+            return Err("channel: the template came to nothing".to_owned());
+        }
+        let event_class = match &self.event_class {
+            Some(text) => render("event_class", text)?,
+            None => Arc::clone(&self.default_classes[change.operation as usize]),
+        };
+        let message = match &self.message {
+            Some(text) => render("message", text)?,
+            None => self.default_message(row).into(),
+        };
+        let origin = origin();
+        let event = self.frame.encode(&origin, &event_class, &message, &channel, row);
+        Ok(Some(Publication { origin, channel, event }))
+    }
+
+    /// The model and the key: `Order 17`.
+    fn default_message(&self, row: &Row<'_>) -> String {
+        let mut message = self.subject.clone();
+        for (index, value) in row.pk().enumerate() {
+            message.push(if index == 0 { ' ' } else { ',' });
+            // Writing to a String cannot fail.
+            let _ = write!(message, "{}", plain(value).as_deref().unwrap_or("null"));
+        }
+        message
+    }
+}
+
+/// A scalar JSON value without its quotes; none for null.
+fn plain(value: &RawValue) -> Option<std::borrow::Cow<'_, str>> {
+    match value.get() {
+        "null" => None,
+        text if text.starts_with('"') => serde_json::from_str(text).ok().map(std::borrow::Cow::Owned),
+        text => Some(text.into()),
+    }
+}
+
+/// Which part failed and why, in one line.
+fn failure(part: &str, error: &minijinja::Error) -> String {
+    error.detail().map_or_else(
+        || format!("{part}: {}", error.kind()),
+        |detail| format!("{part}: {}: {detail}", error.kind()),
+    )
+}

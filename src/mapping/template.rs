@@ -1,0 +1,216 @@
+//! Templates and conditions of rules, and what they see of a change.
+
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object};
+use minijinja::{Environment, UndefinedBehavior, Value};
+use serde_json::value::RawValue;
+
+use super::row::{Columns, Row};
+use crate::change::Change;
+use crate::config::{Expression, Reference, Side, Template};
+
+/// The work one template may do, in minijinja's instructions: a loop over a large JSON column ends in an error, not in a stuck relay.
+const FUEL: u64 = 100_000;
+
+/// The templates of all rules.
+#[derive(Debug)]
+pub(super) struct Templates {
+    environment: Environment<'static>,
+}
+
+/// A template or condition that does not compile.
+#[derive(Debug, thiserror::Error)]
+#[error("{part} of rule {rule} of {model}: {source}")]
+pub struct CompileError {
+    /// The watch's model.
+    pub model: String,
+    /// The rule's number within the watch.
+    pub rule: u32,
+    /// Which of its templates.
+    pub part: &'static str,
+    /// minijinja's own words.
+    pub source: minijinja::Error,
+}
+
+/// A text of a rule.
+#[derive(Clone, Debug)]
+pub(super) enum Text {
+    /// It reads nothing of the change.
+    Constant(Arc<str>),
+    /// Rendered for each change, by its name among [`Templates`].
+    Rendered(String),
+}
+
+impl Templates {
+    pub(super) fn new() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_fuel(Some(FUEL));
+        Self { environment }
+    }
+
+    /// Compiles `template` under `name`.
+    pub(super) fn text(&mut self, name: String, template: &Template) -> Result<Text, minijinja::Error> {
+        self.environment.add_template_owned(name.clone(), template.text.clone())?;
+        if template.references.is_empty() {
+            return Ok(Text::Constant(self.environment.get_template(&name)?.render(())?.into()));
+        }
+        Ok(Text::Rendered(name))
+    }
+
+    /// Compiles the condition `expression` under `name`, as a template that renders to something or to nothing.
+    pub(super) fn condition(&mut self, name: String, expression: &Expression) -> Result<Text, minijinja::Error> {
+        self.environment.compile_expression(&expression.text)?;
+        self.environment
+            .add_template_owned(name.clone(), format!("{{% if ({}) %}}true{{% endif %}}", expression.text))?;
+        Ok(Text::Rendered(name))
+    }
+
+    /// Renders a text.
+    pub(super) fn render(&self, text: &Text, scope: &Value) -> Result<Arc<str>, minijinja::Error> {
+        match text {
+            Text::Constant(text) => Ok(Arc::clone(text)),
+            Text::Rendered(name) => Ok(self.environment.get_template(name)?.render(scope)?.into()),
+        }
+    }
+}
+
+/// What a rule's templates read; only that is turned from JSON into values.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    row: Vec<String>,
+    old: Vec<String>,
+    whole_row: bool,
+    whole_old: bool,
+    pk: bool,
+}
+
+impl Reads {
+    pub(super) fn add(&mut self, references: &[Reference]) {
+        for reference in references {
+            match reference {
+                Reference::Row(column) => self.row.push(column.clone()),
+                Reference::Old(column) => self.old.push(column.clone()),
+                Reference::Whole(Side::Row) => self.whole_row = true,
+                Reference::Whole(Side::Old) => self.whole_old = true,
+                Reference::Variable(name) => self.pk |= name == "pk",
+            }
+        }
+    }
+
+    /// The variables in a template's scope.
+    pub(super) fn scope(&self, change: &Change<'_>, model: &Arc<str>, row: &Row<'_>) -> Value {
+        let pk = if self.pk {
+            let mut json = Vec::new();
+            row.write_pk(&mut json);
+            std::str::from_utf8(&json).ok().map_or_else(|| Value::from(()), from_json)
+        } else {
+            Value::from(())
+        };
+        Value::from_object(Scope {
+            row: version(&row.current, &self.row, self.whole_row),
+            old: version(&row.old, &self.old, self.whole_old),
+            pk,
+            operation: change.operation,
+            model: Arc::clone(model),
+            at: change.at,
+        })
+    }
+}
+
+/// Converts the columns of one version that are read.
+fn version(columns: &Columns<'_>, names: &[String], whole: bool) -> Value {
+    let convert = |(name, value): (&str, &RawValue)| (Arc::from(name), from_json(value.get()));
+    Value::from_object(Version(if whole {
+        columns.iter().map(convert).collect()
+    } else {
+        names
+            .iter()
+            .filter_map(|name| columns.get(name).map(|value| convert((name, value))))
+            .collect()
+    }))
+}
+
+/// A JSON value as a template sees it. Integers keep all their digits, and decimals are strings already.
+fn from_json(json: &str) -> Value {
+    match json.as_bytes().first() {
+        Some(b'n') => Value::from(()),
+        Some(b't') => Value::from(true),
+        Some(b'f') => Value::from(false),
+        Some(b'"' | b'{' | b'[') => serde_json::from_str(json).unwrap_or_else(|_| Value::from(json)),
+        _ => json
+            .parse::<i64>()
+            .map(Value::from)
+            .or_else(|_| json.parse::<i128>().map(Value::from))
+            .or_else(|_| json.parse::<f64>().map(Value::from))
+            .unwrap_or_else(|_| Value::from(json)),
+    }
+}
+
+/// The names of the top level.
+#[derive(Debug)]
+struct Scope {
+    row: Value,
+    old: Value,
+    pk: Value,
+    operation: crate::change::Operation,
+    model: Arc<str>,
+    at: jiff::Timestamp,
+}
+
+impl Object for Scope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(match key.as_str()? {
+            "row" => self.row.clone(),
+            "old" => self.old.clone(),
+            "pk" => self.pk.clone(),
+            "op" => Value::from(self.operation.name()),
+            "verb" => Value::from(self.operation.verb()),
+            "model" => Value::from(&self.model),
+            "at" => Value::from(format!("{:.3}", self.at)),
+            _ => return None,
+        })
+    }
+}
+
+/// `row` or `old`.
+#[derive(Debug)]
+struct Version(Vec<(Arc<str>, Value)>);
+
+impl Object for Version {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| value.clone())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_big_integer_keeps_all_its_digits() {
+        for digits in [
+            "9223372036854775807",
+            "-9223372036854775808",
+            "170141183460469231731687303715884105727",
+        ] {
+            assert_eq!(from_json(digits).to_string(), digits);
+        }
+    }
+
+    #[test]
+    fn json_becomes_what_a_template_expects() {
+        assert!(from_json("null").is_none());
+        assert_eq!(from_json("true"), Value::from(true));
+        assert_eq!(from_json("\"a\\u00e9\\n\"").as_str(), Some("aé\n"));
+        assert_eq!(from_json("1.5").to_string(), "1.5");
+        assert_eq!(from_json("[1,{\"a\":2}]").to_string(), "[1, {'a': 2}]");
+    }
+}

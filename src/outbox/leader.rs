@@ -1,0 +1,145 @@
+//! The leader's session: its lock, the cursor, the dead letters and the purge.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio_postgres::Row;
+
+use super::position::{Position, Snapshot};
+use super::session::{Error, Session};
+use super::sql;
+
+/// How often a standby tries to become the leader.
+const POLL: Duration = Duration::from_secs(1);
+/// How long a write of the leader may take before its connection counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The changes purged by one statement: some milliseconds, so that a cursor that waits behind it waits no longer.
+const PURGE_CHUNK: i64 = 2_000;
+
+/// A publication that was parked, with its reason.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// The publication's idempotency key.
+    pub key: String,
+    /// The change's id in the outbox.
+    pub change_id: i64,
+    /// When the change was written.
+    pub change_at: Timestamp,
+    /// The watch, as the outbox calls it.
+    pub source: String,
+    /// The operation's letter.
+    pub operation: i8,
+    /// The model, as events call it.
+    pub model: String,
+    /// The rule's number within the watch, from 1.
+    pub rule: i32,
+    /// The channel, unless the rule failed before there was one.
+    pub channel: Option<String>,
+    /// The event as JSON, unless the rule failed before there was one.
+    pub event: Option<String>,
+    /// The captured columns before, where there is no event.
+    pub old: Option<String>,
+    /// The captured columns after, where there is no event.
+    pub new: Option<String>,
+    /// Why it was parked.
+    pub reason: String,
+    /// The publisher's error code, if it gave one.
+    pub code: Option<i32>,
+    /// How often it was tried.
+    pub attempts: i32,
+}
+
+/// The one relay that works on a database.
+#[derive(Debug)]
+pub struct Leader {
+    session: Session,
+}
+
+impl Leader {
+    /// Connects and waits until no other relay leads; `standby` is called once if there is one.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached or does not answer.
+    pub async fn elect(url: &SecretString, standby: impl FnOnce()) -> Result<Self, Error> {
+        let session = Session::connect(url, "instant leader").await?;
+        let mut standby = Some(standby);
+        while !patiently(sql::try_lead(&session.client)).await? {
+            if let Some(standby) = standby.take() {
+                standby();
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(Self { session })
+    }
+
+    /// The cursor, read from the database: after a crash it is what the database says, not what was once written to it.
+    ///
+    /// # Errors
+    /// When the schema is not there, or the database was restored from another cluster.
+    pub async fn cursor(&self) -> Result<Position, Error> {
+        let row = patiently(sql::cursor(&self.session.client)).await?;
+        let (stored, here) = (row.try_get(3)?, row.try_get(4)?);
+        if stored != here {
+            return Err(Error::ForeignCursor { stored, here });
+        }
+        let start = snapshot(&row, 0)?.ok_or(Error::Protocol("a cursor without a snapshot"))?;
+        Ok(match (snapshot(&row, 1)?, row.try_get::<_, Option<i64>>(2)?) {
+            (Some(until), Some(after)) => Position::inside(start, until, after),
+            _ => Position::at(start),
+        })
+    }
+
+    /// Writes the dead letters, then the cursor that passes them, in one transaction.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer; nothing was written then.
+    pub async fn settle(&self, position: &Position, letters: &[DeadLetter]) -> Result<(), Error> {
+        let client = &self.session.client;
+        if letters.is_empty() {
+            return patiently(sql::move_cursor(client, position)).await;
+        }
+        patiently(client.batch_execute("begin")).await?;
+        for letter in letters {
+            patiently(sql::park(client, letter)).await?;
+        }
+        patiently(sql::move_cursor(client, position)).await?;
+        patiently(client.batch_execute("commit")).await
+    }
+
+    /// Purges one chunk of what is settled for longer than `retention`; true when there may be more.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn purge(&self, retention: Duration) -> Result<bool, Error> {
+        let purged = patiently(sql::purge(&self.session.client, retention, PURGE_CHUNK)).await?;
+        Ok(i64::try_from(purged).is_ok_and(|purged| purged == PURGE_CHUNK))
+    }
+
+    /// Steps down, so that a standby takes over at once.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer; the lock then ends with the connection.
+    pub async fn step_down(self) -> Result<(), Error> {
+        patiently(sql::step_down(&self.session.client)).await
+    }
+
+    /// Ends when the connection, and with it the lock, is lost.
+    pub async fn lost(&self) -> Error {
+        self.session.closed().await
+    }
+}
+
+/// A snapshot among the cursor's columns.
+fn snapshot(row: &Row, index: usize) -> Result<Option<Snapshot>, Error> {
+    let text: Option<&str> = row.try_get(index)?;
+    text.map(|text| Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot")))
+        .transpose()
+}
+
+/// A half-open connection answers nothing; this says so before TCP does.
+pub(super) async fn patiently<T>(query: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    Ok(tokio::time::timeout(PATIENCE, query)
+        .await
+        .map_err(|_| Error::Silent(PATIENCE))??)
+}

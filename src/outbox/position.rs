@@ -1,0 +1,75 @@
+//! How far the outbox is settled.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A `pg_snapshot`: which transactions were visible at a moment, as `xmin:xmax:xip,…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot(Arc<str>);
+
+/// Everything visible in `snapshot` is settled, and what a window has been settled of besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The start of the next window.
+    pub snapshot: Snapshot,
+    /// The window that is settled in part.
+    pub within: Option<Within>,
+}
+
+/// A window that is settled up to one of its changes, so that a restart goes on inside a giant one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// The end of the window.
+    pub until: Snapshot,
+    /// The id of its last settled change.
+    pub after: i64,
+}
+
+impl Snapshot {
+    /// Takes PostgreSQL's text; only digits and separators pass, so that it may stand in a statement as it is.
+    pub(super) fn new(text: &str) -> Option<Self> {
+        let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b','));
+        valid.then(|| Self(text.into()))
+    }
+
+    /// PostgreSQL's text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Position {
+    /// The position at the end of a window.
+    #[must_use]
+    pub const fn at(snapshot: Snapshot) -> Self {
+        Self { snapshot, within: None }
+    }
+
+    /// The position after the change `after` of the window that ends at `until`.
+    #[must_use]
+    pub const fn inside(snapshot: Snapshot, until: Snapshot, after: i64) -> Self {
+        Self {
+            snapshot,
+            within: Some(Within { until, after }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_snapshot_is_taken_for_one() {
+        assert!(Snapshot::new("10:20:10,14,15").is_some());
+        assert!(Snapshot::new("10:20:").is_some());
+        assert!(Snapshot::new("").is_none());
+        assert!(Snapshot::new("10:20:'; drop table x").is_none());
+    }
+}

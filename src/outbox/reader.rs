@@ -1,0 +1,214 @@
+//! The reader's session: windows of changes, page by page, and the doze between them.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio_postgres::{Row, RowStream, Statement};
+
+use super::leader::patiently;
+use super::position::{Position, Snapshot, Within};
+use super::session::{Error, Session};
+use super::sql::{self, Json};
+use crate::change::{Change, Operation};
+
+/// The changes of a window's first page. A window that fills it may be a giant one, and is read on through a held cursor.
+const FIRST_PAGE: i64 = 1_000;
+/// The changes of each further page. The rows stream: however large they are, only those in the socket's buffer are in memory.
+const NEXT_PAGE: i64 = 2_000;
+/// How long PostgreSQL may take for the next row: sorting a giant window takes seconds.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Reads the outbox.
+#[derive(Debug)]
+pub struct Reader {
+    session: Session,
+    window: Statement,
+    can_doze: bool,
+    /// Where the next window begins.
+    start: Snapshot,
+    /// The window that is being read: its end, and the last change read of it.
+    within: Option<Within>,
+    /// Whether the cursor on the rest of the window is open.
+    holding: bool,
+}
+
+/// The changes of one page, as they come from the socket.
+pub struct Page<'a> {
+    reader: &'a mut Reader,
+    rows: Pin<Box<RowStream>>,
+    limit: i64,
+    count: i64,
+    until: Option<Snapshot>,
+}
+
+impl Reader {
+    /// Connects and subscribes to notifications; reading goes on at `position`.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached, or its schema is not the one this binary knows.
+    pub async fn open(url: &SecretString, position: Position) -> Result<Self, Error> {
+        let session = Session::connect(url, "instant reader").await?;
+        let window = patiently(sql::prepare_window(&session.client)).await?;
+        patiently(sql::listen(&session.client)).await?;
+        let can_doze = patiently(sql::triggers_notify(&session.client)).await?;
+        Ok(Self {
+            session,
+            window,
+            can_doze,
+            start: position.snapshot,
+            within: position.within,
+            holding: false,
+        })
+    }
+
+    /// The next page: the rest of the window under way, or the first page of a new one.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn page(&mut self) -> Result<Page<'_>, Error> {
+        let client = &self.session.client;
+        let (rows, limit, until) = if let Some(within) = &self.within {
+            if !self.holding {
+                let open = sql::open_rest(client, &self.start, &within.until, within.after);
+                tokio::time::timeout(PATIENCE, open)
+                    .await
+                    .map_err(|_| Error::Silent(PATIENCE))??;
+                self.holding = true;
+            }
+            (
+                patiently(sql::fetch_rest(client, NEXT_PAGE)).await?,
+                NEXT_PAGE,
+                Some(within.until.clone()),
+            )
+        } else {
+            (
+                patiently(sql::window(client, &self.window, &self.start, FIRST_PAGE)).await?,
+                FIRST_PAGE,
+                None,
+            )
+        };
+        Ok(Page {
+            reader: self,
+            rows,
+            limit,
+            count: 0,
+            until,
+        })
+    }
+
+    /// Whether the relay may sleep on notifications; otherwise it has to poll.
+    #[must_use]
+    pub const fn can_doze(&self) -> bool {
+        self.can_doze
+    }
+
+    /// Tries to fall asleep. Once it is true, every commit of a change notifies; the caller reads once more before it sleeps, for
+    /// what was committed without a NOTIFY before.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn try_doze(&self) -> Result<bool, Error> {
+        patiently(sql::try_doze(&self.session.client)).await
+    }
+
+    /// Wakes up: from here on nobody notifies.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn wake(&self) -> Result<(), Error> {
+        patiently(sql::wake(&self.session.client)).await
+    }
+
+    /// Waits for a notification.
+    ///
+    /// # Errors
+    /// Always [`Error::Closed`], when the connection is lost.
+    pub async fn notified(&self) -> Result<(), Error> {
+        tokio::select! {
+            () = self.session.notified.notified() => Ok(()),
+            error = self.session.closed() => Err(error),
+        }
+    }
+}
+
+impl Page<'_> {
+    /// The next change's row; none at the end of the page.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn next(&mut self) -> Result<Option<ChangeRow>, Error> {
+        loop {
+            let row = tokio::time::timeout(PATIENCE, self.rows.next())
+                .await
+                .map_err(|_| Error::Silent(PATIENCE))?;
+            let Some(row) = row.transpose()? else { return Ok(None) };
+            if let Some(text) = row.try_get::<_, Option<&str>>(0)? {
+                self.until = Some(Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot"))?);
+                continue;
+            }
+            self.count += 1;
+            return Ok(Some(ChangeRow(row)));
+        }
+    }
+
+    /// The position that is reached once the change `id` of this page is settled.
+    ///
+    /// # Errors
+    /// When PostgreSQL sent a change before the window's snapshot.
+    pub fn after(&self, id: i64) -> Result<Position, Error> {
+        let until = self.until.clone().ok_or(Error::Protocol("a window without a snapshot"))?;
+        Ok(Position::inside(self.reader.start.clone(), until, id))
+    }
+
+    /// Ends the page after its last change, whose id is `last`. Returns the position reached when the window ended with it, and
+    /// none when the window goes on.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn end(self, last: Option<i64>) -> Result<Option<Position>, Error> {
+        let Self {
+            reader,
+            limit,
+            count,
+            until,
+            ..
+        } = self;
+        let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
+        if let Some(after) = last.filter(|_| count == limit) {
+            reader.within = Some(Within { until, after });
+            return Ok(None);
+        }
+        if std::mem::take(&mut reader.holding) {
+            patiently(sql::close_rest(&reader.session.client)).await?;
+        }
+        reader.within = None;
+        reader.start = until.clone();
+        Ok(Some(Position::at(until)))
+    }
+}
+
+/// One row of a page.
+#[derive(Debug)]
+pub struct ChangeRow(Row);
+
+impl ChangeRow {
+    /// The change that the row holds.
+    ///
+    /// # Errors
+    /// When the row is not one of the outbox as this binary knows it.
+    pub fn change(&self) -> Result<Change<'_>, Error> {
+        let Self(row) = self;
+        let letter = row.try_get::<_, i8>(4)?.cast_unsigned();
+        Ok(Change {
+            id: row.try_get(1)?,
+            at: row.try_get::<_, Timestamp>(2)?,
+            source: row.try_get(3)?,
+            operation: Operation::from_letter(char::from(letter)).ok_or(Error::Protocol("an operation of a newer version"))?,
+            old: row.try_get::<_, Option<Json<'_>>>(5)?.map(|json| json.0),
+            new: row.try_get::<_, Option<Json<'_>>>(6)?.map(|json| json.0),
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! A connection of the relay: pinned settings, quick notice of a dead peer, notifications.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::AsyncReadExt;
+use tokio::sync::Notify;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
+use tokio_util::sync::CancellationToken;
+
+use super::sql;
+
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer that acknowledges nothing for this long is gone; both sides use it, so that a standby takes over within seconds.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(6);
+/// When an idle connection is probed first, and how often from then on; three lost probes end it.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// What went wrong between the relay and PostgreSQL.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL cannot be read. The text names no part of it, since it holds a password.
+    #[error("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME")]
+    Url,
+    /// The connection goes through a pooler.
+    #[error(
+        "the database URL leads to a connection pooler, where locks and LISTEN do not hold; give `[database] url` a direct connection"
+    )]
+    Pooler,
+    /// The schema is not there, or not as this binary knows it.
+    #[error("the schema `instant` is not as this version needs it ({0}); run `instant apply`")]
+    Schema(String),
+    /// The cursor was written in another cluster: its transaction ids mean nothing here.
+    #[error(
+        "this database was restored from another cluster (its cursor belongs to system {stored}, this is {here}); \
+         to go on from now: update instant.relay set snapshot = pg_current_snapshot(), until = null, after = null, \
+         system_identifier = (select system_identifier from pg_control_system())"
+    )]
+    ForeignCursor {
+        /// The cluster that wrote the cursor.
+        stored: i64,
+        /// The cluster that the relay is connected to.
+        here: i64,
+    },
+    /// PostgreSQL sent what no PostgreSQL sends.
+    #[error("PostgreSQL answered with something unexpected: {0}")]
+    Protocol(&'static str),
+    /// The connection ended.
+    #[error("the connection to PostgreSQL was lost")]
+    Closed,
+    /// PostgreSQL did not answer in time.
+    #[error("PostgreSQL did not answer within {} seconds", .0.as_secs())]
+    Silent(Duration),
+    /// Anything else that PostgreSQL or the driver says.
+    #[error("PostgreSQL: {}", describe(.0))]
+    Postgres(#[source] tokio_postgres::Error),
+}
+
+/// The server's own message rather than the driver's "db error".
+fn describe(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(
+        || error.to_string(),
+        |server| format!("{} ({})", server.message(), server.code().code()),
+    )
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.code() {
+            Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME | &SqlState::UNDEFINED_COLUMN) => {
+                Self::Schema(describe(&error))
+            }
+            _ if error.is_closed() => Self::Closed,
+            _ => Self::Postgres(error),
+        }
+    }
+}
+
+impl Error {
+    /// Whether trying again can help: everything but what a person has to mend.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        !matches!(self, Self::Url | Self::Pooler | Self::ForeignCursor { .. })
+    }
+}
+
+/// A connection and the task that drives it.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: Client,
+    /// Woken by every notification.
+    pub(super) notified: Arc<Notify>,
+    closed: CancellationToken,
+}
+
+impl Session {
+    /// Connects, pins what the server's or the role's settings might change, and refuses a pooler.
+    pub(super) async fn connect(url: &SecretString, name: &str) -> Result<Self, Error> {
+        let mut config: tokio_postgres::Config = url.expose_secret().parse().map_err(|_| Error::Url)?;
+        config
+            .application_name(name)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_user_timeout(TCP_USER_TIMEOUT)
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES);
+        let (client, mut connection) = config.connect(NoTls).await?;
+        let notified = Arc::new(Notify::new());
+        let closed = CancellationToken::new();
+        let (wake, guard) = (Arc::clone(&notified), closed.clone().drop_guard());
+        tokio::spawn(async move {
+            let _closed_at_the_end = guard;
+            loop {
+                match poll_fn(|context| connection.poll_message(context)).await {
+                    Some(Ok(AsyncMessage::Notification(_))) => wake.notify_one(),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => break,
+                }
+            }
+        });
+        let session = Self {
+            client,
+            notified,
+            closed,
+        };
+        sql::pin_settings(&session.client).await?;
+        session.refuse_pooler().await?;
+        Ok(session)
+    }
+
+    /// Ends when the connection does.
+    pub(super) async fn closed(&self) -> Error {
+        self.closed.cancelled().await;
+        Error::Closed
+    }
+
+    /// A pooler hands out keys of its own: the process that the handshake named is not the one that answers queries.
+    async fn refuse_pooler(&self) -> Result<(), Error> {
+        let answering = sql::backend_pid(&self.client).await?;
+        // The driver tells the handshake's process only inside a cancel request, so one is written into a pipe that leads nowhere.
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        self.client.cancel_token().cancel_query_raw(ours, NoTls).await?;
+        let mut request = [0; 12];
+        theirs
+            .read_exact(&mut request)
+            .await
+            .map_err(|_| Error::Protocol("no process id in the handshake"))?;
+        let [.., a, b, c, d] = request;
+        if i32::from_be_bytes([a, b, c, d]) == answering {
+            Ok(())
+        } else {
+            Err(Error::Pooler)
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Every statement of the relay on Instant's tables, one named function each.
+//!
+//! None takes a lock beyond what its verb takes; the advisory locks are session-level and only ever tried, since a session that
+//! waits for one would hold back the xmin horizon of the whole cluster.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio_postgres::types::{FromSql, ToSql, Type};
+use tokio_postgres::{Client, Error, Row, RowStream, Statement};
+
+use super::leader::DeadLetter;
+use super::position::{Position, Snapshot};
+use super::{CHANNEL, LEADER_LOCK};
+use crate::capture::DOZE_LOCK;
+
+/// Pins what a server's, a database's or a role's settings might otherwise change. Time-outs would end a dozing relay;
+/// `serializable` would make writers fail more often; a sequential scan or a parallel plan costs milliseconds a window, and
+/// compiling a plan more than running it. The keepalives let the server release the locks of a relay that was cut off.
+/// Settings that this version of PostgreSQL does not have are passed over.
+pub(super) async fn pin_settings(client: &Client) -> Result<(), Error> {
+    client
+        .batch_execute(
+            "select set_config(setting.name, pinned.value, false)
+             from (values
+                ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+                ('idle_session_timeout', '0'), ('transaction_timeout', '0'),
+                ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),
+                ('enable_seqscan', 'off'), ('jit', 'off'), ('max_parallel_workers_per_gather', '0'),
+                ('search_path', 'pg_catalog'), ('synchronous_commit', 'off'),
+                ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3'),
+                ('tcp_user_timeout', '6000')
+             ) as pinned (name, value)
+             join pg_catalog.pg_settings as setting on setting.name = pinned.name",
+        )
+        .await
+}
+
+/// The process that answers this session's queries.
+pub(super) async fn backend_pid(client: &Client) -> Result<i32, Error> {
+    client.query_one("select pg_backend_pid()", &[]).await?.try_get(0)
+}
+
+/// Tries to become the leader; true also for the one who is it already.
+pub(super) async fn try_lead(client: &Client) -> Result<bool, Error> {
+    client
+        .query_one("select pg_try_advisory_lock($1)", &[&LEADER_LOCK])
+        .await?
+        .try_get(0)
+}
+
+/// Steps down, so that a standby need not wait for this connection's end.
+pub(super) async fn step_down(client: &Client) -> Result<(), Error> {
+    client
+        .execute("select pg_advisory_unlock($1)", &[&LEADER_LOCK])
+        .await
+        .map(drop)
+}
+
+/// Subscribes to the triggers' notifications.
+pub(super) async fn listen(client: &Client) -> Result<(), Error> {
+    client.batch_execute(&format!("listen {CHANNEL}")).await
+}
+
+/// Whether triggers may notify at all: where two-phase commit is on they do not, since NOTIFY would make PREPARE fail.
+pub(super) async fn triggers_notify(client: &Client) -> Result<bool, Error> {
+    client
+        .query_one("select current_setting('max_prepared_transactions') = '0'", &[])
+        .await?
+        .try_get(0)
+}
+
+/// Tries to fall asleep: fails while a transaction is under way that wrote changes without a NOTIFY.
+pub(super) async fn try_doze(client: &Client) -> Result<bool, Error> {
+    client
+        .query_one("select pg_try_advisory_lock($1)", &[&DOZE_LOCK])
+        .await?
+        .try_get(0)
+}
+
+/// Wakes up: from here on nobody notifies.
+pub(super) async fn wake(client: &Client) -> Result<(), Error> {
+    client.execute("select pg_advisory_unlock($1)", &[&DOZE_LOCK]).await.map(drop)
+}
+
+/// The cursor, the cluster that wrote it, and this cluster.
+pub(super) async fn cursor(client: &Client) -> Result<Row, Error> {
+    let statement = "select relay.snapshot::text, relay.until::text, relay.after, relay.system_identifier, here.system_identifier
+         from instant.relay, pg_control_system() as here
+         where relay.name = 'main'";
+    client.query_one(statement, &[]).await
+}
+
+/// Writes the cursor. The caller holds the leader's lock on this very connection: who has lost it cannot write.
+pub(super) async fn move_cursor(client: &Client, position: &Position) -> Result<(), Error> {
+    let within = position.within.as_ref();
+    client
+        .execute(
+            "update instant.relay
+             set snapshot = $1::text::pg_snapshot, until = $2::text::pg_snapshot, after = $3, updated_at = clock_timestamp()
+             where name = 'main'",
+            &[
+                &position.snapshot.as_str(),
+                &within.map(|within| within.until.as_str()),
+                &within.map(|within| within.after),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// The first page of the window that begins at a snapshot and ends now: `(snapshot, limit)`. A row visible to the statement was
+/// committed before its snapshot, so the window needs no further test. The first row has the snapshot alone.
+pub(super) async fn prepare_window(client: &Client) -> Result<Statement, Error> {
+    client
+        .prepare(
+            "select pg_current_snapshot()::text as snapshot, null::bigint as id, null::timestamptz as at,
+                    null::text as source, null::\"char\" as op, null::json as old, null::json as new
+             union all
+             (select null, id, at, source, op, old, new
+              from instant.outbox
+              where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+                 or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot)))
+              order by id
+              limit $2)",
+        )
+        .await
+}
+
+/// Runs [`prepare_window`]'s statement.
+pub(super) async fn window(
+    client: &Client,
+    statement: &Statement,
+    snapshot: &Snapshot,
+    limit: i64,
+) -> Result<Pin<Box<RowStream>>, Error> {
+    let parameters: [&(dyn ToSql + Sync); 2] = [&snapshot.as_str(), &limit];
+    client.query_raw(statement, parameters).await.map(Box::pin)
+}
+
+/// Opens a cursor on the rest of a window. WITH HOLD: the server materialises it at commit, so that neither its memory nor ours,
+/// nor the xmin horizon, depends on how long the publishing takes.
+pub(super) async fn open_rest(client: &Client, from: &Snapshot, until: &Snapshot, after: i64) -> Result<(), Error> {
+    client
+        .batch_execute(&format!(
+            "begin;
+             declare rest no scroll cursor with hold for
+             select null::text as snapshot, id, at, source, op, old, new
+             from instant.outbox
+             where (xid >= pg_snapshot_xmax('{from}') or xid = any (array(select pg_snapshot_xip('{from}'))))
+               and pg_visible_in_snapshot(xid, '{until}')
+               and id > {after}
+             order by id;
+             commit"
+        ))
+        .await
+}
+
+/// The next `count` changes of the rest.
+pub(super) async fn fetch_rest(client: &Client, count: i64) -> Result<Pin<Box<RowStream>>, Error> {
+    let none: [&(dyn ToSql + Sync); 0] = [];
+    client
+        .query_raw(&format!("fetch forward {count} from rest"), none)
+        .await
+        .map(Box::pin)
+}
+
+/// Closes the cursor and its temporary file.
+pub(super) async fn close_rest(client: &Client) -> Result<(), Error> {
+    client.batch_execute("close rest").await
+}
+
+/// Parks a publication. A change that was parked before a crash and is read again is parked once.
+pub(super) async fn park(client: &Client, letter: &DeadLetter) -> Result<(), Error> {
+    client
+        .execute(
+            "insert into instant.dead_letter
+                (key, change_id, change_at, source, op, model, rule, channel, event, old, new, reason, code, attempts)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10::text::json, $11::text::json, $12, $13, $14)
+             on conflict (key) do nothing",
+            &[
+                &letter.key,
+                &letter.change_id,
+                &letter.change_at,
+                &letter.source,
+                &letter.operation,
+                &letter.model,
+                &letter.rule,
+                &letter.channel,
+                &letter.event,
+                &letter.old,
+                &letter.new,
+                &letter.reason,
+                &letter.code,
+                &letter.attempts,
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// Deletes at most `limit` of the oldest changes that are settled for longer than `retention`, and returns how many. Only behind
+/// the stored cursor: a window that a restart resumes must still be whole.
+pub(super) async fn purge(client: &Client, retention: Duration, limit: i64) -> Result<u64, Error> {
+    client
+        .execute(
+            "delete from instant.outbox
+             where ctid = any (array(
+                select change.ctid
+                from instant.outbox as change
+                where change.xid < (select pg_snapshot_xmin(snapshot) from instant.relay where name = 'main')
+                  and change.at < clock_timestamp() - make_interval(secs => $1)
+                order by change.xid, change.id
+                limit $2))",
+            &[&retention.as_secs_f64(), &limit],
+        )
+        .await
+}
+
+/// The text of a json column as it was stored; the driver's own types would parse it.
+#[derive(Debug)]
+pub(super) struct Json<'a>(pub(super) &'a str);
+
+impl<'a> FromSql<'a> for Json<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(std::str::from_utf8(raw)?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSON
+    }
+}

@@ -1,0 +1,44 @@
+//! Publisher: where publications go, and what its answers mean.
+
+pub mod centrifugo;
+mod policy;
+
+pub use policy::{Directive, directive};
+
+use crate::mapping::Publication;
+
+/// Takes publications, in order, a batch at a time.
+pub trait Publisher: Send + Sync + 'static {
+    /// Publishes `batch` in its order. One reply a publication, in the same order.
+    fn publish(&self, batch: &[&Publication]) -> impl Future<Output = Result<Vec<Reply>, BatchError>> + Send;
+}
+
+/// What became of one publication.
+pub type Reply = Result<(), Rejection>;
+
+/// A publication that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, thiserror::Error)]
+#[error("{message} (code {code})")]
+pub struct Rejection {
+    /// The publisher's error code.
+    pub code: i32,
+    /// Its own words.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// Why a whole batch has no replies.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// It was refused as malformed: one of its publications is at fault.
+    #[error("the batch was refused: {0}")]
+    Refused(String),
+    /// It was not taken for now, or nobody knows: send it again with the same keys.
+    #[error("{reason}")]
+    Unavailable {
+        /// What happened.
+        reason: String,
+        /// What an operator can do, where it is known.
+        hint: Option<&'static str>,
+    },
+}

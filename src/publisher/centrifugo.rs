@@ -1,0 +1,163 @@
+//! Centrifugo's HTTP API: one `POST /api/batch` a batch.
+
+use std::io::Write;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::{BatchError, Publisher, Rejection, Reply};
+use crate::mapping::Publication;
+
+/// Centrifugo closes a request's connection after 10 s of writing and 30 s of reading; no answer after this is no answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Centrifugo closes connections that were idle for 30 s; ours are dropped before, so that no request meets a closing one.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a reply says about a failure is kept to this many characters.
+const EXCERPT: usize = 200;
+
+/// A Centrifugo server.
+#[derive(Debug)]
+pub struct Centrifugo {
+    client: reqwest::Client,
+    endpoint: String,
+}
+
+/// A configuration that no request can be made with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The key cannot stand in a header.
+    #[error("`[centrifugo] api_key` holds characters that an HTTP header cannot carry")]
+    ApiKey,
+    /// The client could not be made.
+    #[error("the HTTP client could not be made")]
+    Client(#[source] reqwest::Error),
+}
+
+impl Centrifugo {
+    /// A client for the server at `url`, without `/api`.
+    ///
+    /// # Errors
+    /// When the key cannot stand in a header.
+    pub fn new(url: &str, api_key: &SecretString) -> Result<Self, Error> {
+        let mut key = HeaderValue::from_str(api_key.expose_secret()).map_err(|_| Error::ApiKey)?;
+        key.set_sensitive(true);
+        let mut headers = HeaderMap::new();
+        headers.insert("X-API-Key", key);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let client = reqwest::Client::builder()
+            .default_headers(headers)
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tcp_nodelay(true)
+            .build()
+            .map_err(Error::Client)?;
+        Ok(Self {
+            client,
+            endpoint: format!("{}/api/batch", url.trim_end_matches('/')),
+        })
+    }
+}
+
+impl Publisher for Centrifugo {
+    async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
+        let response = self
+            .client
+            .post(&self.endpoint)
+            .body(encode(batch))
+            .send()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| unavailable(&error))?;
+        if status != StatusCode::OK {
+            return Err(refusal(status, &body));
+        }
+        let Batch { replies } = serde_json::from_slice(&body).map_err(|error| BatchError::Unavailable {
+            reason: format!("Centrifugo's reply cannot be read: {error}"),
+            hint: Some("is `[centrifugo] url` really Centrifugo?"),
+        })?;
+        if replies.len() != batch.len() {
+            let reason = format!("Centrifugo sent {} replies to {} publications", replies.len(), batch.len());
+            return Err(BatchError::Unavailable { reason, hint: None });
+        }
+        Ok(replies.into_iter().map(|reply| reply.error.map_or(Ok(()), Err)).collect())
+    }
+}
+
+/// `{"commands":[{"publish":{"channel":…,"idempotency_key":…,"data":EVENT}},…]}`; a batch runs in order unless it says otherwise.
+fn encode(batch: &[&Publication]) -> Vec<u8> {
+    let size = batch
+        .iter()
+        .map(|publication| publication.event.len() + publication.channel.len() + 96)
+        .sum();
+    let mut body = Vec::with_capacity(size);
+    body.extend_from_slice(b"{\"commands\":[");
+    for (index, publication) in batch.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        // Writing to a Vec cannot fail, and a string always has a JSON form.
+        body.extend_from_slice(b"{\"publish\":{\"channel\":");
+        let _ = serde_json::to_writer(&mut body, &*publication.channel);
+        let _ = write!(body, ",\"idempotency_key\":\"{}\",\"data\":", publication.origin);
+        body.extend_from_slice(&publication.event);
+        body.extend_from_slice(b"}}");
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
+/// What a status other than 200 means.
+fn refusal(status: StatusCode, body: &[u8]) -> BatchError {
+    let text = String::from_utf8_lossy(body);
+    let excerpt: String = text.trim().chars().take(EXCERPT).collect();
+    if status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE {
+        return BatchError::Refused(if excerpt.is_empty() { status.to_string() } else { excerpt });
+    }
+    let hint = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some("`[centrifugo] api_key` is not the server's `http_api.key`"),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Some("`[centrifugo] url` must be the server's address without `/api`")
+        }
+        _ => None,
+    };
+    BatchError::Unavailable {
+        reason: format!("Centrifugo answered {status}"),
+        hint,
+    }
+}
+
+/// A request that got no whole answer. The text names no URL, since a URL may hold a password.
+fn unavailable(error: &reqwest::Error) -> BatchError {
+    let reason = if error.is_connect() {
+        "Centrifugo cannot be reached"
+    } else if error.is_timeout() {
+        "Centrifugo did not answer in time"
+    } else {
+        "the connection to Centrifugo broke"
+    };
+    BatchError::Unavailable {
+        reason: reason.to_owned(),
+        hint: None,
+    }
+}
+
+/// The answer to a batch.
+#[derive(Deserialize)]
+struct Batch {
+    replies: Vec<CommandReply>,
+}
+
+/// The answer to one command of a batch; its result says nothing that is needed.
+#[derive(Deserialize)]
+struct CommandReply {
+    error: Option<Rejection>,
+}

@@ -1,0 +1,55 @@
+//! What an answer of the publisher means for the relay.
+
+use super::Rejection;
+
+/// Centrifugo's "internal error", the only rejection that passes by itself.
+const INTERNAL: i32 = 100;
+/// A channel whose namespace is not configured.
+const UNKNOWN_CHANNEL: i32 = 102;
+
+/// What to do with a publication that was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directive {
+    /// Send it again, with the same key, after a while.
+    Retry,
+    /// Park it as a dead letter; the hint tells an operator what can be done.
+    Park {
+        /// What an operator can do, where it is known.
+        hint: Option<&'static str>,
+    },
+}
+
+/// What to do after `rejection`. Codes as in Centrifugo's server API: all but 100 stay until somebody changes something.
+#[must_use]
+pub const fn directive(rejection: &Rejection) -> Directive {
+    match rejection.code {
+        INTERNAL => Directive::Retry,
+        UNKNOWN_CHANNEL => Directive::Park {
+            hint: Some("configure the channel's namespace in Centrifugo"),
+        },
+        _ => Directive::Park { hint: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_internal_error_is_tried_again() {
+        for code in [102, 104, 107, 108, 113, 0, -1] {
+            let rejection = Rejection {
+                code,
+                message: String::new(),
+            };
+            assert!(matches!(directive(&rejection), Directive::Park { .. }), "code {code}");
+        }
+        assert_eq!(
+            directive(&Rejection {
+                code: 100,
+                message: String::new()
+            }),
+            Directive::Retry
+        );
+    }
+}

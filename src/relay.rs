@@ -1,0 +1,125 @@
+//! The relay: outbox window → change → mapping → publication → lane → publisher → settle (cursor | dead letter).
+//!
+//! One [`Relay`] leads at a time. While it does, three things run side by side: the intake reads windows and maps them, the lanes
+//! publish, the ledger settles what the lanes have finished. What is between them is bounded by [`IN_FLIGHT`] bytes. When a
+//! connection to PostgreSQL breaks, all three are dropped, and a new leadership starts from the cursor in the database; what was
+//! published but not settled is published again, under the same idempotency keys.
+
+mod backoff;
+mod intake;
+mod lane;
+mod ledger;
+mod pace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::mapping::Mapping;
+use crate::outbox::{Error, Leader, Reader};
+use crate::publisher::Publisher;
+use backoff::Backoff;
+use intake::Intake;
+use lane::Lane;
+use ledger::Ledger;
+
+/// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
+const IN_FLIGHT: usize = 8 << 20;
+/// The lanes: with four of them Centrifugo is as busy as two cores let it be.
+const LANES: usize = 4;
+/// How long a shutdown may take to drain what is in flight; what is left is published after the next start.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a relay needs.
+#[derive(Debug)]
+pub struct Relay<P> {
+    /// The database, a direct connection.
+    pub database: SecretString,
+    /// Where publications go.
+    pub publisher: Arc<P>,
+    /// The rules; a new value replaces them from the next page on.
+    pub rules: watch::Receiver<Arc<Mapping>>,
+    /// How long settled changes stay in the outbox.
+    pub retention: Duration,
+    /// Cancelled: stop reading, drain, write the cursor, leave.
+    pub shutdown: CancellationToken,
+}
+
+impl<P: Publisher> Relay<P> {
+    /// Works until the shutdown, through every failure that passes.
+    ///
+    /// # Errors
+    /// What only a person can mend: the URL, a pooler, a restored database.
+    pub async fn run(self) -> Result<(), Error> {
+        let mut backoff = Backoff::new();
+        loop {
+            let led = tokio::select! {
+                led = self.lead(&mut backoff) => led,
+                () = stopped(&self.shutdown) => return Ok(()),
+            };
+            match led {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_transient() => {
+                    let wait = backoff.next();
+                    warn!(%error, "the relay starts again in {} ms", wait.as_millis());
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.shutdown.cancelled() => return Ok(()),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Becomes the leader and leads until the shutdown or the first failure.
+    async fn lead(&self, backoff: &mut Backoff) -> Result<(), Error> {
+        let elect = Leader::elect(&self.database, || info!("standby: another relay leads"));
+        let leader = tokio::select! {
+            leader = elect => leader?,
+            () = self.shutdown.cancelled() => return Ok(()),
+        };
+        let position = leader.cursor().await?;
+        let reader = Reader::open(&self.database, position).await?;
+        info!(dozes = reader.can_doze(), "leading");
+        backoff.reset();
+
+        let (settled, settlements) = mpsc::channel(1024);
+        let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
+        let intake = Intake {
+            reader,
+            rules: self.rules.clone(),
+            lanes,
+            ledger: settled.clone(),
+            budget: Arc::new(Semaphore::new(IN_FLIGHT)),
+            shutdown: self.shutdown.clone(),
+        };
+        let lanes_at_work: Vec<_> = queues
+            .into_iter()
+            .map(|queue| Lane::new(queue, Arc::clone(&self.publisher), settled.clone()).run())
+            .collect();
+        let publishing = async {
+            futures_util::future::join_all(lanes_at_work).await;
+            Ok(())
+        };
+        drop(settled);
+        let ledger = Ledger::new(leader, settlements, self.retention);
+        // The intake ends at the shutdown and drops the lanes' queues; the lanes end when these are empty, then the ledger.
+        let ((), (), leader) = tokio::try_join!(intake.run(), publishing, ledger.run())?;
+        leader.step_down().await
+    }
+}
+
+/// Ends when the grace after a shutdown has passed.
+async fn stopped(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+    warn!(
+        "not everything could be published within {} s of the shutdown; the next start goes on with it",
+        GRACE.as_secs()
+    );
+}

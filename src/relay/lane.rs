@@ -1,0 +1,223 @@
+//! A lane: the publications of its channels, in order, a batch at a time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::backoff::Backoff;
+use super::ledger::{Entry, Finished, rejected};
+use crate::mapping::Publication;
+use crate::publisher::{BatchError, Directive, Publisher, Rejection, directive};
+
+/// The publications of a batch: beyond this Centrifugo gains little.
+const BATCH: usize = 200;
+/// The bytes of a batch: a slow reply of a large one would outlast Centrifugo's write timeout.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A publication on its way.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// The chunk that waits for it.
+    pub(super) chunk: u64,
+    pub(super) publication: Publication,
+}
+
+/// What is sent in one request.
+#[derive(Debug, Default)]
+struct Batch {
+    items: Vec<Item>,
+    bytes: usize,
+}
+
+impl Batch {
+    const fn has_room(&self) -> bool {
+        self.items.len() < BATCH && self.bytes < BATCH_BYTES
+    }
+
+    fn push(&mut self, item: Item) {
+        self.bytes += item.publication.event.len();
+        self.items.push(item);
+    }
+}
+
+/// Publishes what comes through its queue until the queue is closed and empty.
+pub(super) struct Lane<P> {
+    queue: mpsc::UnboundedReceiver<Item>,
+    publisher: Arc<P>,
+    ledger: mpsc::Sender<Entry>,
+    /// Publications to be sent again, and those behind them on the same channels, in order.
+    held: VecDeque<Item>,
+    backoff: Backoff,
+    /// Not before this moment are the held ones sent again.
+    retry_at: Instant,
+}
+
+impl<P: Publisher> Lane<P> {
+    pub(super) fn new(queue: mpsc::UnboundedReceiver<Item>, publisher: Arc<P>, ledger: mpsc::Sender<Entry>) -> Self {
+        Self {
+            queue,
+            publisher,
+            ledger,
+            held: VecDeque::new(),
+            backoff: Backoff::new(),
+            retry_at: Instant::now(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        while let Some(batch) = self.gather().await {
+            let mut finished = Finished::default();
+            self.publish(batch, &mut finished).await;
+            if self.ledger.send(Entry::Finished(finished)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next batch, as full as the queue is and never waiting to fill: first what is due again, then what is new. None when
+    /// all is done.
+    async fn gather(&mut self) -> Option<Vec<Item>> {
+        loop {
+            let mut batch = Batch::default();
+            if Instant::now() >= self.retry_at {
+                while batch.has_room()
+                    && let Some(item) = self.held.pop_front()
+                {
+                    batch.push(item);
+                }
+            }
+            while batch.has_room()
+                && let Ok(item) = self.queue.try_recv()
+            {
+                self.sort_in(item, &mut batch);
+            }
+            if batch.items.is_empty() {
+                tokio::select! {
+                    item = self.queue.recv() => match item {
+                        Some(item) => self.sort_in(item, &mut batch),
+                        None if self.held.is_empty() => return None,
+                        None => tokio::time::sleep_until(self.retry_at).await,
+                    },
+                    () = tokio::time::sleep_until(self.retry_at), if !self.held.is_empty() => {}
+                }
+            }
+            if !batch.items.is_empty() {
+                return Some(batch.items);
+            }
+        }
+    }
+
+    /// Puts a new publication into the batch, or behind those of its channel that are held.
+    fn sort_in(&mut self, item: Item, batch: &mut Batch) {
+        if self
+            .held
+            .iter()
+            .any(|held| held.publication.channel == item.publication.channel)
+        {
+            self.held.push_back(item);
+        } else {
+            batch.push(item);
+        }
+    }
+
+    /// Publishes a batch until each of its items is published, parked or held.
+    async fn publish(&mut self, batch: Vec<Item>, finished: &mut Finished) {
+        // Parts still to be sent, the first on top: a batch that is refused whole is halved until the culprit is alone.
+        let mut parts = vec![batch];
+        while let Some(mut part) = parts.pop() {
+            let publications: Vec<_> = part.iter().map(|item| &item.publication).collect();
+            match self.publisher.publish(&publications).await {
+                Ok(replies) => {
+                    let retry = self.sort(part, replies, finished);
+                    self.hold(retry);
+                }
+                Err(BatchError::Refused(reason)) if part.len() == 1 => {
+                    let rejection = Rejection {
+                        code: 400,
+                        message: reason,
+                    };
+                    for item in part {
+                        self.park(&item, &rejection, None, finished);
+                    }
+                }
+                Err(BatchError::Refused(_)) => {
+                    let second = part.split_off(part.len() / 2);
+                    parts.extend([second, part]);
+                }
+                Err(BatchError::Unavailable { reason, hint }) => {
+                    let wait = self.backoff.next();
+                    let attempts = self.backoff.attempts();
+                    warn!(
+                        attempts,
+                        hint,
+                        "{reason}; {} publications wait {} ms",
+                        part.len(),
+                        wait.as_millis()
+                    );
+                    parts.push(part);
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// Settles each item by its reply; returns those to be sent again.
+    fn sort(&mut self, part: Vec<Item>, replies: Vec<Result<(), Rejection>>, finished: &mut Finished) -> Vec<Item> {
+        let mut retry = Vec::new();
+        for (item, reply) in part.into_iter().zip(replies) {
+            match reply.map_err(|rejection| (directive(&rejection), rejection)) {
+                Ok(()) => {
+                    log(&item.publication, "published");
+                    finished.count(item.chunk);
+                }
+                Err((Directive::Retry, _)) => retry.push(item),
+                Err((Directive::Park { hint }, rejection)) => self.park(&item, &rejection, hint, finished),
+            }
+        }
+        retry
+    }
+
+    /// Holds what the publisher failed on, before whatever is held already.
+    fn hold(&mut self, retry: Vec<Item>) {
+        if retry.is_empty() {
+            self.backoff.reset();
+            return;
+        }
+        let wait = self.backoff.next();
+        warn!(
+            attempts = self.backoff.attempts(),
+            "{} publications failed for now and wait {} ms",
+            retry.len(),
+            wait.as_millis()
+        );
+        self.retry_at = Instant::now() + wait;
+        for item in retry.into_iter().rev() {
+            self.held.push_front(item);
+        }
+    }
+
+    fn park(&self, item: &Item, rejection: &Rejection, hint: Option<&'static str>, finished: &mut Finished) {
+        let Publication { origin, channel, .. } = &item.publication;
+        warn!(model = origin.rule.model, rule = origin.rule.number, %channel, id = %origin, hint, "parked: {rejection}");
+        log(&item.publication, "parked");
+        finished.count(item.chunk);
+        finished
+            .letters
+            .push(rejected(&item.publication, rejection, self.backoff.attempts() + 1));
+    }
+}
+
+/// One line an event, when asked for; never its payload.
+fn log(publication: &Publication, outcome: &'static str) {
+    let Publication { origin, channel, .. } = publication;
+    let lag = Timestamp::now().duration_since(origin.at).as_millis();
+    info!(
+        target: "instant::event",
+        outcome, id = %origin, lag_ms = u64::try_from(lag).unwrap_or_default(),
+        "{} {} → {channel}", origin.rule.model, origin.operation.name()
+    );
+}

@@ -1,0 +1,182 @@
+//! The ledger: what is in flight, and how far everything before it is settled.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
+
+use crate::mapping::{Failure, Origin, Publication};
+use crate::outbox::{DeadLetter, Error, Leader, Position};
+use crate::publisher::Rejection;
+
+/// The cursor is written at most this often: each write leaves a dead version of its row.
+const CURSOR_PACE: Duration = Duration::from_millis(100);
+/// How often the outbox is purged when there is little to purge, as a share of the retention, within bounds.
+const PURGE_SHARE: u32 = 20;
+const PURGE_PACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+
+/// What the ledger is told.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// Changes were taken in.
+    Chunk(Chunk),
+    /// Publications were finished.
+    Finished(Finished),
+}
+
+/// Some changes in a row of the outbox, and what they became.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    /// Chunks are numbered without a gap.
+    pub(super) number: u64,
+    /// The position once the chunk is settled.
+    pub(super) position: Position,
+    /// Publications that no lane has finished yet.
+    pub(super) pending: usize,
+    /// What the mapping parked.
+    pub(super) letters: Vec<DeadLetter>,
+    /// The chunk's share of the bytes in flight, given back when it is settled.
+    pub(super) _room: OwnedSemaphorePermit,
+}
+
+/// What a lane finished.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// How many publications of which chunk.
+    counts: BTreeMap<u64, usize>,
+    /// What the lane parked.
+    pub(super) letters: Vec<DeadLetter>,
+}
+
+impl Finished {
+    /// One more publication of a chunk.
+    pub(super) fn count(&mut self, chunk: u64) {
+        *self.counts.entry(chunk).or_default() += 1;
+    }
+}
+
+/// Moves the cursor over what is finished, in order.
+pub(super) struct Ledger {
+    leader: Leader,
+    entries: mpsc::Receiver<Entry>,
+    retention: Duration,
+    open: VecDeque<Chunk>,
+    /// The number of the first open chunk.
+    first: u64,
+    /// The furthest settled position that is not written yet.
+    settled: Option<Position>,
+    /// Dead letters that the next write of the cursor takes along.
+    letters: Vec<DeadLetter>,
+    written_at: Instant,
+}
+
+impl Ledger {
+    pub(super) fn new(leader: Leader, entries: mpsc::Receiver<Entry>, retention: Duration) -> Self {
+        let (open, letters) = (VecDeque::new(), Vec::new());
+        Self {
+            leader,
+            entries,
+            retention,
+            open,
+            first: 0,
+            settled: None,
+            letters,
+            written_at: Instant::now(),
+        }
+    }
+
+    /// Settles until everything that feeds it has ended; gives the leader back for its last step.
+    pub(super) async fn run(mut self) -> Result<Leader, Error> {
+        let mut purge_at = Instant::now() + PURGE_PACE.0;
+        loop {
+            let write_at = self.written_at + CURSOR_PACE;
+            tokio::select! {
+                biased;
+                error = self.leader.lost() => return Err(error),
+                () = tokio::time::sleep_until(write_at), if self.settled.is_some() => self.write().await?,
+                entry = self.entries.recv() => match entry {
+                    Some(entry) => self.enter(entry),
+                    None => break,
+                },
+                () = tokio::time::sleep_until(purge_at) => {
+                    let more = self.leader.purge(self.retention).await?;
+                    let pace = (self.retention / PURGE_SHARE).clamp(PURGE_PACE.0, PURGE_PACE.1);
+                    purge_at = Instant::now() + if more { CURSOR_PACE } else { pace };
+                }
+            }
+        }
+        self.write().await?;
+        Ok(self.leader)
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        match entry {
+            Entry::Chunk(mut chunk) => {
+                self.letters.append(&mut chunk.letters);
+                self.open.push_back(chunk);
+            }
+            Entry::Finished(finished) => {
+                self.letters.extend(finished.letters);
+                for (number, count) in finished.counts {
+                    let index = usize::try_from(number - self.first).ok();
+                    if let Some(chunk) = index.and_then(|index| self.open.get_mut(index)) {
+                        chunk.pending -= count;
+                    }
+                }
+            }
+        }
+        while let Some(chunk) = self.open.pop_front_if(|chunk| chunk.pending == 0) {
+            self.first = chunk.number + 1;
+            self.settled = Some(chunk.position);
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), Error> {
+        if let Some(position) = self.settled.take() {
+            self.leader.settle(&position, &self.letters).await?;
+            self.letters.clear();
+            self.written_at = Instant::now();
+        }
+        Ok(())
+    }
+}
+
+/// The dead letter of a rule that failed.
+pub(super) fn parked(failure: &Failure) -> DeadLetter {
+    DeadLetter {
+        old: failure.old.clone(),
+        new: failure.new.clone(),
+        ..letter(&failure.origin, failure.reason.clone())
+    }
+}
+
+/// The dead letter of a publication that was rejected.
+pub(super) fn rejected(publication: &Publication, rejection: &Rejection, attempts: u32) -> DeadLetter {
+    DeadLetter {
+        channel: Some(publication.channel.to_string()),
+        event: Some(String::from_utf8_lossy(&publication.event).into_owned()),
+        code: Some(rejection.code),
+        attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
+        ..letter(&publication.origin, rejection.message.clone())
+    }
+}
+
+fn letter(origin: &Origin, reason: String) -> DeadLetter {
+    DeadLetter {
+        key: origin.to_string(),
+        change_id: origin.change_id,
+        change_at: origin.at,
+        source: origin.rule.source.clone(),
+        operation: origin.operation.letter() as i8,
+        model: origin.rule.model.clone(),
+        rule: i32::try_from(origin.rule.number).unwrap_or(i32::MAX),
+        channel: None,
+        event: None,
+        old: None,
+        new: None,
+        reason,
+        code: None,
+        attempts: 1,
+    }
+}
