@@ -94,18 +94,10 @@ fn secrets(line: &str, open: Option<bool>) -> Vec<Range<usize>> {
         return Vec::new();
     }
     if body.starts_with('[') {
-        let end = body
-            .rfind(']')
-            .map_or_else(|| body.find([' ', '=', '"']).unwrap_or(body.len()), |end| end + 1);
-        let shown = if open == Some(true) || !body[..end].contains(['=', '"']) {
-            end
-        } else {
-            1
-        };
-        return if open == Some(true) {
+        return if open == Some(true) && !suspicious("", body) {
             Vec::new()
         } else {
-            tail(line, indent + shown)
+            tail(line, indent + header(body))
         };
     }
     let key = body.find(['=', ':', ' ', '\t']).map_or(body, |end| &body[..end]);
@@ -125,11 +117,23 @@ fn secrets(line: &str, open: Option<bool>) -> Vec<Range<usize>> {
     }
 }
 
+/// How much of a header line is shown: a whole header, or the beginning of one that names a known table.
+fn header(body: &str) -> usize {
+    let name = body
+        .bytes()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"[ _-.".contains(byte))
+        .count();
+    let closing = body[name..].bytes().take_while(|byte| *byte == b']').count();
+    let known = section(body).is_some_and(|section| NAMES.contains(&section));
+    if closing > 0 || known { name + closing } else { 1 }
+}
+
 /// Whether a line of an open table looks like a secret all the same.
 fn suspicious(key: &str, body: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let has_key = body.contains('=') && SUSPICIOUS.iter().any(|part| key.contains(part));
-    has_key || body.find("://").is_some_and(|at| body[at..].contains('@')) || body.contains("password=")
+    let has_url = body.contains("postgres") || (body.contains("//") && body.contains('@'));
+    has_key || has_url || body.contains("api_key") || body.contains("password=")
 }
 
 fn is_bare(key: &str) -> bool {

@@ -55,3 +55,21 @@ fn warnings_leave_the_configuration_usable() {
         assert!(config.is_some() && diagnostics.items.len() == 1, "{text}");
     }
 }
+
+/// The reference of the file, with a table of all codes.
+const REFERENCE: &str = include_str!("../../../docs/configuration.md");
+
+#[test]
+fn the_reference_lists_every_code_and_its_examples_parse() {
+    let constants = include_str!("../diagnostic/code.rs");
+    let codes = constants.split("&str = \"").skip(1).filter_map(|rest| rest.split('"').next());
+    for code in codes {
+        assert!(REFERENCE.contains(&format!("| `{code}` |")), "{code}");
+    }
+    let first = REFERENCE
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    assert_eq!(rendered(first), "");
+}

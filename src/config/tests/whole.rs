@@ -75,21 +75,33 @@ fn mutated(text: &str, (at, length, insert): &(usize, usize, String)) -> String 
         .collect()
 }
 
+/// Some random edits of a file.
+fn edits(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(usize, usize, String)>> {
+    let text = r#"([\[\]{}"'=.,#$%|\n\r\\ é]|row|old|\{\{|\}\}|[a-z0-9]|"""|\$\{A\}|[[:cntrl:]]){0,6}"#;
+    prop::collection::vec((0..4000_usize, 0..12_usize, text), count)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_mutation_of_a_file_makes_the_parser_panic(
-        edits in prop::collection::vec(
-            (0..4000_usize, 0..12_usize, r#"([\[\]{}"'=.,#$%|\n\r\\ é]|row|old|\{\{|\}\}|[a-z0-9]|"""|\$\{A\}|[[:cntrl:]]){0,6}"#),
-            1..6,
-        )
-    ) {
+    fn no_mutation_of_a_file_makes_the_parser_panic(edits in edits(1..6)) {
         let text = edits.iter().fold(FULL.to_owned(), |text, edit| mutated(&text, edit));
         let (config, diagnostics) = parse(&text);
         prop_assert_eq!(config.is_some(), !diagnostics.has_errors());
         let output = diagnostics.render(&source(&text), false);
         prop_assert_eq!(output.is_empty(), diagnostics.items.is_empty());
         prop_assert!(!output.contains("s3cret"));
+    }
+
+    #[test]
+    fn no_slip_in_a_file_shows_its_literal_secrets(edits in edits(1..2)) {
+        let literal = FULL.replace("${DATABASE_URL}", "postgres://a:hunter2@b").replace("${CENTRIFUGO_API_KEY:-development}", "hunter2");
+        // The edits go to the part that holds the secrets.
+        let (head, tail) = literal.split_at(literal.find("[outbox]").unwrap_or_default());
+        let head = edits.iter().fold(head.to_owned(), |text, edit| mutated(&text, edit));
+        let text = head + tail;
+        let output = parse(&text).1.render(&source(&text), false);
+        prop_assert!(!output.contains("hunter2"), "{}\n{}", text, output);
     }
 }
