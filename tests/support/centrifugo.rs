@@ -38,6 +38,7 @@ impl Centrifugo {
             "http_api": { "key": "an api key" },
             "client": {
                 "allowed_origins": ["*"],
+                "queue_max_size": 64 << 20,
                 "allow_anonymous_connect_without_token": true,
                 "token": { "hmac_secret_key": "a token secret" },
             },
