@@ -39,13 +39,24 @@ pub mod exit {
 
 /// Rows of a Django project, live in the browser, without code.
 #[derive(Debug, Parser)]
-#[command(name = "instant", version, about, after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 drift.")]
+#[command(
+    name = "instant",
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 drift."
+)]
 pub struct Cli {
     /// The configuration file [default: instant.toml, looked up from the current folder upwards].
     #[arg(long, short, global = true, value_name = "FILE", env = "INSTANT_CONFIG")]
     config: Option<PathBuf>,
     /// Connect here instead of `[database] url`, for example as the tables' owner.
-    #[arg(long, global = true, value_name = "URL", env = "INSTANT_DATABASE_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "INSTANT_DATABASE_URL",
+        hide_env_values = true
+    )]
     database_url: Option<SecretString>,
     #[command(subcommand)]
     command: Command,
@@ -73,7 +84,10 @@ impl Cli {
     /// # Errors
     /// What the command could not do, with its causes.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let context = Context { config: self.config, database_url: self.database_url };
+        let context = Context {
+            config: self.config,
+            database_url: self.database_url,
+        };
         match self.command {
             Command::Check(args) => check::run(args, &context).await,
             Command::Plan(args) => plan::run(args, &context).await,
@@ -113,8 +127,8 @@ impl Context {
                 }
                 Ok(config)
             }
-            Err(LoadError::Invalid { source, diagnostics }) => {
-                report(&diagnostics, &source)?;
+            Err(LoadError::Invalid { file, diagnostics }) => {
+                report(&diagnostics, &file)?;
                 Err(Reported.into())
             }
             Err(error) => Err(error.into()),
@@ -129,7 +143,9 @@ impl Context {
             .connect(config.database.url.expose_secret())
             .await
             .map_err(|error| match error {
-                sqlx::Error::Configuration(_) => anyhow::anyhow!("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME"),
+                sqlx::Error::Configuration(_) => anyhow::anyhow!(
+                    "the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME"
+                ),
                 error => anyhow::Error::from(error).context("the database cannot be reached"),
             })
     }
@@ -138,7 +154,11 @@ impl Context {
     pub(crate) async fn resolve(&self, pool: &PgPool, config: &Config) -> anyhow::Result<Vec<Watch>> {
         let resolved = capture::resolve(pool, config).await?;
         report(&resolved.diagnostics, &config.source)?;
-        if resolved.diagnostics.has_errors() { Err(Reported.into()) } else { Ok(resolved.watches) }
+        if resolved.diagnostics.has_errors() {
+            Err(Reported.into())
+        } else {
+            Ok(resolved.watches)
+        }
     }
 }
 

@@ -11,7 +11,10 @@ pub async fn default_table(pool: &PgPool, app: &str, model: &str) -> Result<Stri
     if name.len() <= 63 {
         return Ok(name);
     }
-    sqlx::query_scalar("select left($1, 59) || left(md5($1), 4)").bind(name).fetch_one(pool).await
+    sqlx::query_scalar("select left($1, 59) || left(md5($1), 4)")
+        .bind(name)
+        .fetch_one(pool)
+        .await
 }
 
 /// The models that Django's content types name, as `app.model`; none where there is no such table, or no right to read it.

@@ -22,3 +22,5 @@ pub mod mapping;
 pub mod publisher;
 
 pub mod relay;
+
+pub mod cli;

@@ -98,15 +98,18 @@ impl<P: Publisher> Relay<P> {
             budget: Arc::new(Semaphore::new(IN_FLIGHT)),
             shutdown: self.shutdown.clone(),
         };
-        let publishing = queues.into_iter().map(|queue| {
-            let lane = Lane::new(queue, Arc::clone(&self.publisher), settled.clone());
-            lane.run()
-        });
-        let publishing = futures_util::future::join_all(publishing);
+        let lanes_at_work: Vec<_> = queues
+            .into_iter()
+            .map(|queue| Lane::new(queue, Arc::clone(&self.publisher), settled.clone()).run())
+            .collect();
+        let publishing = async {
+            futures_util::future::join_all(lanes_at_work).await;
+            Ok(())
+        };
         drop(settled);
         let ledger = Ledger::new(leader, settlements, self.retention);
         // The intake ends at the shutdown and drops the lanes' queues; the lanes end when these are empty, then the ledger.
-        let (_, (), leader) = tokio::try_join!(intake.run(), async { Ok(drop(publishing.await)) }, ledger.run())?;
+        let ((), (), leader) = tokio::try_join!(intake.run(), publishing, ledger.run())?;
         leader.step_down().await
     }
 }

@@ -60,7 +60,10 @@ async fn connect(url: &str) -> Client {
 async fn counters(version: u32) -> postgres::Database {
     let database = postgres::database(version).await;
     let client = connect(&database.url).await;
-    client.batch_execute(include_str!("../migrations/0001_outbox.sql")).await.unwrap();
+    client
+        .batch_execute(include_str!("../migrations/0001_outbox.sql"))
+        .await
+        .unwrap();
     client
         .batch_execute(&format!(
             "create table counter (id integer primary key, count bigint not null);
@@ -88,17 +91,31 @@ async fn write(url: String, script: Vec<Transaction>) {
             let done = match step {
                 Step::Write(row) => client.batch_execute(&count(row)).await,
                 Step::Savepoint { row, rolls_back } => {
-                    let end = if rolls_back { "rollback to inner_part" } else { "release inner_part" };
-                    client.batch_execute(&format!("savepoint inner_part; {}; {end}", count(row))).await
+                    let end = if rolls_back {
+                        "rollback to inner_part"
+                    } else {
+                        "release inner_part"
+                    };
+                    client
+                        .batch_execute(&format!("savepoint inner_part; {}; {end}", count(row)))
+                        .await
                 }
-                Step::Wait(milliseconds) => client.batch_execute(&format!("select pg_sleep({milliseconds} / 1000.0)")).await,
+                Step::Wait(milliseconds) => {
+                    client
+                        .batch_execute(&format!("select pg_sleep({milliseconds} / 1000.0)"))
+                        .await
+                }
             };
             failed = done.is_err();
             if failed {
                 break;
             }
         }
-        let end = if transaction.commits && !failed { "commit" } else { "rollback" };
+        let end = if transaction.commits && !failed {
+            "commit"
+        } else {
+            "rollback"
+        };
         client.batch_execute(end).await.unwrap();
     }
 }
@@ -139,7 +156,13 @@ async fn naive(url: String, done: watch::Receiver<bool>) -> Received {
     let mut cursor = 0_i64;
     loop {
         let was_done = *done.borrow();
-        let rows = client.query("select id, new::text from instant.outbox where id > $1 order by id", &[&cursor]).await.unwrap();
+        let rows = client
+            .query(
+                "select id, new::text from instant.outbox where id > $1 order by id",
+                &[&cursor],
+            )
+            .await
+            .unwrap();
         for row in rows {
             cursor = row.get(0);
             record(&mut received, row.get(1));
@@ -161,15 +184,24 @@ where
     let database = counters(version).await;
     let (end, done) = watch::channel(false);
     let reader = tokio::spawn(read(database.url.clone(), done));
-    let writers: Vec<_> = scripts.into_iter().map(|script| tokio::spawn(write(database.url.clone(), script))).collect();
+    let writers: Vec<_> = scripts
+        .into_iter()
+        .map(|script| tokio::spawn(write(database.url.clone(), script)))
+        .collect();
     for writer in writers {
         writer.await.unwrap();
     }
     end.send_replace(true);
     let received = tokio::time::timeout(Duration::from_secs(60), reader).await.unwrap().unwrap();
     let client = connect(&database.url).await;
-    let rows = client.query("select id, count from counter where count > 0", &[]).await.unwrap();
-    let committed: Received = rows.iter().map(|row| (row.get(0), (1..=row.get::<_, i64>(1)).collect())).collect();
+    let rows = client
+        .query("select id, count from counter where count > 0", &[])
+        .await
+        .unwrap();
+    let committed: Received = rows
+        .iter()
+        .map(|row| (row.get(0), (1..=row.get::<_, i64>(1)).collect()))
+        .collect();
     received == committed
 }
 
@@ -177,8 +209,19 @@ fn holds_for<R>(version: u32, cases: u32, read: fn(String, watch::Receiver<bool>
 where
     R: Future<Output = Received> + Send + 'static,
 {
-    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+    let runtime = Arc::new(
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap(),
+    );
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 0,
+        ..Config::default()
+    };
     TestRunner::new(config)
         .run(&scripts(), |scripts| {
             prop_assert!(runtime.block_on(round(version, scripts, read)));

@@ -1,5 +1,6 @@
 //! Reads what the database has, and brings it to what a plan wants.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool};
@@ -27,7 +28,9 @@ pub enum Error {
     #[error("the schema `instant` could not be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// A table was busy all the time.
-    #[error("no lock after {ATTEMPTS} attempts: {action}; try again at a quieter time, or look for a long transaction on the table")]
+    #[error(
+        "no lock after {ATTEMPTS} attempts: {action}; try again at a quieter time, or look for a long transaction on the table"
+    )]
     Busy {
         /// The step that got no lock.
         action: String,
@@ -46,7 +49,9 @@ pub enum Error {
 }
 
 fn describe(error: &sqlx::Error) -> String {
-    error.as_database_error().map_or_else(|| error.to_string(), |server| server.message().to_owned())
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |server| server.message().to_owned())
 }
 
 /// What differs between the configuration and the database. Takes no lock.
@@ -108,13 +113,16 @@ pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result
     let mut state = state(pool, config, watches).await?;
     (state.functions, state.triggers, state.schema) = (Vec::new(), Vec::new(), SchemaState::Current);
     state.missing_grants = config.database.relay_role.as_deref().map(grants).unwrap_or_default();
-    let mut script = String::from("-- The schema of Instant. `instant apply` records these migrations in instant._sqlx_migrations.\n");
+    let mut script =
+        String::from("-- The schema of Instant. `instant apply` records these migrations in instant._sqlx_migrations.\n");
     for (description, text) in schema::texts() {
-        script.push_str(&format!("\n-- Migration: {description}.\n{}\n", text.trim_end()));
+        // Writing to a String cannot fail.
+        let _ = writeln!(script, "\n-- Migration: {description}.\n{}", text.trim_end());
     }
     for step in Plan::new(watches, &state).steps {
         let sql = step.sql.unwrap_or_default();
-        script.push_str(&format!("\n-- {}: {}.\n{sql};\n", step.action.lines().next().unwrap_or_default(), step.lock));
+        let title = step.action.lines().next().unwrap_or_default();
+        let _ = writeln!(script, "\n-- {title}: {}.\n{sql};", step.lock);
     }
     Ok(script)
 }
@@ -127,14 +135,27 @@ async fn run(pool: &PgPool, action: &str, sql: &str) -> Result<(), Error> {
         // The text is generated, and its names are quoted.
         match sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await {
             Ok(_) => return Ok(transaction.commit().await?),
-            Err(error) if error.as_database_error().and_then(|server| server.code()).as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+            Err(error)
+                if error
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::code)
+                    .as_deref()
+                    == Some(LOCK_NOT_AVAILABLE) =>
+            {
                 transaction.rollback().await?;
                 tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
             }
-            Err(source) => return Err(Error::Step { action: action.to_owned(), source }),
+            Err(source) => {
+                return Err(Error::Step {
+                    action: action.to_owned(),
+                    source,
+                });
+            }
         }
     }
-    Err(Error::Busy { action: action.to_owned() })
+    Err(Error::Busy {
+        action: action.to_owned(),
+    })
 }
 
 /// What the database has. Takes no lock.
@@ -149,7 +170,13 @@ async fn state(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<Stat
         Some(role) => grants(role),
         None => Vec::new(),
     };
-    Ok(State { schema, functions: functions(pool).await?, triggers: triggers(pool).await?, tables, missing_grants })
+    Ok(State {
+        schema,
+        functions: functions(pool).await?,
+        triggers: triggers(pool).await?,
+        tables,
+        missing_grants,
+    })
 }
 
 /// Our functions. Takes no lock.
@@ -186,7 +213,11 @@ async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::Error> {
 /// The tables that a watch's triggers stand on: its own, and those that inherit from it and have no watch themselves; rows of a
 /// partition fire the trigger of its root. Takes no lock.
 async fn watched_tables(pool: &PgPool, watch: &Watch, watches: &[Watch]) -> Result<Vec<String>, sqlx::Error> {
-    let others: Vec<String> = watches.iter().filter(|other| other.source != watch.source).map(|other| other.source.clone()).collect();
+    let others: Vec<String> = watches
+        .iter()
+        .filter(|other| other.source != watch.source)
+        .map(|other| other.source.clone())
+        .collect();
     sqlx::query_scalar(
         "with recursive family (oid) as (
              select format('%I.%I', $1::text, $2::text)::regclass::oid
@@ -211,7 +242,10 @@ async fn watched_tables(pool: &PgPool, watch: &Watch, watches: &[Watch]) -> Resu
 
 /// What the relay's role needs: nothing on the tables of the project.
 fn grants(role: &str) -> Vec<String> {
-    RIGHTS.iter().map(|(_, right, on)| format!("grant {right} on {on} to {}", super::trigger::identifier(role))).collect()
+    RIGHTS
+        .iter()
+        .map(|(_, right, on)| format!("grant {right} on {on} to {}", super::trigger::identifier(role)))
+        .collect()
 }
 
 /// The rights of the relay's role: the function that tells them, the right, the object.
@@ -231,7 +265,12 @@ async fn missing_grants(pool: &PgPool, role: &str) -> Result<Vec<String>, sqlx::
         let object = on.rsplit(' ').next().unwrap_or(on);
         for right in right.split(", ") {
             let statement = format!("select has_{kind}_privilege($1, $2, $3)");
-            let held: bool = sqlx::query_scalar(AssertSqlSafe(statement)).bind(role).bind(object).bind(right).fetch_one(pool).await?;
+            let held: bool = sqlx::query_scalar(AssertSqlSafe(statement))
+                .bind(role)
+                .bind(object)
+                .bind(right)
+                .fetch_one(pool)
+                .await?;
             if !held && !missing.contains(&grant) {
                 missing.push(grant.clone());
             }

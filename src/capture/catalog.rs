@@ -89,7 +89,22 @@ impl TableColumn {
     /// The column as it is captured.
     pub(super) fn column(&self) -> Column {
         let plain = |name: &str| {
-            matches!(name, "int2" | "int4" | "int8" | "text" | "varchar" | "bpchar" | "bool" | "uuid" | "json" | "jsonb" | "name" | "inet" | "cidr")
+            matches!(
+                name,
+                "int2"
+                    | "int4"
+                    | "int8"
+                    | "text"
+                    | "varchar"
+                    | "bpchar"
+                    | "bool"
+                    | "uuid"
+                    | "json"
+                    | "jsonb"
+                    | "name"
+                    | "inet"
+                    | "cidr"
+            )
         };
         let encoding = match (self.base.as_str(), self.element.as_deref()) {
             ("numeric", _) => Encoding::Decimal,
@@ -98,6 +113,9 @@ impl TableColumn {
             (base, None) if plain(base) => Encoding::Plain,
             _ => Encoding::Pinned,
         };
-        Column { name: self.name.clone(), encoding }
+        Column {
+            name: self.name.clone(),
+            encoding,
+        }
     }
 }

@@ -87,22 +87,43 @@ impl Plan {
             SchemaState::Current | SchemaState::Newer => {}
         }
         for sql in &state.missing_grants {
-            steps.push(Step { action: sql.clone(), reason: "the relay's role lacks it", lock: "no lock on your tables", sql: Some(sql.clone()) });
+            steps.push(Step {
+                action: sql.clone(),
+                reason: "the relay's role lacks it",
+                lock: "no lock on your tables",
+                sql: Some(sql.clone()),
+            });
         }
         let mut wanted = Vec::new();
         for watch in watches {
             let name = trigger::function_name(watch);
             if let Some(reason) = function_differs(watch, state.functions.iter().find(|function| function.name == name)) {
                 let action = format!("create function instant.{name}()");
-                steps.push(Step { action, reason, lock: "no lock on your tables", sql: Some(trigger::create_function(watch)) });
+                steps.push(Step {
+                    action,
+                    reason,
+                    lock: "no lock on your tables",
+                    sql: Some(trigger::create_function(watch)),
+                });
             }
-            let tables = state.tables.iter().find(|(source, _)| *source == watch.source).map_or(&[][..], |(_, tables)| tables);
+            let tables = state
+                .tables
+                .iter()
+                .find(|(source, _)| *source == watch.source)
+                .map_or(&[][..], |(_, tables)| tables);
             for table in tables {
                 let row = (ROW_TRIGGER, ROW_TYPE, trigger::create_row_trigger(watch, table));
-                let truncate = (TRUNCATE_TRIGGER, TRUNCATE_TYPE, trigger::create_truncate_trigger(watch, table));
+                let truncate = (
+                    TRUNCATE_TRIGGER,
+                    TRUNCATE_TYPE,
+                    trigger::create_truncate_trigger(watch, table),
+                );
                 for (trigger, kind, create) in [row, truncate] {
                     wanted.push((trigger, table.as_str()));
-                    let found = state.triggers.iter().find(|found| found.name == trigger && found.table == *table);
+                    let found = state
+                        .triggers
+                        .iter()
+                        .find(|found| found.name == trigger && found.table == *table);
                     steps.extend(trigger_step(trigger, table, kind, &name, create, found));
                 }
             }
@@ -124,8 +145,13 @@ impl Plan {
     #[must_use]
     pub fn removal(state: &State) -> Self {
         let triggers = state.triggers.iter().map(|found| drop_trigger(found, "removed"));
-        let functions = state.functions.iter().map(|function| drop_function(&function.name, "removed"));
-        Self { steps: triggers.chain(functions).collect() }
+        let functions = state
+            .functions
+            .iter()
+            .map(|function| drop_function(&function.name, "removed"));
+        Self {
+            steps: triggers.chain(functions).collect(),
+        }
     }
 
     /// Whether the database is as the configuration wants it.
@@ -136,23 +162,41 @@ impl Plan {
 }
 
 fn migration(action: &str, reason: &'static str) -> Step {
-    Step { action: action.to_owned(), reason, lock: "no lock on your tables", sql: None }
+    Step {
+        action: action.to_owned(),
+        reason,
+        lock: "no lock on your tables",
+        sql: None,
+    }
 }
 
 fn drop_trigger(found: &FoundTrigger, reason: &'static str) -> Step {
     let sql = format!("drop trigger if exists {} on {}", identifier(&found.name), found.table);
-    Step { action: sql.clone(), reason, lock: "access exclusive on the table, for a moment", sql: Some(sql) }
+    Step {
+        action: sql.clone(),
+        reason,
+        lock: "access exclusive on the table, for a moment",
+        sql: Some(sql),
+    }
 }
 
 fn drop_function(name: &str, reason: &'static str) -> Step {
     let sql = format!("drop function if exists instant.{}()", identifier(name));
-    Step { action: sql.clone(), reason, lock: "no lock on your tables", sql: Some(sql) }
+    Step {
+        action: sql.clone(),
+        reason,
+        lock: "no lock on your tables",
+        sql: Some(sql),
+    }
 }
 
 /// Why a function has to be made again; none when it is as wanted.
 fn function_differs(watch: &Watch, found: Option<&FoundFunction>) -> Option<&'static str> {
     let Some(found) = found else { return Some("it is not there") };
-    let settings: Vec<_> = trigger::settings(watch).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let settings: Vec<_> = trigger::settings(watch)
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     if found.body != trigger::body(watch) {
         Some("its text is not what the configuration makes of it")
     } else if found.settings != settings || !found.security_definer {
@@ -165,18 +209,45 @@ fn function_differs(watch: &Watch, found: Option<&FoundFunction>) -> Option<&'st
 }
 
 /// What has to be done for one trigger; none when it is as wanted.
-fn trigger_step(name: &str, table: &str, kind: i16, function: &str, create: String, found: Option<&FoundTrigger>) -> Option<Step> {
+fn trigger_step(
+    name: &str,
+    table: &str,
+    kind: i16,
+    function: &str,
+    create: String,
+    found: Option<&FoundTrigger>,
+) -> Option<Step> {
     let quoted = identifier(name);
-    let step = |verb: &str, reason, lock, sql| Step { action: format!("{verb} trigger {quoted} on {table}"), reason, lock, sql: Some(sql) };
+    let step = |verb: &str, reason, lock, sql| Step {
+        action: format!("{verb} trigger {quoted} on {table}"),
+        reason,
+        lock,
+        sql: Some(sql),
+    };
     match found {
-        None => Some(step("create", "it is not there", "share row exclusive on the table: writes wait for a moment", create)),
+        None => Some(step(
+            "create",
+            "it is not there",
+            "share row exclusive on the table: writes wait for a moment",
+            create,
+        )),
         Some(found) if found.kind != kind || found.conditional || found.function.as_deref() != Some(function) => {
             let sql = format!("drop trigger {quoted} on {table};\n{create}");
-            Some(step("replace", "it is defined otherwise", "access exclusive on the table, for a moment", sql))
+            Some(step(
+                "replace",
+                "it is defined otherwise",
+                "access exclusive on the table, for a moment",
+                sql,
+            ))
         }
         Some(found) if !found.enabled => {
             let sql = format!("alter table {table} enable trigger {quoted}");
-            Some(step("enable", "it is disabled", "share row exclusive on the table: writes wait for a moment", sql))
+            Some(step(
+                "enable",
+                "it is disabled",
+                "share row exclusive on the table: writes wait for a moment",
+                sql,
+            ))
         }
         Some(_) => None,
     }

@@ -40,14 +40,28 @@ pub struct Resolved {
 /// # Errors
 /// When the database does not answer; what it does not have is a diagnostic.
 pub async fn resolve(pool: &PgPool, config: &Config) -> Result<Resolved, sqlx::Error> {
-    let mut resolved = Resolved { watches: Vec::new(), diagnostics: Diagnostics::default() };
+    let mut resolved = Resolved {
+        watches: Vec::new(),
+        diagnostics: Diagnostics::default(),
+    };
     for watch in &config.watches {
-        let Some(table) = find(pool, &watch.subject, &mut resolved.diagnostics).await? else { continue };
+        let Some(table) = find(pool, &watch.subject, &mut resolved.diagnostics).await? else {
+            continue;
+        };
         let columns = catalog::columns(pool, &table).await?;
-        let watch = Resolver { watch, table, columns, problems: &mut resolved.diagnostics }.watch();
+        let watch = Resolver {
+            watch,
+            table,
+            columns,
+            problems: &mut resolved.diagnostics,
+        }
+        .watch();
         if resolved.watches.iter().any(|other| other.source == watch.source) {
             let message = format!("table `{}` is watched already", watch.source);
-            resolved.diagnostics.items.push(error(WATCHED_TWICE, message, &watch.span, "the second watch", None));
+            resolved
+                .diagnostics
+                .items
+                .push(error(WATCHED_TWICE, message, &watch.span, "the second watch", None));
         } else {
             resolved.watches.push(watch);
         }
@@ -59,18 +73,23 @@ pub async fn resolve(pool: &PgPool, config: &Config) -> Result<Resolved, sqlx::E
 async fn find(pool: &PgPool, subject: &Spanned<Subject>, problems: &mut Diagnostics) -> Result<Option<Table>, sqlx::Error> {
     let name = match &subject.value {
         Subject::Table(name) | Subject::Model { table: Some(name), .. } => name.clone(),
-        Subject::Model { app, model, table: None } => {
-            TableName { schema: None, name: django::default_table(pool, app, model).await? }
-        }
+        Subject::Model { app, model, table: None } => TableName {
+            schema: None,
+            name: django::default_table(pool, app, model).await?,
+        },
     };
     let found = catalog::table(pool, &name).await?;
     match &found {
         None => {
             let (message, known) = match &subject.value {
-                Subject::Model { app, model, .. } => {
-                    (format!("there is no table `{}` for model `{app}.{model}`", name.name), django::models(pool).await)
-                }
-                Subject::Table(_) => (format!("there is no table `{}`", display(&name)), catalog::table_names(pool).await?),
+                Subject::Model { app, model, .. } => (
+                    format!("there is no table `{}` for model `{app}.{model}`", name.name),
+                    django::models(pool).await,
+                ),
+                Subject::Table(_) => (
+                    format!("there is no table `{}`", display(&name)),
+                    catalog::table_names(pool).await?,
+                ),
             };
             let wanted = match &subject.value {
                 Subject::Model { app, model, .. } => format!("{app}.{}", model.to_lowercase()),
@@ -82,11 +101,19 @@ async fn find(pool: &PgPool, subject: &Spanned<Subject>, problems: &mut Diagnost
                 }
                 _ => nearest(&wanted, known.iter().map(String::as_str)),
             };
-            problems.items.push(error(UNKNOWN_TABLE, message, &subject.span, "not in the database", help));
+            problems
+                .items
+                .push(error(UNKNOWN_TABLE, message, &subject.span, "not in the database", help));
         }
         Some(table) if !matches!(table.kind.as_str(), "r" | "p") => {
             let message = format!("`{}` is no table: triggers need a plain or partitioned one", display(&name));
-            problems.items.push(error(CANNOT_WATCH, message, &subject.span, "a view, foreign table or the like", None));
+            problems.items.push(error(
+                CANNOT_WATCH,
+                message,
+                &subject.span,
+                "a view, foreign table or the like",
+                None,
+            ));
         }
         Some(_) => {}
     }
@@ -94,7 +121,9 @@ async fn find(pool: &PgPool, subject: &Spanned<Subject>, problems: &mut Diagnost
 }
 
 fn display(name: &TableName) -> String {
-    name.schema.as_ref().map_or_else(|| name.name.clone(), |schema| format!("{schema}.{}", name.name))
+    name.schema
+        .as_ref()
+        .map_or_else(|| name.name.clone(), |schema| format!("{schema}.{}", name.name))
 }
 
 struct Resolver<'a> {
@@ -115,12 +144,18 @@ impl Resolver<'_> {
         key.sort_by_key(|column| column.key);
         let key: Vec<Column> = key.into_iter().map(TableColumn::column).collect();
         if key.is_empty() {
-            let message = format!("`{model}` has no primary key: its events have no `pk`, and the order of a row's changes cannot be told");
-            self.problems.items.push(warning(NO_PRIMARY_KEY, message, &span, "no primary key"));
+            let message =
+                format!("`{model}` has no primary key: its events have no `pk`, and the order of a row's changes cannot be told");
+            self.problems
+                .items
+                .push(warning(NO_PRIMARY_KEY, message, &span, "no primary key"));
         }
         if self.table.deferrable {
-            let message = format!("a key of `{model}` is deferrable: the insert of a row may arrive before the delete of the same key");
-            self.problems.items.push(warning(DEFERRABLE_KEY, message, &span, "a deferrable key"));
+            let message =
+                format!("a key of `{model}` is deferrable: the insert of a row may arrive before the delete of the same key");
+            self.problems
+                .items
+                .push(warning(DEFERRABLE_KEY, message, &span, "a deferrable key"));
         }
         let mut columns: Vec<Column> = Vec::new();
         for field in &self.watch.fields {
@@ -133,7 +168,12 @@ impl Resolver<'_> {
         let fields = columns.clone();
         columns.retain(|column| !key.contains(column));
         let captured: Vec<Column> = key.iter().chain(&columns).cloned().collect();
-        let rules: Vec<Rule> = self.watch.rules.iter().map(|rule| self.rule(rule, &captured, &fields)).collect();
+        let rules: Vec<Rule> = self
+            .watch
+            .rules
+            .iter()
+            .map(|rule| self.rule(rule, &captured, &fields))
+            .collect();
         let former: BTreeSet<String> = self.former(&captured);
         Watch {
             model,
@@ -154,7 +194,12 @@ impl Resolver<'_> {
     fn former(&self, captured: &[Column]) -> BTreeSet<String> {
         let mut former = BTreeSet::new();
         for rule in self.watch.rules.iter().filter(|rule| rule.on.contains(Operation::Update)) {
-            former.extend(rule.changed.iter().filter_map(|field| self.find(&field.value)).map(|column| column.name.clone()));
+            former.extend(
+                rule.changed
+                    .iter()
+                    .filter_map(|field| self.find(&field.value))
+                    .map(|column| column.name.clone()),
+            );
             for reference in references(rule) {
                 match reference {
                     Reference::Old(name) => drop(former.insert(name.clone())),
@@ -178,10 +223,10 @@ impl Resolver<'_> {
             listed.iter().filter_map(|field| self.captured(field, captured)).collect()
         };
         let changed = names(&rule.changed);
-        let data = rule
-            .data
-            .as_ref()
-            .map_or_else(|| fields.iter().map(|column| column.name.clone()).collect(), |listed| names(listed));
+        let data = rule.data.as_ref().map_or_else(
+            || fields.iter().map(|column| column.name.clone()).collect(),
+            |listed| names(listed),
+        );
         let destination = match &rule.destination {
             config::Destination::Channel(template) => Destination::Channel(template.clone()),
             config::Destination::Public => Destination::Public,
@@ -213,14 +258,24 @@ impl Resolver<'_> {
     fn column(&mut self, field: &Spanned<String>) -> Option<Column> {
         let Some(column) = self.find(&field.value) else {
             let help = nearest(&field.value, self.columns.iter().map(|column| column.name.as_str()));
-            let message = format!("`{}.{}` has no column for `{}`", self.table.schema, self.table.name, field.value);
-            self.problems.items.push(error(UNKNOWN_COLUMN, message, &field.span, "no such field or column", help));
+            let message = format!(
+                "`{}.{}` has no column for `{}`",
+                self.table.schema, self.table.name, field.value
+            );
+            self.problems
+                .items
+                .push(error(UNKNOWN_COLUMN, message, &field.span, "no such field or column", help));
             return None;
         };
         if column.generated == "v" {
-            let message = format!("`{}` is a virtual generated column: triggers only ever see null in it", field.value);
+            let message = format!(
+                "`{}` is a virtual generated column: triggers only ever see null in it",
+                field.value
+            );
             let help = Some("capture the columns that it is computed from".to_owned());
-            self.problems.items.push(error(CANNOT_WATCH, message, &field.span, "virtual", help));
+            self.problems
+                .items
+                .push(error(CANNOT_WATCH, message, &field.span, "virtual", help));
             return None;
         }
         Some(column.column())
@@ -228,7 +283,9 @@ impl Resolver<'_> {
 
     /// The captured column of a name in a rule.
     fn captured(&mut self, field: &Spanned<String>, captured: &[Column]) -> Option<String> {
-        let name = self.find(&field.value).map_or_else(|| field.value.clone(), |column| column.name.clone());
+        let name = self
+            .find(&field.value)
+            .map_or_else(|| field.value.clone(), |column| column.name.clone());
         if captured.iter().any(|column| column.name == name) {
             return Some(name);
         }
@@ -243,7 +300,9 @@ impl Resolver<'_> {
         } else {
             nearest(name, captured.iter().map(|column| column.name.as_str()))
         };
-        self.problems.items.push(error(NOT_CAPTURED, message, span, "read here", help));
+        self.problems
+            .items
+            .push(error(NOT_CAPTURED, message, span, "read here", help));
     }
 }
 
@@ -259,7 +318,11 @@ fn placed(rule: &config::Rule) -> impl Iterator<Item = (&Reference, Span)> {
         .into_iter()
         .flatten()
         .flat_map(move |template| template.references.iter().map(move |reference| (reference, of(template))))
-        .chain(rule.when.iter().flat_map(|when| when.references.iter().map(|reference| (reference, when.span.clone()))))
+        .chain(
+            rule.when
+                .iter()
+                .flat_map(|when| when.references.iter().map(|reference| (reference, when.span.clone()))),
+        )
 }
 
 fn references(rule: &config::Rule) -> impl Iterator<Item = &Reference> {
@@ -276,9 +339,23 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<Strin
 }
 
 fn error(code: &'static str, message: String, span: &Span, label: &str, help: Option<String>) -> Diagnostic {
-    Diagnostic { code, severity: Severity::Error, message, span: Some(span.clone()), label: label.to_owned(), help }
+    Diagnostic {
+        code,
+        severity: Severity::Error,
+        message,
+        span: Some(span.clone()),
+        label: label.to_owned(),
+        help,
+    }
 }
 
 fn warning(code: &'static str, message: String, span: &Span, label: &str) -> Diagnostic {
-    Diagnostic { code, severity: Severity::Warning, message, span: Some(span.clone()), label: label.to_owned(), help: None }
+    Diagnostic {
+        code,
+        severity: Severity::Warning,
+        message,
+        span: Some(span.clone()),
+        label: label.to_owned(),
+        help: None,
+    }
 }

@@ -53,7 +53,11 @@ pub fn identifier(name: &str) -> String {
 /// A text as SQL writes it.
 fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if text.contains('\\') { format!("e'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    if text.contains('\\') {
+        format!("e'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
 }
 
 /// The settings of the function, beside its body: `name=value` as `pg_proc.proconfig` has them.
@@ -61,7 +65,12 @@ fn literal(text: &str) -> String {
 pub fn settings(watch: &Watch) -> Vec<(&'static str, &'static str)> {
     let mut settings = vec![("search_path", "pg_catalog, pg_temp")];
     if captured(watch).iter().any(|column| column.encoding == Encoding::Pinned) {
-        settings.extend([("TimeZone", "UTC"), ("IntervalStyle", "iso_8601"), ("bytea_output", "hex"), ("extra_float_digits", "1")]);
+        settings.extend([
+            ("TimeZone", "UTC"),
+            ("IntervalStyle", "iso_8601"),
+            ("bytea_output", "hex"),
+            ("extra_float_digits", "1"),
+        ]);
     }
     settings
 }
@@ -84,7 +93,11 @@ fn object(record: &str, columns: &[&Column]) -> String {
             format!("{}, {record}.{}{cast}", literal(name), identifier(name))
         })
         .collect();
-    match members.chunks(COLUMNS_PER_OBJECT).map(|chunk| format!("json_build_object({})", chunk.join(", "))).collect::<Vec<_>>() {
+    match members
+        .chunks(COLUMNS_PER_OBJECT)
+        .map(|chunk| format!("json_build_object({})", chunk.join(", ")))
+        .collect::<Vec<_>>()
+    {
         objects if objects.len() <= 1 => objects.into_iter().next().unwrap_or_else(|| "'{}'::json".to_owned()),
         // Objects are joined as text: json has no operator for it, and jsonb would reorder keys and numbers.
         objects => {
@@ -99,7 +112,13 @@ fn object(record: &str, columns: &[&Column]) -> String {
 
 /// What still exists of `columns` in `record`, found by name in the whole row.
 fn fallback(record: &str, columns: &[&Column]) -> String {
-    let list = |columns: Vec<String>| if columns.is_empty() { "null".to_owned() } else { columns.join(", ") };
+    let list = |columns: Vec<String>| {
+        if columns.is_empty() {
+            "null".to_owned()
+        } else {
+            columns.join(", ")
+        }
+    };
     let names = list(columns.iter().map(|column| literal(&column.name)).collect());
     let decimals = columns.iter().filter(|column| column.encoding == Encoding::Decimal);
     let decimals = list(decimals.map(|column| literal(&column.name)).collect());
@@ -116,7 +135,10 @@ fn unchanged(watch: &Watch) -> String {
         return "new operator(pg_catalog.*=) old".to_owned();
     }
     let row = |record: &str| {
-        let columns: Vec<_> = captured(watch).iter().map(|column| format!("{record}.{}", identifier(&column.name))).collect();
+        let columns: Vec<_> = captured(watch)
+            .iter()
+            .map(|column| format!("{record}.{}", identifier(&column.name)))
+            .collect();
         format!("row({})::record", columns.join(", "))
     };
     format!("{} operator(pg_catalog.*=) {}", row("new"), row("old"))
@@ -133,31 +155,9 @@ pub fn body(watch: &Watch) -> String {
     let unheard = if unheard.is_empty() {
         String::new()
     } else {
-        format!("\n    if tg_op in ({}) then\n        return null;\n    end if;", unheard.join(", "))
-    };
-    let insert = format!(
-        "insert into instant.outbox (source, op, old, new) values ({}, left(tg_op, 1)::\"char\", old_json, new_json)",
-        literal(&watch.source)
-    );
-    let count = "begin
-            perform nextval('instant.lost');
-        exception when others then
-            null;
-        end";
-    let old: Vec<_> = watch.old.iter().collect();
-    let (old_of_update, old_of_update_fallback) = if old.is_empty() {
-        (String::new(), String::new())
-    } else {
-        let assign = |value: &str| format!("\n                old_json := {value};");
-        (assign(&object("old", &old)), format!("\n                if tg_op = 'UPDATE' then{}\n                end if;", assign(&format!("({})", fallback("old", &old)))))
-    };
-    // A watch without fields hears every change, so its fallback has nothing to compare.
-    let unchanged_fallback = if watch.columns.is_empty() {
-        String::new()
-    } else {
         format!(
-            "\n                if tg_op = 'UPDATE' and new_json::text = ({})::text then\n                    return null;\n                end if;",
-            fallback("old", &captured(watch))
+            "\n    if tg_op in ({}) then\n        return null;\n    end if;",
+            unheard.join(", ")
         )
     };
     format!(
@@ -168,7 +168,48 @@ declare
     former_timeout text;
     state text := current_setting('instant.tx', true);
 begin{unheard}
-    begin
+{read}
+{write}
+    return null;
+end
+",
+        read = read(watch),
+        write = write(&watch.source),
+    )
+}
+
+/// Counts a change that is given up, as long as there is something to count with.
+const COUNT_LOST: &str = "begin
+            perform nextval('instant.lost');
+        exception when others then
+            null;
+        end";
+
+/// Turns the row into JSON; whatever happened to its columns, what is left of them is captured.
+fn read(watch: &Watch) -> String {
+    let captured = captured(watch);
+    let former: Vec<_> = watch.old.iter().collect();
+    let (former, former_fallback) = if former.is_empty() {
+        (String::new(), String::new())
+    } else {
+        let assign = |value: &str| format!("\n                old_json := {value};");
+        let fallback = assign(&format!("({})", fallback("old", &former)));
+        (
+            assign(&object("old", &former)),
+            format!("\n                if tg_op = 'UPDATE' then{fallback}\n                end if;"),
+        )
+    };
+    let old_fallback = fallback("old", &captured);
+    // A watch without fields hears every change, so its fallback has nothing to compare.
+    let unchanged_fallback = if watch.columns.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "\n                if tg_op = 'UPDATE' and new_json::text = ({old_fallback})::text then\n                    return null;\n                end if;"
+        )
+    };
+    format!(
+        "    begin
         if tg_op = 'TRUNCATE' then
             null;
         elsif tg_op = 'DELETE' then
@@ -177,7 +218,7 @@ begin{unheard}
             if tg_op = 'UPDATE' then
                 if {unchanged} then
                     return null;
-                end if;{old_of_update}
+                end if;{former}
             end if;
             new_json := {new};
         end if;
@@ -186,19 +227,34 @@ begin{unheard}
             if tg_op = 'DELETE' then
                 old_json := ({old_fallback});
             else
-                new_json := ({new_fallback});{unchanged_fallback}{old_of_update_fallback}
+                new_json := ({new_fallback});{unchanged_fallback}{former_fallback}
             end if;
         exception when others then
-            {count};
+            {COUNT_LOST};
             return null;
         end;
     end;
+",
+        old = object("old", &captured),
+        new = object("new", &captured),
+        unchanged = unchanged(watch),
+        new_fallback = fallback("new", &captured),
+    )
+}
 
-    if state = '1' then
+/// Writes the change. The first insert of a transaction is guarded; once it has succeeded, the transaction holds the outbox's
+/// relation lock, and nobody can take the table away. A block a row would burn a transaction id a row.
+fn write(source: &str) -> String {
+    let insert = format!(
+        "insert into instant.outbox (source, op, old, new) values ({}, left(tg_op, 1)::\"char\", old_json, new_json)",
+        literal(source)
+    );
+    format!(
+        "    if state = '1' then
         {insert};
         return null;
     elsif state = '0' then
-        {count};
+        {COUNT_LOST};
         return null;
     end if;
 
@@ -215,18 +271,10 @@ begin{unheard}
         end if;
         perform set_config('instant.tx', '1', true);
     exception when others then
-        {count};
+        {COUNT_LOST};
         perform set_config('instant.tx', '0', true);
         raise warning 'instant: this transaction''s changes of % are not published: %', tg_relid::regclass, sqlerrm;
-    end;
-    return null;
-end
-",
-        old = object("old", &captured(watch)),
-        new = object("new", &captured(watch)),
-        unchanged = unchanged(watch),
-        old_fallback = fallback("old", &captured(watch)),
-        new_fallback = fallback("new", &captured(watch)),
+    end;"
     )
 }
 
@@ -241,7 +289,13 @@ pub fn create_function(watch: &Watch) -> String {
     body = format!("{tag}{body}{tag}");
     let settings: Vec<_> = settings(watch)
         .into_iter()
-        .map(|(name, value)| if name == "search_path" { format!("set {name} = {value}") } else { format!("set {name} = '{value}'") })
+        .map(|(name, value)| {
+            if name == "search_path" {
+                format!("set {name} = {value}")
+            } else {
+                format!("set {name} = '{value}'")
+            }
+        })
         .collect();
     format!(
         "create or replace function instant.{name}() returns trigger\nlanguage plpgsql security definer {settings}\nas {body};\nrevoke execute on function instant.{name}() from public",

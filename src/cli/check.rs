@@ -22,8 +22,16 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         context.resolve(&pool, &config).await?;
     }
     let rules: usize = config.watches.iter().map(|watch| watch.rules.len()).sum();
-    let asked = if args.db { "" } else { " (names were not looked up: add --db)" };
+    let asked = if args.db {
+        ""
+    } else {
+        " (names were not looked up: add --db)"
+    };
     let path = config.source.path.display();
-    writeln!(anstream::stdout(), "{path}: {} watches, {rules} rules, no errors{asked}", config.watches.len())?;
+    writeln!(
+        anstream::stdout(),
+        "{path}: {} watches, {rules} rules, no errors{asked}",
+        config.watches.len()
+    )?;
     Ok(ExitCode::SUCCESS)
 }

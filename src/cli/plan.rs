@@ -28,9 +28,17 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             writeln!(stdout, "{}\n    because {}; {}", step.action, step.reason, step.lock)?;
         }
         match plan.steps.len() {
-            0 => writeln!(stdout, "nothing to do: the database is as {} wants it", config.source.path.display())?,
+            0 => writeln!(
+                stdout,
+                "nothing to do: the database is as {} wants it",
+                config.source.path.display()
+            )?,
             steps => writeln!(stdout, "{steps} steps; run `instant apply`")?,
         }
     }
-    Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::DRIFT) })
+    Ok(if plan.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::DRIFT)
+    })
 }

@@ -38,7 +38,10 @@ fn confirmed() -> std::io::Result<bool> {
     if !stdin.is_terminal() {
         return Ok(false);
     }
-    write!(anstream::stderr(), "Remove every trigger and the schema `instant`, with changes that were not published? [y/N] ")?;
+    write!(
+        anstream::stderr(),
+        "Remove every trigger and the schema `instant`, with changes that were not published? [y/N] "
+    )?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     Ok(answer.trim().eq_ignore_ascii_case("y"))

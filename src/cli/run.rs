@@ -1,5 +1,6 @@
 //! `instant run`: publishes every committed change.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -41,9 +42,15 @@ enum Log {
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
     start_log(&args);
-    let (mut terminate, mut interrupt, mut hangup) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
-    let server = config.centrifugo.as_ref().context("instant.toml has no [centrifugo]: say where publications go")?;
+    let (mut terminate, mut interrupt, mut hangup) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
+    );
+    let server = config
+        .centrifugo
+        .as_ref()
+        .context("instant.toml has no [centrifugo]: say where publications go")?;
     let publisher = Arc::new(Centrifugo::new(&server.url, &server.api_key)?);
     let (replace, rules) = watch::channel(Arc::new(rules(context, &config).await?));
     let shutdown = CancellationToken::new();
@@ -102,7 +109,10 @@ fn start_log(args: &Args) {
     };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log {
-        Log::Text => subscriber.with_target(false).init(),
+        Log::Text => subscriber
+            .with_target(false)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init(),
         Log::Json => subscriber.json().flatten_event(true).init(),
     }
 }

@@ -49,7 +49,7 @@ impl Frame {
         out.extend_from_slice(b",\"data\":{");
         let mut separate = false;
         for (column, key) in &self.data {
-            if let Some(value) = row.row.get(column) {
+            if let Some(value) = row.current.get(column) {
                 if separate {
                     out.push(b',');
                 }

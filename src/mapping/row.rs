@@ -13,7 +13,7 @@ use crate::change::{Change, Operation};
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     /// The new version, or the old one of a delete.
-    pub(super) row: Columns<'a>,
+    pub(super) current: Columns<'a>,
     /// The version before an update, or of a delete.
     pub(super) old: Columns<'a>,
     /// The names of the key's columns.
@@ -37,7 +37,7 @@ impl<'a> Row<'a> {
             _ => (change.new, change.old),
         };
         Ok(Self {
-            row: parse(row)?,
+            current: parse(row)?,
             old: parse(old)?,
             key,
         })
@@ -45,7 +45,7 @@ impl<'a> Row<'a> {
 
     /// The primary key as JSON: a value, a list where the key is composite, `null` without a key.
     pub(super) fn write_pk(&self, out: &mut Vec<u8>) {
-        let value = |name: &String| self.row.get(name).map_or("null", RawValue::get);
+        let value = |name: &String| self.current.get(name).map_or("null", RawValue::get);
         match self.key {
             [] => out.extend_from_slice(b"null"),
             [name] => out.extend_from_slice(value(name).as_bytes()),
@@ -61,7 +61,7 @@ impl<'a> Row<'a> {
 
     /// The values of the key's columns that were captured.
     pub(super) fn pk(&self) -> impl Iterator<Item = &'a RawValue> {
-        self.key.iter().filter_map(|name| self.row.get(name))
+        self.key.iter().filter_map(|name| self.current.get(name))
     }
 
     /// Whether an update changed one of `columns`. A column whose former value is not there counts as changed: better once too
@@ -69,7 +69,7 @@ impl<'a> Row<'a> {
     pub(super) fn changed(&self, columns: &[String]) -> bool {
         columns
             .iter()
-            .any(|column| match (self.row.get(column), self.old.get(column)) {
+            .any(|column| match (self.current.get(column), self.old.get(column)) {
                 (Some(new), Some(old)) => new.get() != old.get(),
                 _ => true,
             })

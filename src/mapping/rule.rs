@@ -159,7 +159,7 @@ impl Rule {
         let channel = match &self.destination {
             Destination::Channel(text) => render("channel", text)?,
             Destination::Group { prefix, name } => format!("{prefix}{}", channel::group(&render("target", name)?)).into(),
-            Destination::User { prefix, column } => match row.row.get(column).map(plain) {
+            Destination::User { prefix, column } => match row.current.get(column).map(plain) {
                 Some(Some(user)) => format!("{prefix}{}", channel::personal(&user)).into(),
                 Some(None) => return Ok(None),
                 None => return Err(format!("target: the row has no column `{column}`")),

@@ -110,7 +110,7 @@ impl Reads {
             Value::from(())
         };
         Value::from_object(Scope {
-            row: version(&row.row, &self.row, self.whole_row),
+            row: version(&row.current, &self.row, self.whole_row),
             old: version(&row.old, &self.old, self.whole_old),
             pk,
             operation: change.operation,

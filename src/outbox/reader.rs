@@ -19,7 +19,7 @@ const FIRST_PAGE: i64 = 1_000;
 /// The changes of each further page. The rows stream: however large they are, only those in the socket's buffer are in memory.
 const NEXT_PAGE: i64 = 2_000;
 /// How long PostgreSQL may take for the next row: sorting a giant window takes seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Reads the outbox.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::publisher::Rejection;
 const CURSOR_PACE: Duration = Duration::from_millis(100);
 /// How often the outbox is purged when there is little to purge, as a share of the retention, within bounds.
 const PURGE_SHARE: u32 = 20;
-const PURGE_PACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const PURGE_PACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 
 /// What the ledger is told.
 #[derive(Debug)]
