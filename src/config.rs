@@ -41,13 +41,22 @@ pub struct Spanned<T> {
     pub span: Span,
 }
 
-/// The text of a configuration file, kept for diagnostics.
-#[derive(Clone, Debug)]
+/// The text of a configuration file, kept for diagnostics. Its `Debug` form leaves the text out, which may hold secrets.
+#[derive(Clone)]
 pub struct Source {
     /// The file it was read from, as the user would name it.
     pub path: PathBuf,
     /// Its whole text.
     pub text: Arc<str>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Source")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The whole configuration.

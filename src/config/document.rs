@@ -6,6 +6,8 @@ use super::reading::Reading;
 
 /// How many syntax errors are looked for; after that many, the file is something else than TOML.
 const LIMIT: usize = 50;
+/// What begins a value that may go over several lines.
+const OPENINGS: [&str; 4] = ["[", "{", "\"\"\"", "'''"];
 
 /// A text of the same length that is TOML: each statement that is not was blanked and reported, so that the rest of the
 /// file, and the problems in it, can be read all the same. Duplicate keys are reported and left.
@@ -26,15 +28,11 @@ pub(super) fn repair(reading: &mut Reading<'_>) -> String {
             return text;
         };
         let at = first.span().unwrap_or(text.len()..text.len());
-        let unclosed = errors.iter().find(|error| error.message().starts_with("unclosed"));
-        let (place, statement) = match unclosed {
-            Some(_) => opening(&text, at.start).unwrap_or_else(|| (at.clone(), statement(&text, at.start))),
-            None => (at.clone(), statement(&text, at.start)),
+        let (place, statement, message) = match unclosed(&text, &at, &errors) {
+            Some((place, statement, message)) => (place, statement, message),
+            None => (at.clone(), statement(&text, at.start), first.message()),
         };
-        let message = unclosed.unwrap_or(first).message();
-        let (title, label) = message
-            .split_once(", expected ")
-            .map_or((message, ""), |(title, label)| (title, label));
+        let (title, label) = message.split_once(", expected ").unwrap_or((message, ""));
         let label = if label.is_empty() {
             String::new()
         } else {
@@ -56,36 +54,60 @@ fn key(text: &str, span: &Span) -> String {
         .map_or("a key".to_owned(), |key| format!("`{key}`"))
 }
 
-/// The lines of the statement around `at`: from a line that begins like one to the next that does.
+/// The lines of the statement around `at`. A list, inline table or multi-line string goes to the next line that begins a
+/// statement; a header goes with all that stands under it, which would end up in the table before.
 fn statement(text: &str, at: usize) -> Span {
-    let mut starts = lines(text).filter(|(_, line)| begins_statement(line)).map(|(start, _)| start);
-    let mut first = lines(text)
+    let line = |start: usize| text[start..].split_inclusive('\n').next().unwrap_or_default();
+    let own = lines(text)
         .map(|(start, _)| start)
         .take_while(|start| *start <= at)
         .last()
         .unwrap_or_default();
-    for start in starts.by_ref() {
-        if start > at {
-            return first..start;
-        }
-        first = start;
+    let starts: Vec<usize> = lines(text)
+        .filter(|(_, line)| begins_statement(line))
+        .map(|(start, _)| start)
+        .collect();
+    let spans_lines =
+        |start: usize| value(line(start)).is_some_and(|value| OPENINGS.iter().any(|opening| value.starts_with(opening)));
+    let begun = starts.iter().copied().take_while(|start| *start <= at).last();
+    let first = begun.filter(|start| *start == own || spans_lines(*start)).unwrap_or(own);
+    let header = is_header(line(first));
+    if !header && !spans_lines(first) {
+        return first..own + line(own).len();
     }
-    first..text.len()
+    let end = starts
+        .into_iter()
+        .find(|start| *start > at && (!header || is_header(line(*start))));
+    first..end.unwrap_or(text.len())
 }
 
-/// The bracket that was left open before `at`, and its statement.
-fn opening(text: &str, at: usize) -> Option<(Span, Span)> {
-    let opens = |line: &str| {
-        line.split_once('=')
-            .is_some_and(|(_, value)| value.trim_start().starts_with(['[', '{']))
-    };
-    let (start, line) = lines(text)
-        .take_while(|(start, _)| *start < at)
-        .filter(|(_, line)| begins_statement(line) && opens(line))
-        .last()?;
-    let bracket = start + line.find('=')?;
-    let bracket = bracket + text[bracket..].find(['[', '{'])?;
-    Some((bracket..bracket + 1, statement(text, start)))
+/// What stands after a line's equals sign.
+fn value(line: &str) -> Option<&str> {
+    line.split_once('=').map(|(_, value)| value.trim_start())
+}
+
+/// What was left open before the first error at `at`, if that is why: its opening, its statement, and a better message.
+fn unclosed(text: &str, at: &Span, errors: &[&toml::de::Error]) -> Option<(Span, Span, &'static str)> {
+    let kinds: [(&str, &[&str], &'static str); 3] = [
+        ("invalid multi-line", &["\"\"\"", "'''"], "unclosed multi-line string"),
+        ("unclosed array", &["["], "unclosed array"),
+        ("unclosed inline table", &["{"], "unclosed inline table"),
+    ];
+    let (word, openings, title) = kinds
+        .into_iter()
+        .find(|(word, ..)| errors.iter().any(|error| error.message().starts_with(word)))?;
+    let opens = |line: &str| value(line).is_some_and(|value| openings.iter().any(|opening| value.starts_with(opening)));
+    let candidates = lines(text).take_while(|(start, _)| *start < at.end.max(1));
+    let (start, line) = candidates.filter(|(_, line)| begins_statement(line) && opens(line)).last()?;
+    let opening = start + line.len() - value(line)?.len();
+    if word == "invalid multi-line" {
+        let open = text[opening..].matches(&text[opening..opening + 3]).count() == 1;
+        return open.then(|| (opening..opening + 3, start..text.len(), title));
+    }
+    let statement = statement(text, start);
+    let count = |bracket: char| text[statement.clone()].matches(bracket).count();
+    let open = count('[') > count(']') || count('{') > count('}');
+    open.then_some((opening..opening + 1, statement, title))
 }
 
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -108,6 +130,14 @@ fn begins_statement(line: &str) -> bool {
         .trim_start()
         .starts_with(|first: char| first.is_ascii_alphabetic());
     (line.starts_with('[') && header) || (key > 0 && line[key..].trim_start().starts_with('='))
+}
+
+fn is_header(line: &str) -> bool {
+    let name = line
+        .trim_start()
+        .strip_prefix('[')
+        .map(|name| name.trim_start_matches(['[', ' ', '\t']));
+    name.is_some_and(|name| name.starts_with(|first: char| first.is_ascii_alphabetic()))
 }
 
 /// Replaces all but line ends by spaces.
@@ -156,6 +186,6 @@ mod tests {
     #[test]
     fn an_unclosed_text_does_not_hide_the_rest_forever() {
         let (problems, _) = repaired("a = \"\"\"\nb = 1\nc = 2\n");
-        assert_eq!(problems.len(), 1);
+        assert_eq!(problems, ["1 syntax: unclosed multi-line string"]);
     }
 }

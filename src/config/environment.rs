@@ -23,18 +23,13 @@ pub(super) fn expand(reading: &mut Reading<'_>, value: Spanned<String>) -> Optio
         return Some(value);
     };
     let found = (reading.environment)(name);
-    let expanded = match default {
-        Some(default) => found.filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()),
-        None => match found {
-            Some(found) => found,
-            None => {
-                let message = format!("the environment variable `{name}` is not set");
-                let help = format!("set it, or give a default: `${{{name}:-default}}`");
-                let problem = Diagnostic::error(code::UNSET_VARIABLE, value.span, message, "read from the environment here");
-                reading.problem(problem.help(help));
-                return None;
-            }
-        },
+    let found = found.filter(|found| default.is_none() || !found.is_empty());
+    let Some(expanded) = found.or_else(|| default.map(str::to_owned)) else {
+        let message = format!("the environment variable `{name}` is not set");
+        let help = format!("set it, or give a default: `${{{name}:-default}}`");
+        let problem = Diagnostic::error(code::UNSET_VARIABLE, value.span, message, "read from the environment here");
+        reading.problem(problem.help(help));
+        return None;
     };
     Some(Spanned {
         value: expanded,

@@ -14,9 +14,9 @@ use super::{Centrifugo, Config, Database, Source, Spanned, document, duration, w
 /// The keys of the top level.
 const KEYS: [&str; 6] = ["site", "database", "centrifugo", "outbox", "channels", "watch"];
 /// How long settled changes are kept unless the file says otherwise: a day to look into what went wrong.
-const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+const RETENTION: Duration = Duration::from_hours(24);
 /// The shortest retention: the purge must not race the relay's own windows.
-const SHORTEST_RETENTION: Duration = Duration::from_secs(60);
+const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
 /// The schemes of a database URL.
 const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 /// The schemes of Centrifugo's URL.
@@ -47,7 +47,6 @@ fn without_consequences(broken: Diagnostics, mut found: Diagnostics) -> Diagnost
     let doubtful = [
         code::MISSING_KEY,
         code::NOTHING_WATCHED,
-        code::UNKNOWN_COLUMN,
         code::UNCERTAIN_COLUMN,
         code::DUPLICATE_WATCH,
     ];

@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
             return None;
         };
         let mut strings = Vec::new();
-        for value in values.iter() {
+        for value in values {
             match value.get_ref() {
                 DeValue::String(text) => strings.push(Spanned {
                     value: text.to_string(),
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
             return Some(Vec::new());
         };
         let mut tables = Vec::new();
-        for value in values.iter() {
+        for value in values {
             match value.get_ref() {
                 DeValue::Table(table) => tables.push(Self::new(table, value.span(), name, known, reading)),
                 other => wrong_type(

@@ -37,6 +37,7 @@ pub(super) fn template(value: &Spanned<String>, columns: &Columns<'_>, reading: 
         .template_from_str(&value.value)
         .map(|template| template.undeclared_variables(true));
     let references = check("template", value, names, &environment, columns, reading)?;
+    refuse_shadowing(value, &environment, reading);
     filter::check(value, &filter::blocks(&value.value), &environment, reading);
     Some(Template {
         text: value.value.clone(),
@@ -52,7 +53,8 @@ pub(super) fn expression(value: &Spanned<String>, columns: &Columns<'_>, reading
         .compile_expression(&value.value)
         .map(|expression| expression.undeclared_variables(true));
     let references = check("condition", value, names, &environment, columns, reading)?;
-    filter::check(value, &[0..value.value.len()], &environment, reading);
+    let whole = 0..value.value.len();
+    filter::check(value, std::slice::from_ref(&whole), &environment, reading);
     Some(Expression {
         text: value.value.clone(),
         span: value.span.clone(),
@@ -91,6 +93,29 @@ fn check(
             ));
             None
         }
+    }
+}
+
+/// Records a name in scope that the template sets itself: what it reads could no longer be told apart.
+fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, reading: &mut Reading<'_>) {
+    let scope = || ROWS.into_iter().map(|(row, _)| row).chain(VARIABLES);
+    let probe = scope().fold(value.value.clone(), |probe, name| probe + " {{ " + name + " }}");
+    // A name used after the template's end is only declared if the template declared it.
+    let Ok(undeclared) = environment
+        .template_from_named_str("probe", &probe)
+        .map(|probe| probe.undeclared_variables(false))
+    else {
+        return;
+    };
+    for name in scope().filter(|name| !undeclared.contains(*name)) {
+        let message = format!("this template sets `{name}`, which is already in scope");
+        let problem = Diagnostic::error(
+            code::SHADOWED_NAME,
+            value.span.clone(),
+            message,
+            format!("`{name}` is set here"),
+        );
+        reading.problem(problem.help("choose another name".to_owned()));
     }
 }
 

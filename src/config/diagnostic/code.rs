@@ -22,6 +22,8 @@ pub const TEMPLATE_SYNTAX: &str = "template-syntax";
 pub const UNKNOWN_FILTER: &str = "unknown-filter";
 /// A template or condition reads a name that is not in scope.
 pub const UNKNOWN_VARIABLE: &str = "unknown-variable";
+/// A template sets a name that is in scope already.
+pub const SHADOWED_NAME: &str = "shadowed-name";
 /// A rule names a column that is not captured, and a captured one has nearly that name.
 pub const UNKNOWN_COLUMN: &str = "unknown-column";
 /// A rule names a column that is only captured if it is the primary key, which the database must say.

@@ -168,7 +168,7 @@ fn hide_around(line: &str, start: usize, (name, end): (usize, usize)) -> Vec<Ran
 fn tail(line: &str, start: usize) -> Vec<Range<usize>> {
     let end = line.trim_end().len();
     let start = start + line[start..].len() - line[start..].trim_start().len();
-    if start < end { vec![start..end] } else { Vec::new() }
+    (start < end).then_some(start..end).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,57 @@
+use super::super::diagnostic::code;
+use super::*;
+
+/// The rendered problems of a file, of which one has `code`.
+fn shown(code: &str, text: &str) -> String {
+    assert!(problems(text).contains(&code), "{code}: {:?}", problems(text));
+    rendered(text)
+}
+
+macro_rules! snapshots {
+    ($($name:ident: $code:ident, $text:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            insta::assert_snapshot!(shown(code::$code, &$text));
+        })*
+    };
+}
+
+snapshots! {
+    syntax: SYNTAX, format!("{HEAD}[[watch]]\nmodel = \"shop.Order\nfields = [\"a\" \"b\"]\n");
+    duplicate_key: DUPLICATE_KEY, format!("{HEAD}[[watch]]\nmodel = \"shop.Order\"\nmodel = \"shop.Order\"\n");
+    unknown_key: UNKNOWN_KEY, format!("colour = 1\n{HEAD}ulr = 1\n[[watch]]\nmodel = \"shop.Order\"\nfeilds = []\n[[watch.rules]]\n");
+    missing_key: MISSING_KEY, "[centrifugo]\nurl = \"http://a\"\n[[watch]]\nfields = []\n[[watch.rule]]\ntarget = {}\n";
+    wrong_type: WRONG_TYPE, format!("site = 1\n{HEAD}[watch]\nmodel = \"shop.Order\"\n");
+    wrong_type_in_rule: WRONG_TYPE, with_rule("[\"a\", 1]", "on = true\nchanged = [1.5]\ntarget = 3\ndata = \"a\"\nwhen = 1979-05-27\nrules = {}");
+    bad_value: BAD_VALUE, format!("[database]\nurl = \"mysql://a\"\nrelay_role = \"\"\n[centrifugo]\nurl = \"127.0.0.1\"\napi_key = \" \"\n[outbox]\nretention = \"10s\"\n");
+    bad_names: BAD_VALUE, "[[watch]]\nmodel = \"Order\"\n[[watch]]\nmodel = \"project.shop.models.Order\"\n[[watch]]\ntable = \"a b\"\nfields = [\"\"]\n";
+    bad_target: BAD_VALUE, with_rule("[]", "target = \"stuff\"\n[[watch.rule]]\ntarget = \"user\"\n[[watch.rule]]\ntarget = \"editors\"\n[[watch.rule]]\nchannel = \"\"\n[[watch.rule]]\ntarget = { user = \"\" }");
+    bad_operation: BAD_VALUE, with_rule("[]", "on = [\"updated\", \"edited\", \"upsert\"]");
+    unset_variable: UNSET_VARIABLE, format!("{HEAD}[centrifugo]\nurl = \"${{CENTRIFUGO_URL}}\"\napi_key = \"${{CENTRIFUGO_API_KEY}}\"\n");
+    literal_expansion: LITERAL_EXPANSION, format!("site = \"the ${{SITE}}\"\n{HEAD}[channels]\nprefix = \"$PREFIX\"\n");
+    template_syntax: TEMPLATE_SYNTAX, with_rule("[\"a\"]", "message = \"é {{ row.a + }}\"\nwhen = \"row.a = 3\"\nevent_class = \"\\u007b{ row.a\"");
+    template_syntax_in_lines: TEMPLATE_SYNTAX, with_rule("[\"a\"]", "message = '''\nfirst\n{% fi row.a %}\n'''");
+    unknown_filter: UNKNOWN_FILTER, with_rule("[\"a\"]", "message = \"{{ row.a|uper }}\"\nwhen = \"row.a is odder\"");
+    unknown_variable: UNKNOWN_VARIABLE, with_rule("[\"status\"]", "message = \"{{ rov.status }} {{ status }} {{ user }} {{ debug() }}\"");
+    shadowed_name: SHADOWED_NAME, with_rule("[\"status\"]", "message = \"{% set row = row.status %}{{ row }}\"");
+    unknown_column: UNKNOWN_COLUMN, with_rule("[\"status\", \"customer\"]", "when = \"row.stauts == old.status\"\nchanged = \"statu\"\ntarget = { user = \"custmer\" }\ndata = [\"statuses\"]");
+    uncertain_column: UNCERTAIN_COLUMN, with_rule("[\"status\"]", "message = \"{{ row.code }} {{ row.id }}\"");
+    exclusive_keys: EXCLUSIVE_KEYS, with_rule("[]", "target = \"staff\"\nchannel = \"x\"\n[[watch.rule]]\ntarget = { group = \"a\", user = \"id\" }");
+    never_fires: NEVER_FIRES, with_rule("[\"a\"]", "on = [\"insert\", \"delete\"]\nchanged = \"a\"\n[[watch.rule]]\non = []");
+    truncate_without_row: TRUNCATE_WITHOUT_ROW, with_rule("[\"a\"]", "on = \"truncate\"\ntarget = { user = \"a\" }\n[[watch.rule]]\non = \"truncate\"\nchannel = \"x:{{ pk }}\"\n[[watch.rule]]\non = \"truncate\"\ntarget = { group = \"{{ row.a }}\" }");
+    duplicate_watch: DUPLICATE_WATCH, format!("{HEAD}[[watch]]\nmodel = \"shop.Order\"\n[[watch]]\nmodel = \"shop.order\"\n[[watch]]\ntable = \"a.b\"\n[[watch]]\ntable = '\"a\".b'\n");
+    duplicate_name: DUPLICATE_NAME, with_rule("[\"a\", \"b\", \"a\"]", "on = [\"update\", \"update\"]\ndata = [\"a\", \"a\"]");
+    nothing_watched: NOTHING_WATCHED, HEAD;
+}
+
+#[test]
+fn warnings_leave_the_configuration_usable() {
+    for text in [
+        with_rule("[\"status\"]", "message = \"{{ row.code }}\""),
+        with_rule("[\"a\", \"a\"]", ""),
+        HEAD.to_owned(),
+    ] {
+        let (config, diagnostics) = parse(&text);
+        assert!(config.is_some() && diagnostics.items.len() == 1, "{text}");
+    }
+}

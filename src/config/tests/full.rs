@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::super::{Destination, Reference, Rule, Side, Subject, TableName};
+use super::*;
+use crate::change::{Operation, Operations};
+
+fn full() -> Config {
+    let (config, diagnostics) = parse(FULL);
+    assert_eq!(diagnostics.render(&source(FULL), false), "");
+    config.unwrap()
+}
+
+fn values(names: &[super::super::Spanned<String>]) -> Vec<&str> {
+    names.iter().map(|name| name.value.as_str()).collect()
+}
+
+fn row(column: &str) -> Reference {
+    Reference::Row(column.to_owned())
+}
+
+fn at(rule: &Rule) -> &'static str {
+    &FULL[rule.span.clone()]
+}
+
+#[test]
+fn the_tables_at_the_top_are_read() {
+    let config = full();
+    assert_eq!(config.site.as_deref(), Some("Shop"));
+    assert_eq!(config.database.url.expose_secret(), "postgres://shop:s3cret@localhost/shop");
+    assert_eq!(config.database.relay_role.as_deref(), Some("instant_relay"));
+    let centrifugo = config.centrifugo.unwrap();
+    assert_eq!(centrifugo.url, "http://127.0.0.1:8000");
+    assert_eq!(centrifugo.api_key.expose_secret(), "development");
+    assert_eq!(config.retention, Duration::from_hours(7 * 24));
+    assert_eq!(config.prefix, "shop:");
+}
+
+#[test]
+fn watches_name_models_and_tables() {
+    let subjects: Vec<_> = full().watches.into_iter().map(|watch| watch.subject.value).collect();
+    let model = |model: &str, table| Subject::Model {
+        app: "shop".to_owned(),
+        model: model.to_owned(),
+        table,
+    };
+    let table = |schema: &str, name: &str| TableName {
+        schema: Some(schema.to_owned()),
+        name: name.to_owned(),
+    };
+    assert_eq!(
+        subjects,
+        [
+            model("Order", None),
+            model("Product_tags", None),
+            model("Invoice", Some(table("billing", "Invoices 2026"))),
+            Subject::Table(table("legacy", "orders")),
+        ]
+    );
+}
+
+#[test]
+fn rules_are_read_with_what_they_refer_to() {
+    let config = full();
+    let rules = &config.watches[0].rules;
+    assert_eq!(values(&config.watches[0].fields), ["number", "status", "total", "customer"]);
+    assert_eq!(rules.len(), 4);
+    assert!(rules.iter().all(|rule| at(rule) == "[[watch.rule]]"));
+
+    assert_eq!(rules[0].on, Operations::ROWS);
+    assert!(matches!(rules[0].destination, Destination::Staff));
+    assert!(rules[0].data.is_none() && rules[0].when.is_none() && rules[0].message.is_none());
+
+    assert_eq!(rules[1].on, Operations::NONE.with(Operation::Update));
+    assert_eq!(values(&rules[1].changed), ["status"]);
+    assert_eq!(values(rules[1].data.as_deref().unwrap()), ["number", "status"]);
+    assert_eq!(
+        rules[1].when.as_ref().unwrap().references,
+        [row("status"), Reference::Old("status".to_owned())]
+    );
+    assert_eq!(rules[1].event_class.as_ref().unwrap().references, []);
+    assert_eq!(rules[1].message.as_ref().unwrap().references, [row("number"), row("status")]);
+    assert!(matches!(&rules[1].destination, Destination::User(field) if field.value == "customer"));
+
+    assert!(matches!(&rules[2].destination, Destination::Group(group) if group.references == [row("customer_id")]));
+    assert!(
+        matches!(&rules[3].destination, Destination::Channel(name) if name.references == [Reference::Variable("op".to_owned())])
+    );
+    assert_eq!(rules[3].on, Operations::ROWS.with(Operation::Truncate));
+    assert_eq!(rules[3].data.as_deref(), Some(&[][..]));
+
+    let rules = &config.watches[2].rules;
+    assert_eq!(rules[0].message.as_ref().unwrap().references, [Reference::Whole(Side::Row)]);
+    assert!(matches!(rules[0].destination, Destination::Public));
+    assert!(matches!(rules[1].destination, Destination::Users));
+    assert!(matches!(rules[2].destination, Destination::Superuser));
+}
+
+#[test]
+fn a_watch_without_rules_tells_the_staff() {
+    let config = full();
+    let rules = &config.watches[3].rules;
+    assert_eq!(rules.len(), 1);
+    assert!(matches!(rules[0].destination, Destination::Staff));
+    assert_eq!(rules[0].on, Operations::ROWS);
+    assert_eq!(at(&rules[0]), "[[watch]]");
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let (config, _) = parse(HEAD);
+    let config = config.unwrap();
+    assert_eq!(config.retention, Duration::from_hours(24));
+    assert!(config.site.is_none() && config.centrifugo.is_none() && config.watches.is_empty());
+    assert_eq!(config.prefix, "");
+    assert_eq!(config.database.relay_role, None);
+}

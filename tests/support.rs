@@ -1,0 +1,11 @@
+//! What the tests stand on: real servers, a real Django project, a real subscriber, and faults between them.
+
+pub(crate) mod cache;
+pub(crate) mod centrifugo;
+pub(crate) mod client;
+pub(crate) mod django;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod tether;
+pub(crate) mod wait;

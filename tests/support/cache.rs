@@ -1,0 +1,28 @@
+//! The folder that `tests/tools/setup` fills.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// Where the script puts things; the script knows the rule.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let script = manifest("tests/tools/setup");
+    let output = Command::new(&script).arg("--where").output().unwrap();
+    assert!(output.status.success(), "{} --where failed", script.display());
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
+});
+
+/// A path inside the crate's folder.
+pub(crate) fn manifest(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A path inside the cache.
+///
+/// # Panics
+/// When it is not there, with the command that puts it there.
+pub(crate) fn path(path: &str) -> PathBuf {
+    let found = FOLDER.join(path);
+    assert!(found.exists(), "{} is missing: run `make setup`", found.display());
+    found
+}

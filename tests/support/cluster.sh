@@ -1,0 +1,33 @@
+# Runs one PostgreSQL cluster for a test process, and removes it when that process is gone, however it went: the end of the standard
+# input tells. Reads commands, a line each, and answers `done` or `failed`.
+#
+# $1: the folder of PostgreSQL's programs; the rest: settings as `name=value`.
+bin=$1
+shift
+trap '' INT TERM HUP
+folder=$(mktemp -d /tmp/instant-postgres.XXXXXX) || exit 1
+data=$folder/data
+
+if ! "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >"$folder/log" 2>&1; then
+    cat "$folder/log" >&2
+    rm -rf "$folder"
+    exit 1
+fi
+for setting in "$@" "unix_socket_directories='$folder'"; do
+    echo "$setting"
+done >>"$data/postgresql.conf"
+echo "$folder"
+
+control() {
+    if "$bin/pg_ctl" -s -w -t 60 -D "$data" -l "$folder/log" "$@" >/dev/null 2>&1; then echo done; else echo failed; fi
+}
+
+while read -r command port; do
+    case $command in
+    start) control -o "-p $port" start ;;
+    stop) control -m fast stop ;;
+    crash) control -m immediate stop ;;
+    esac
+done
+"$bin/pg_ctl" -s -w -D "$data" -m immediate stop >/dev/null 2>&1
+rm -rf "$folder"

@@ -1,0 +1,113 @@
+//! The built binary, as an operator runs it.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::support::tether;
+use crate::support::wait::{SOON, eventually, within};
+
+/// The binary under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_instant");
+
+/// Runs `instant` to its end.
+pub(crate) async fn instant(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = tether::command(BINARY);
+    command.args(arguments).current_dir(folder).envs(environment.iter().copied());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // `wait_with_output` closes the pipe that the tether watches, so the program must end by itself or at the deadline.
+    within(SOON * 3, &format!("the end of instant {arguments:?}"), collect(child)).await
+}
+
+/// Waits for a child's end without closing its standard input.
+async fn collect(mut child: Child) -> Output {
+    let input = child.stdin.take();
+    let output = child.wait_with_output().await.unwrap();
+    drop(input);
+    output
+}
+
+/// A program that runs in the background, killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    /// Starts `instant`.
+    pub(crate) fn instant(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::new(BINARY, folder, arguments, environment)
+    }
+
+    /// Starts a program.
+    pub(crate) fn new(program: impl AsRef<OsStr>, folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command: Command = tether::command(program);
+        command.args(arguments).current_dir(folder).envs(environment.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::default();
+        collect_lines(child.stdout.take().unwrap(), &lines);
+        collect_lines(child.stderr.take().unwrap(), &lines);
+        Self { child, lines }
+    }
+
+    /// Everything it has written so far, both streams.
+    pub(crate) fn output(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Waits until it has written a line with this text, and returns the first such line.
+    pub(crate) async fn line(&self, text: &str, deadline: Duration) -> String {
+        let found = async || self.lines.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
+        match tokio::time::timeout(deadline, eventually(deadline * 2, text, found)).await {
+            Ok(line) => line,
+            Err(_) => panic!("not within {deadline:?}: a line with `{text}` in\n{}", self.output()),
+        }
+    }
+
+    /// Sends a signal by name: TERM, INT, HUP, KILL, STOP, CONT.
+    pub(crate) async fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.id().to_string()])
+            .status()
+            .await
+            .unwrap();
+        assert!(status.success(), "no process to signal: {}", self.output());
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn wait(&mut self, deadline: Duration) -> ExitStatus {
+        // `Child::wait` would close the pipe that the tether watches.
+        let child = &mut self.child;
+        eventually(deadline, "the end of a process", async || child.try_wait().unwrap()).await
+    }
+
+    /// The most memory it has had resident, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("Linux says it");
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+}
+
+/// Appends what a stream says, line by line.
+fn collect_lines(stream: impl AsyncRead + Unpin + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::clone(lines);
+    tokio::spawn(async move {
+        let mut stream = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = stream.next_line().await {
+            lines.lock().unwrap().push(line);
+        }
+    });
+}

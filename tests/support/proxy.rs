@@ -1,0 +1,174 @@
+//! A TCP proxy that fails on demand, between Instant and PostgreSQL or Centrifugo.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// What the proxy does with its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Passes everything on.
+    Pass,
+    /// Keeps connections, old and new, and passes nothing on: a network that swallows packets.
+    Stall,
+    /// Resets connections, old and new.
+    Cut,
+    /// Passes requests on and resets the connection when the reply comes: done, but nobody knows.
+    LoseReplies,
+    /// Answers new connections with this HTTP status, without the target.
+    Answer(u16),
+}
+
+/// A running proxy; its connections are reset when it is dropped.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    target: SocketAddr,
+    state: watch::Sender<State>,
+    accepting: AbortHandle,
+}
+
+/// The mode, and how often connections were reset: each connection lives only as long as the count it began with.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    mode: Mode,
+    resets: u64,
+}
+
+impl Proxy {
+    /// Listens on a free port and passes everything to the server that a URL names.
+    pub(crate) async fn to(url: &str) -> Self {
+        let target: SocketAddr = authority(url).parse().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (state, receiver) = watch::channel(State {
+            mode: Mode::Pass,
+            resets: 0,
+        });
+        let accepting = tokio::spawn(accept(listener, target, receiver)).abort_handle();
+        Self {
+            address,
+            target,
+            state,
+            accepting,
+        }
+    }
+
+    /// The URL with the proxy in the target's place.
+    pub(crate) fn url(&self, url: &str) -> String {
+        url.replacen(&self.target.to_string(), &self.address.to_string(), 1)
+    }
+
+    /// Changes what happens from now on. Open connections go on under the new mode, but for `Cut` and `Answer`, which reset them.
+    pub(crate) fn set(&self, mode: Mode) {
+        let resets = matches!(mode, Mode::Cut | Mode::Answer(_));
+        self.state.send_modify(|state| {
+            *state = State {
+                mode,
+                resets: state.resets + u64::from(resets),
+            }
+        });
+    }
+
+    /// Resets the open connections once; new ones are welcome.
+    pub(crate) fn reset(&self) {
+        self.state.send_modify(|state| state.resets += 1);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// The `host:port` of a URL.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split('/').next().unwrap_or(rest);
+    rest.rsplit('@').next().unwrap_or(rest)
+}
+
+async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receiver<State>) {
+    while let Ok((client, _)) = listener.accept().await {
+        tokio::spawn(serve(client, target, state.clone()));
+    }
+}
+
+/// Serves one connection until either side closes it, the proxy resets it, or the proxy is gone.
+async fn serve(mut client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+    // Dropped with a linger of zero, a socket sends RST.
+    client.set_zero_linger().unwrap();
+    let State { mode, resets } = *state.borrow_and_update();
+    let mut reset = state.clone();
+    let was_reset = async move {
+        // An error means that the proxy is gone.
+        let _ = reset.wait_for(|state| state.resets != resets).await;
+    };
+    let work = async {
+        match mode {
+            Mode::Cut => {}
+            Mode::Answer(status) => answer(&mut client, status).await,
+            Mode::Pass | Mode::Stall | Mode::LoseReplies => pass(&mut client, target, state).await,
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = was_reset => {}
+    }
+}
+
+/// Answers one HTTP request, whatever it is.
+async fn answer(client: &mut TcpStream, status: u16) {
+    let mut request = [0; 65536];
+    // The first bytes are enough to be answered. The rest is read too, since closing on unread data would lose the answer.
+    if client.read(&mut request).await.unwrap_or(0) == 0 {
+        return;
+    }
+    let head = format!("HTTP/1.1 {status} Made Up\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    if client.write_all(head.as_bytes()).await.is_ok() && client.shutdown().await.is_ok() {
+        while client.read(&mut request).await.is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// Passes bytes both ways as long as the mode says so.
+async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver<State>) {
+    let Ok(mut server) = TcpStream::connect(target).await else {
+        return;
+    };
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let mut requests_state = state.clone();
+    let requests = async {
+        let mut buffer = vec![0; 65536];
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            flowing(&mut requests_state).await;
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                break;
+            }
+        }
+    };
+    let mut replies_state = state;
+    let replies = async {
+        let mut buffer = vec![0; 65536];
+        while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
+            if flowing(&mut replies_state).await == Mode::LoseReplies || to_client.write_all(&buffer[..count]).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = requests => {}
+        () = replies => {}
+    }
+}
+
+/// Waits while the proxy stalls, and returns the mode that it went on in.
+async fn flowing(state: &mut watch::Receiver<State>) -> Mode {
+    state
+        .wait_for(|state| state.mode != Mode::Stall)
+        .await
+        .map_or(Mode::Cut, |state| state.mode)
+}
