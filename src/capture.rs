@@ -2,16 +2,27 @@
 
 mod apply;
 mod catalog;
+mod grant;
+pub mod identifier;
+mod installed;
 mod plan;
+mod remove;
 pub mod resolve;
 mod schema;
+mod script;
 pub mod trigger;
 pub mod watch;
 
-pub use apply::{Error, apply, plan, remove, script};
-pub use plan::{FoundFunction, FoundTrigger, Plan, State, Step};
+pub use apply::{Error, Progress, apply, plan};
+pub use installed::{FoundFunction, FoundTrigger, Shape, State};
+pub use plan::{Plan, Step};
+pub use remove::remove;
 pub use resolve::{Resolved, resolve};
 pub use schema::{SchemaState, state as schema_state};
+pub use script::script;
 
 /// The advisory lock under which the relay dozes: triggers notify only while they cannot share it. ASCII "instant" and 1.
 pub const DOZE_LOCK: i64 = 0x696e_7374_616e_7401;
+
+/// The advisory lock of whoever changes the schema or the triggers. ASCII "instant" and 3; 2 is the leader's.
+const APPLY_LOCK: i64 = 0x696e_7374_616e_7403;

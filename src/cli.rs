@@ -6,6 +6,7 @@ mod plan;
 mod remove;
 mod run;
 mod sql;
+mod step;
 
 use std::io::Write;
 use std::path::PathBuf;

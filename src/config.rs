@@ -6,7 +6,7 @@ mod document;
 mod duration;
 mod environment;
 mod file;
-mod nearest;
+pub(crate) mod nearest;
 mod parse;
 mod reader;
 mod reading;

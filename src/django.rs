@@ -1,26 +1,78 @@
-//! What Instant knows of Django: which table a model has.
+//! What Instant knows of Django's naming: which table a model has, and which models a project has.
 
 use sqlx::PgPool;
 
-/// Django's default table of a model: `app_model`, cut as Django cuts names for PostgreSQL. Source: `django.db.backends.utils.truncate_name`.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn default_table(pool: &PgPool, app: &str, model: &str) -> Result<String, sqlx::Error> {
-    let name = format!("{app}_{}", model.to_lowercase());
-    if name.len() <= 63 {
-        return Ok(name);
-    }
-    sqlx::query_scalar("select left($1, 59) || left(md5($1), 4)")
-        .bind(name)
-        .fetch_one(pool)
-        .await
+/// Characters of the longest name that Django gives a table on PostgreSQL (`DatabaseOperations.max_name_length`).
+const NAME_LENGTH: usize = 63;
+
+/// Hexadecimal digits that end a shortened name (`truncate_name`).
+const HASH_LENGTH: usize = 4;
+
+/// A model, as `django_content_type` lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The app label.
+    pub app: String,
+    /// The class name in lower case.
+    pub name: String,
 }
 
-/// The models that Django's content types name, as `app.model`; none where there is no such table, or no right to read it.
-pub async fn models(pool: &PgPool) -> Vec<String> {
-    sqlx::query_scalar("select app_label || '.' || model from django_content_type order by 1")
-        .fetch_all(pool)
-        .await
-        .unwrap_or_default()
+/// The table that Django gives a model without `db_table`: `app_model` in lower case, shortened as Django's `truncate_name` does.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked for the hash, which only a long name needs.
+pub async fn default_table(pool: &PgPool, app: &str, model: &str) -> Result<String, sqlx::Error> {
+    let name = format!("{app}_{}", model.to_lowercase());
+    if name.chars().count() <= NAME_LENGTH {
+        return Ok(name);
+    }
+    let digest = md5(pool, &name).await?;
+    Ok(shortened(&name, &digest))
+}
+
+/// `name` cut to [`NAME_LENGTH`] characters, the last of which are those of `digest`.
+fn shortened(name: &str, digest: &str) -> String {
+    name.chars()
+        .take(NAME_LENGTH - HASH_LENGTH)
+        .chain(digest.chars().take(HASH_LENGTH))
+        .collect()
+}
+
+/// The md5 of a text in hexadecimal digits: Django's `names_digest`. Takes no lock.
+async fn md5(pool: &PgPool, text: &str) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("select md5($1)").bind(text).fetch_one(pool).await
+}
+
+/// The models that the project has migrated, in no order; empty where the table of content types is missing or may not be read.
+/// Without the check a missing right would abort the look-up of every other name. Takes ACCESS SHARE on that table for a moment.
+///
+/// # Errors
+/// When the connection fails.
+pub async fn models(pool: &PgPool) -> Result<Vec<Model>, sqlx::Error> {
+    let readable: Option<bool> =
+        sqlx::query_scalar("select has_table_privilege(to_regclass('django_content_type')::oid, 'select')")
+            .fetch_one(pool)
+            .await?;
+    if readable != Some(true) {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select app_label::text, model::text from django_content_type order by app_label, model")
+            .fetch_all(pool)
+            .await?;
+    Ok(rows.into_iter().map(|(app, name)| Model { app, name }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_ends_in_four_digits_of_its_hash() {
+        // What Django 5 answers: truncate_name("app_" + "m" * 70, 63).
+        let name = format!("app_{}", "m".repeat(70));
+        let short = shortened(&name, "c1a9e0");
+        assert_eq!(short, format!("app_{}c1a9", "m".repeat(55)));
+        assert_eq!(short.len(), 63);
+    }
 }

@@ -1,121 +1,133 @@
-//! What PostgreSQL's catalog says of a table.
+//! What PostgreSQL's catalog says of a table: its kind, columns, key, descendants, and the constraints that matter to capture.
 
-use sqlx::{FromRow, PgPool};
+mod queries;
 
+use sqlx::PgPool;
+
+use super::identifier::QualifiedName;
 use super::watch::{Column, Encoding};
-use crate::config::TableName;
 
-/// A table that can be watched.
-#[derive(Clone, Debug, FromRow)]
+/// A relation of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Relation {
+    /// Its object id.
+    pub(super) oid: sqlx::postgres::types::Oid,
+    /// Its schema and name.
+    pub(super) name: QualifiedName,
+    /// What it is.
+    pub(super) kind: Kind,
+}
+
+/// What a relation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An ordinary table.
+    Table,
+    /// A partitioned table; PostgreSQL clones its triggers to the partitions.
+    Partitioned,
+    /// A partition of a partitioned table.
+    Partition,
+    /// A foreign table, whose remote writes fire no trigger here.
+    Foreign,
+    /// A view or a materialized view.
+    View,
+}
+
+/// A table that triggers can stand on, with what capture must know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
-    pub(super) oid: i64,
-    pub(super) schema: String,
-    pub(super) name: String,
-    /// `pg_class.relkind`.
-    pub(super) kind: String,
-    /// Whether a unique or primary key can be checked late: an insert may then precede the delete of the same key.
-    pub(super) deferrable: bool,
+    /// The table itself.
+    pub(super) relation: Relation,
+    /// Its columns, in the table's order.
+    pub(super) columns: Vec<TableColumn>,
+    /// The primary key's columns, in the key's order; empty without one.
+    pub(super) key: Vec<String>,
+    /// Its unique and primary key constraints that are checked late: an insert of a key may precede the delete of the same key.
+    pub(super) deferrable: Vec<String>,
+    /// Of a partition: the tables above it, nearest first.
+    pub(super) ancestors: Vec<sqlx::postgres::types::Oid>,
 }
 
 /// A column of a table.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TableColumn {
-    pub(super) name: String,
-    /// The base type's name, domains resolved.
-    base: String,
-    /// The base type of an array's elements.
-    element: Option<String>,
-    /// `pg_attribute.attgenerated`.
-    pub(super) generated: String,
-    /// The column's place in the primary key, from 1.
-    pub(super) key: Option<i32>,
+    /// Its name and how it becomes JSON.
+    pub(super) column: Column,
+    /// Whether it is generated when read, so that a trigger sees null (PostgreSQL 18).
+    pub(super) computed_when_read: bool,
 }
 
-/// Finds a table; without a schema through the connection's search path. Takes no lock.
-pub(super) async fn table(pool: &PgPool, name: &TableName) -> Result<Option<Table>, sqlx::Error> {
-    sqlx::query_as(
-        "select class.oid::bigint as oid, namespace.nspname::text as schema, class.relname::text as name,
-                class.relkind::text as kind,
-                exists (select from pg_constraint where conrelid = class.oid and contype in ('p', 'u') and condeferrable) as deferrable
-         from pg_class as class
-         join pg_namespace as namespace on namespace.oid = class.relnamespace
-         where class.oid = to_regclass(coalesce(quote_ident($1) || '.', '') || quote_ident($2))",
-    )
-    .bind(&name.schema)
-    .bind(&name.name)
-    .fetch_optional(pool)
-    .await
-}
-
-/// The columns of a table, in order. Takes no lock.
-pub(super) async fn columns(pool: &PgPool, table: &Table) -> Result<Vec<TableColumn>, sqlx::Error> {
-    sqlx::query_as(
-        "with recursive base (oid, typname, typtype, typbasetype, typelem, typcategory, start) as (
-             select oid, typname, typtype, typbasetype, typelem, typcategory, oid from pg_type
-             where oid in (select atttypid from pg_attribute where attrelid = $1::bigint::oid and attnum > 0)
-             union all
-             select type.oid, type.typname, type.typtype, type.typbasetype, type.typelem, type.typcategory, base.start
-             from base join pg_type as type on type.oid = base.typbasetype where base.typtype = 'd'
-         )
-         select attribute.attname::text as name, base.typname::text as base,
-                case when base.typcategory = 'A' then element.typname::text end as element,
-                attribute.attgenerated::text as generated,
-                array_position(key.indkey::int2[], attribute.attnum)::integer as key
-         from pg_attribute as attribute
-         join base on base.start = attribute.atttypid and base.typtype <> 'd'
-         left join pg_type as element on element.oid = base.typelem
-         left join pg_index as key on key.indrelid = attribute.attrelid and key.indisprimary
-         where attribute.attrelid = $1::bigint::oid and attribute.attnum > 0 and not attribute.attisdropped
-         order by attribute.attnum",
-    )
-    .bind(table.oid)
-    .fetch_all(pool)
-    .await
-}
-
-/// The tables that a person may have meant. Takes no lock.
-pub(super) async fn table_names(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
-        "select case when pg_table_is_visible(oid) then relname::text else relnamespace::regnamespace::text || '.' || relname end
-         from pg_class
-         where relkind in ('r', 'p')
-           and relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema', 'pg_toast', 'instant')",
-    )
-    .fetch_all(pool)
-    .await
-}
-
-impl TableColumn {
-    /// The column as it is captured.
-    pub(super) fn column(&self) -> Column {
-        let plain = |name: &str| {
-            matches!(
-                name,
-                "int2"
-                    | "int4"
-                    | "int8"
-                    | "text"
-                    | "varchar"
-                    | "bpchar"
-                    | "bool"
-                    | "uuid"
-                    | "json"
-                    | "jsonb"
-                    | "name"
-                    | "inet"
-                    | "cidr"
-            )
+impl Table {
+    /// Reads `relation`'s table.
+    pub(super) async fn read(pool: &PgPool, relation: Relation) -> Result<Self, sqlx::Error> {
+        let columns = queries::columns(pool, relation.oid).await?;
+        let key = queries::primary_key(pool, relation.oid).await?;
+        let deferrable = queries::deferrable_constraints(pool, relation.oid).await?;
+        let ancestors = match relation.kind {
+            Kind::Partition => queries::partition_ancestors(pool, relation.oid).await?,
+            _ => Vec::new(),
         };
-        let encoding = match (self.base.as_str(), self.element.as_deref()) {
-            ("numeric", _) => Encoding::Decimal,
-            (_, Some("numeric")) => Encoding::Decimals,
-            (_, Some(element)) if plain(element) => Encoding::Plain,
-            (base, None) if plain(base) => Encoding::Plain,
-            _ => Encoding::Pinned,
-        };
-        Column {
-            name: self.name.clone(),
-            encoding,
-        }
+        Ok(Self {
+            relation,
+            columns: columns
+                .into_iter()
+                .map(|column| TableColumn {
+                    column: Column {
+                        encoding: encoding(&column.base_type, column.builtin, column.is_enum, column.is_array),
+                        name: column.name,
+                    },
+                    computed_when_read: column.generated == "v",
+                })
+                .collect(),
+            key,
+            deferrable,
+            ancestors,
+        })
+    }
+
+    /// The column that a Django field or column name means: that column, or the `<field>_id` of a foreign key.
+    pub(super) fn resolve(&self, name: &str) -> Option<&TableColumn> {
+        self.column(name).or_else(|| self.column(&format!("{name}_id")))
+    }
+
+    /// The column of this exact name.
+    pub(super) fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.columns.iter().find(|column| column.column.name == name)
+    }
+}
+
+pub(super) use queries::{descendants, find, names};
+
+/// How a value of a type becomes JSON. Types that no session setting touches pass as they are; a type that is not known to be
+/// one of them is pinned.
+fn encoding(base_type: &str, builtin: bool, is_enum: bool, is_array: bool) -> Encoding {
+    let plain = [
+        "int2", "int4", "int8", "text", "varchar", "bpchar", "bool", "uuid", "json", "jsonb", "inet", "cidr",
+    ];
+    match (builtin, base_type) {
+        (true, "numeric") if is_array => Encoding::Decimals,
+        (true, "numeric") => Encoding::Decimal,
+        (true, name) if plain.contains(&name) => Encoding::Plain,
+        _ if is_enum => Encoding::Plain,
+        _ => Encoding::Pinned,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_of_the_user_is_pinned_whatever_its_name() {
+        assert_eq!(encoding("int4", true, false, false), Encoding::Plain);
+        assert_eq!(encoding("int4", false, false, false), Encoding::Pinned);
+        assert_eq!(encoding("mood", false, true, true), Encoding::Plain);
+    }
+
+    #[test]
+    fn decimals_keep_their_scale() {
+        assert_eq!(encoding("numeric", true, false, false), Encoding::Decimal);
+        assert_eq!(encoding("numeric", true, false, true), Encoding::Decimals);
+        assert_eq!(encoding("float8", true, false, false), Encoding::Pinned);
     }
 }

@@ -1,7 +1,11 @@
 //! The difference between what the configuration wants and what the database has. Pure: the state is read elsewhere.
 
+use std::fmt;
+
+use super::identifier::{QualifiedName, identifier};
+use super::installed::{FoundFunction, FoundTrigger, Shape, State};
 use super::schema::SchemaState;
-use super::trigger::{self, ROW_TRIGGER, TRUNCATE_TRIGGER, identifier};
+use super::trigger::{self, Function, ROW_TRIGGER, TRUNCATE_TRIGGER};
 use super::watch::Watch;
 
 /// `pg_trigger.tgtype` of an AFTER row trigger for insert, delete and update.
@@ -9,10 +13,15 @@ const ROW_TYPE: i16 = 1 | 4 | 8 | 16;
 /// `pg_trigger.tgtype` of an AFTER statement trigger for truncate.
 const TRUNCATE_TYPE: i16 = 32;
 
+/// What a step does to the project's tables.
+const NO_LOCK: &str = "no lock on your tables";
+const WRITES_WAIT: &str = "share row exclusive on the table: writes wait for a moment, reads do not";
+const ALL_WAIT: &str = "access exclusive on the table: reads and writes wait for a moment";
+
 /// What `apply` would do, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// One step a transaction.
+    /// One step a transaction, so that no lock is held while the next is waited for.
     pub steps: Vec<Step>,
 }
 
@@ -29,51 +38,24 @@ pub struct Step {
     pub sql: Option<String>,
 }
 
-/// What the database has.
-#[derive(Clone, Debug)]
-pub struct State {
-    /// The schema.
-    pub schema: SchemaState,
-    /// The functions named `capture_…` in the schema.
-    pub functions: Vec<FoundFunction>,
-    /// The triggers with our names, wherever they are.
-    pub triggers: Vec<FoundTrigger>,
-    /// The tables of each watch: its own, and those that inherit from it; by [`Watch::source`].
-    pub tables: Vec<(String, Vec<String>)>,
-    /// The relay's role and the grants it lacks, as statements.
-    pub missing_grants: Vec<String>,
-}
+impl Step {
+    fn new(action: impl Into<String>, reason: &'static str, lock: &'static str, sql: String) -> Self {
+        Self {
+            action: action.into(),
+            reason,
+            lock,
+            sql: Some(sql),
+        }
+    }
 
-/// A trigger function as the database has it.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct FoundFunction {
-    /// Its name, without the schema.
-    pub name: String,
-    /// `pg_proc.prosrc`.
-    pub body: String,
-    /// `pg_proc.proconfig`.
-    pub settings: Vec<String>,
-    /// `pg_proc.prosecdef`.
-    pub security_definer: bool,
-    /// Whether anybody may attach it to a table of their own.
-    pub public: bool,
-}
-
-/// A trigger as the database has it.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct FoundTrigger {
-    /// Its name.
-    pub name: String,
-    /// Its table, quoted and with its schema.
-    pub table: String,
-    /// Its function's name; none when it is not one of ours.
-    pub function: Option<String>,
-    /// `pg_trigger.tgtype`.
-    pub kind: i16,
-    /// `pg_trigger.tgenabled` is `O` or `A`.
-    pub enabled: bool,
-    /// Whether it has a WHEN clause or a column list.
-    pub conditional: bool,
+    fn migration(action: &str, reason: &'static str) -> Self {
+        Self {
+            action: action.to_owned(),
+            reason,
+            lock: NO_LOCK,
+            sql: None,
+        }
+    }
 }
 
 impl Plan {
@@ -82,73 +64,56 @@ impl Plan {
     pub fn new(watches: &[Watch], state: &State) -> Self {
         let mut steps = Vec::new();
         match state.schema {
-            SchemaState::Missing => steps.push(migration("create schema instant", "it is not there")),
-            SchemaState::Older => steps.push(migration("migrate schema instant", "it is of an older version")),
+            SchemaState::Missing => steps.push(Step::migration("create schema instant", "it is not there")),
+            SchemaState::Older => steps.push(Step::migration("migrate schema instant", "it is of an older version")),
             SchemaState::Current | SchemaState::Newer => {}
         }
-        for sql in &state.missing_grants {
-            steps.push(Step {
-                action: sql.clone(),
-                reason: "the relay's role lacks it",
-                lock: "no lock on your tables",
-                sql: Some(sql.clone()),
-            });
+        for (sql, reason) in &state.missing_grants {
+            steps.push(Step::new(sql, reason, NO_LOCK, sql.clone()));
         }
+        let functions: Vec<Function> = watches.iter().map(Function::new).collect();
         let mut wanted = Vec::new();
-        for watch in watches {
-            let name = trigger::function_name(watch);
-            if let Some(reason) = function_differs(watch, state.functions.iter().find(|function| function.name == name)) {
-                let action = format!("create function instant.{name}()");
-                steps.push(Step {
-                    action,
-                    reason,
-                    lock: "no lock on your tables",
-                    sql: Some(trigger::create_function(watch)),
-                });
-            }
-            let tables = state
-                .tables
-                .iter()
-                .find(|(source, _)| *source == watch.source)
-                .map_or(&[][..], |(_, tables)| tables);
+        for (function, tables) in functions.iter().zip(&state.tables) {
+            steps.extend(function_steps(
+                function,
+                state.functions.iter().find(|found| found.name == function.name),
+            ));
             for table in tables {
-                let row = (ROW_TRIGGER, ROW_TYPE, trigger::create_row_trigger(watch, table));
-                let truncate = (
-                    TRUNCATE_TRIGGER,
-                    TRUNCATE_TYPE,
-                    trigger::create_truncate_trigger(watch, table),
-                );
-                for (trigger, kind, create) in [row, truncate] {
-                    wanted.push((trigger, table.as_str()));
+                for name in [ROW_TRIGGER, TRUNCATE_TRIGGER] {
                     let found = state
                         .triggers
                         .iter()
-                        .find(|found| found.name == trigger && found.table == *table);
-                    steps.extend(trigger_step(trigger, table, kind, &name, create, found));
+                        .find(|found| found.name == name && found.table == *table);
+                    steps.extend(trigger_step(name, table, function, found));
+                    wanted.push((name, table));
                 }
             }
         }
-        for found in &state.triggers {
-            if !wanted.contains(&(found.name.as_str(), found.table.as_str())) {
-                steps.push(drop_trigger(found, "its table is not watched any more"));
+        for found in state.triggers.iter().filter(|found| found.clone && !found.enabled) {
+            if functions
+                .iter()
+                .any(|function| found.function.as_ref() == Some(&function.name))
+            {
+                steps.push(enable(&found.name, &found.table));
             }
         }
-        for function in &state.functions {
-            if !watches.iter().any(|watch| trigger::function_name(watch) == function.name) {
-                steps.push(drop_function(&function.name, "no watch needs it any more"));
-            }
-        }
+        let orphaned = |found: &&FoundTrigger| {
+            found.function.is_some() && !found.clone && !wanted.contains(&(found.name.as_str(), &found.table))
+        };
+        let orphans = state.triggers.iter().filter(orphaned);
+        steps.extend(orphans.map(|found| drop_trigger(found, "no watch needs it any more")));
+        let unneeded = |found: &&FoundFunction| !functions.iter().any(|function| function.name == found.name);
+        let unneeded = state.functions.iter().filter(unneeded);
+        steps.extend(unneeded.map(|found| drop_function(found, "no watch needs it any more")));
         Self { steps }
     }
 
     /// The steps that take every trigger and function away again.
     #[must_use]
     pub fn removal(state: &State) -> Self {
-        let triggers = state.triggers.iter().map(|found| drop_trigger(found, "removed"));
-        let functions = state
-            .functions
-            .iter()
-            .map(|function| drop_function(&function.name, "removed"));
+        let ours = |found: &&FoundTrigger| found.function.is_some() && !found.clone;
+        let triggers = state.triggers.iter().filter(ours).map(|found| drop_trigger(found, "removed"));
+        let functions = state.functions.iter().map(|found| drop_function(found, "removed"));
         Self {
             steps: triggers.chain(functions).collect(),
         }
@@ -161,94 +126,109 @@ impl Plan {
     }
 }
 
-fn migration(action: &str, reason: &'static str) -> Step {
-    Step {
-        action: action.to_owned(),
-        reason,
-        lock: "no lock on your tables",
-        sql: None,
+/// For people: each step with its reason and its lock.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            writeln!(f, "{}\n    because {}; {}", step.action, step.reason, step.lock)?;
+        }
+        match self.steps.len() {
+            0 => write!(f, "nothing to do: the database is as the configuration wants it"),
+            1 => write!(f, "1 step; run `instant apply`"),
+            steps => write!(f, "{steps} steps; run `instant apply`"),
+        }
     }
 }
 
-fn drop_trigger(found: &FoundTrigger, reason: &'static str) -> Step {
-    let sql = format!("drop trigger if exists {} on {}", identifier(&found.name), found.table);
-    Step {
-        action: sql.clone(),
-        reason,
-        lock: "access exclusive on the table, for a moment",
-        sql: Some(sql),
-    }
-}
-
-fn drop_function(name: &str, reason: &'static str) -> Step {
-    let sql = format!("drop function if exists instant.{}()", identifier(name));
-    Step {
-        action: sql.clone(),
-        reason,
-        lock: "no lock on your tables",
-        sql: Some(sql),
-    }
-}
-
-/// Why a function has to be made again; none when it is as wanted.
-fn function_differs(watch: &Watch, found: Option<&FoundFunction>) -> Option<&'static str> {
-    let Some(found) = found else { return Some("it is not there") };
-    let settings: Vec<_> = trigger::settings(watch)
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    if found.body != trigger::body(watch) {
-        Some("its text is not what the configuration makes of it")
-    } else if found.settings != settings || !found.security_definer {
-        Some("its settings were changed")
-    } else if found.public {
-        Some("anybody may execute it")
+/// What has to be done for one function.
+fn function_steps(function: &Function, found: Option<&FoundFunction>) -> Vec<Step> {
+    let create = |verb: &str, reason| {
+        let action = format!("{verb} function {}", function.sql_name());
+        let sql = format!("{};\n{}", function.create(), function.revoke());
+        vec![Step::new(action, reason, NO_LOCK, sql)]
+    };
+    let Some(found) = found else {
+        return create("create", "it is not there");
+    };
+    let same_settings = {
+        let sorted = |settings: &[String]| {
+            let mut settings = settings.to_vec();
+            settings.sort();
+            settings
+        };
+        sorted(&found.settings) == sorted(&function.settings)
+    };
+    let mut steps = if found.body != function.body {
+        create("replace", "its text is not what the configuration makes of it")
+    } else if !same_settings {
+        create("replace", "its settings were changed")
+    } else if !found.fitting {
+        create("replace", "it does not run as its owner")
     } else {
-        None
+        Vec::new()
+    };
+    if !found.grantees.is_empty() {
+        let sql = format!(
+            "revoke all on function {} from {}",
+            function.sql_name(),
+            found.grantees.join(", ")
+        );
+        steps.push(Step::new(sql.clone(), "others than its owner may call it", NO_LOCK, sql));
     }
+    steps
 }
 
 /// What has to be done for one trigger; none when it is as wanted.
-fn trigger_step(
-    name: &str,
-    table: &str,
-    kind: i16,
-    function: &str,
-    create: String,
-    found: Option<&FoundTrigger>,
-) -> Option<Step> {
-    let quoted = identifier(name);
-    let step = |verb: &str, reason, lock, sql| Step {
-        action: format!("{verb} trigger {quoted} on {table}"),
-        reason,
-        lock,
-        sql: Some(sql),
+fn trigger_step(name: &str, table: &QualifiedName, function: &Function, found: Option<&FoundTrigger>) -> Option<Step> {
+    let (kind, create) = if name == ROW_TRIGGER {
+        (ROW_TYPE, trigger::create_row_trigger(table, function))
+    } else {
+        (TRUNCATE_TYPE, trigger::create_truncate_trigger(table, function))
     };
-    match found {
-        None => Some(step(
-            "create",
-            "it is not there",
-            "share row exclusive on the table: writes wait for a moment",
-            create,
-        )),
-        Some(found) if found.kind != kind || found.conditional || found.function.as_deref() != Some(function) => {
-            let sql = format!("drop trigger {quoted} on {table};\n{create}");
-            Some(step(
-                "replace",
-                "it is defined otherwise",
-                "access exclusive on the table, for a moment",
-                sql,
-            ))
-        }
-        Some(found) if !found.enabled => {
-            let sql = format!("alter table {table} enable trigger {quoted}");
-            Some(step(
-                "enable",
-                "it is disabled",
-                "share row exclusive on the table: writes wait for a moment",
-                sql,
-            ))
-        }
-        Some(_) => None,
+    let action = |verb: &str| format!("{verb} trigger {} on {table}", identifier(name));
+    let Some(found) = found else {
+        return Some(Step::new(action("create"), "it is not there", WRITES_WAIT, create));
+    };
+    let reason = if found.function.as_ref() != Some(&function.name) {
+        "it calls another function"
+    } else if found.kind != kind {
+        "it fires at other times"
+    } else if found.shape != Shape::Plain {
+        "it is defined otherwise"
+    } else if !found.enabled {
+        return Some(enable(name, table));
+    } else {
+        return None;
+    };
+    if found.shape == Shape::Constraint {
+        let sql = format!("drop trigger {} on {};\n{create}", identifier(name), table.sql());
+        return Some(Step::new(action("replace"), reason, ALL_WAIT, sql));
     }
+    Some(Step::new(action("replace"), reason, WRITES_WAIT, create))
 }
+
+fn enable(name: &str, table: &QualifiedName) -> Step {
+    let name = identifier(name);
+    let sql = format!("alter table {} enable trigger {name}", table.sql());
+    Step::new(
+        format!("enable trigger {name} on {table}"),
+        "it is disabled",
+        WRITES_WAIT,
+        sql,
+    )
+}
+
+fn drop_trigger(found: &FoundTrigger, reason: &'static str) -> Step {
+    let name = identifier(&found.name);
+    let sql = format!("drop trigger if exists {name} on {}", found.table.sql());
+    Step::new(format!("drop trigger {name} on {}", found.table), reason, ALL_WAIT, sql)
+}
+
+fn drop_function(found: &FoundFunction, reason: &'static str) -> Step {
+    let name = format!("instant.{}()", identifier(&found.name));
+    let sql = format!("drop function if exists {name}");
+    Step::new(format!("drop function {name}"), reason, NO_LOCK, sql)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,21 @@
-//! The schema `instant`: its migrations and its version.
+//! The schema `instant`: its migrations, its version, and what belongs to it.
 
-use sqlx::migrate::Migrator;
+use std::cmp::Ordering;
+
+use sqlx::migrate::{Migration, Migrator};
 use sqlx::{PgConnection, PgPool};
 
 /// The migrations, in the binary.
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+
+/// Where sqlx keeps what it has run, so that nothing of ours is outside of the schema.
+pub(super) const MIGRATIONS_TABLE: &str = "instant._sqlx_migrations";
+
+/// The relations that the migrations make, in an order in which they can be dropped.
+pub(super) const TABLES: [&str; 4] = ["outbox", "relay", "dead_letter", "_sqlx_migrations"];
+
+/// The sequences that the migrations make beside those of columns.
+pub(super) const SEQUENCES: [&str; 1] = ["lost"];
 
 /// The schema in the database, compared with what this binary knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +30,10 @@ pub enum SchemaState {
     Newer,
 }
 
-/// Reads the schema's version. Takes no lock.
+/// Reads the schema's version. Takes no lock that anyone could wait for.
 ///
 /// # Errors
-/// When the database does not answer.
+/// When the database does not answer, or the role may not read the migrations' table.
 pub async fn state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
     let exists: bool = sqlx::query_scalar("select to_regclass('instant._sqlx_migrations') is not null")
         .fetch_one(pool)
@@ -35,26 +46,23 @@ pub async fn state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
         .await?;
     let known = MIGRATOR.iter().map(|migration| migration.version).max();
     Ok(match version.cmp(&known) {
-        std::cmp::Ordering::Less => SchemaState::Older,
-        std::cmp::Ordering::Equal => SchemaState::Current,
-        std::cmp::Ordering::Greater => SchemaState::Newer,
+        Ordering::Less => SchemaState::Older,
+        Ordering::Equal => SchemaState::Current,
+        Ordering::Greater => SchemaState::Newer,
     })
 }
 
-/// Runs the migrations that have not run. sqlx's own table is in the schema too, so that nothing of ours is outside of it; two
-/// applies at once wait for each other on sqlx's advisory lock.
+/// Runs the migrations that have not run. sqlx's own lock is left out: it waits inside a statement and so holds back vacuum; the
+/// caller holds ours.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
-    sqlx::raw_sql("create schema if not exists instant; set search_path = instant")
-        .execute(&mut *connection)
-        .await?;
-    let migrated = MIGRATOR.run(&mut *connection).await;
-    sqlx::raw_sql("reset search_path").execute(&mut *connection).await?;
-    migrated
+    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    migrator.create_schema("instant");
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator.set_locking(false);
+    migrator.run(connection).await
 }
 
-/// The migrations' texts, in order, for a person to read.
-pub(super) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    MIGRATOR
-        .iter()
-        .map(|migration| (migration.description.as_ref(), migration.sql.as_str()))
+/// The migrations, in order.
+pub(super) fn migrations() -> impl Iterator<Item = &'static Migration> {
+    MIGRATOR.iter()
 }

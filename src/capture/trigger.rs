@@ -1,325 +1,271 @@
-//! The text of a watch's trigger function, and its triggers' definitions.
+//! The generated trigger function of a watch, and the two triggers that call it. Pure text: the same watch, the same bytes.
 //!
-//! The text follows what broke earlier drafts: no column list and no WHEN, so that no migration is blocked; every access to a
-//! column inside a block that falls back to the columns that still exist; the first insert of a transaction guarded, so that a
-//! write goes on whatever happened to the outbox; a NOTIFY only while the relay dozes.
+//! A write must neither fail nor wait because of it, so that everything which can raise stands in an exception block, and what
+//! cannot be captured is counted in the sequence `instant.lost`.
 
-use std::fmt::Write;
-
-use sha2::{Digest, Sha256};
+mod json;
+mod name;
 
 use super::DOZE_LOCK;
+use super::identifier::{QualifiedName, dollar_quoted, identifier, literal};
 use super::watch::{Column, Encoding, Watch};
-use crate::change::Operation;
+use crate::change::{Operation, Operations};
 
-/// The row trigger. Its name sorts before an application's own triggers, which may change the row again.
+pub use name::function_name;
+
+/// The trigger of rows. It sorts before every ordinary name: an application's trigger that updates its own row would otherwise
+/// have its event written first.
 pub const ROW_TRIGGER: &str = "!instant";
-/// The statement trigger for `truncate`.
+
+/// The trigger of `truncate`.
 pub const TRUNCATE_TRIGGER: &str = "!instant_truncate";
-/// PostgreSQL cuts longer names.
-const MAX_IDENTIFIER: usize = 63;
-/// `json_build_object` takes at most 100 arguments, a name and a value for each column.
-const COLUMNS_PER_OBJECT: usize = 50;
 
-/// The name of a watch's function, without its schema: `capture_public_shop_order`. Where that would be cut, or might be another
-/// watch's name too, it ends in a hash of the source.
+/// How long the first insert of a transaction may wait for the outbox's lock, which nobody but an `alter table` takes.
+const OUTBOX_LOCK_TIMEOUT: &str = "50ms";
+
+/// Settings that decide how [`Encoding::Pinned`] values are written.
+const PINNED: [(&str, &str); 5] = [
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "iso_8601"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+];
+
+/// A trigger function in the schema `instant`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name in the schema `instant`.
+    pub name: String,
+    /// Its settings, as `pg_proc.proconfig` holds them: `name=value`.
+    pub settings: Vec<String>,
+    /// Its body, as `pg_proc.prosrc` holds it.
+    pub body: String,
+}
+
+impl Function {
+    /// The function that captures the changes of `watch`.
+    #[must_use]
+    pub fn new(watch: &Watch) -> Self {
+        let mut settings = vec!["search_path=pg_catalog, pg_temp".to_owned()];
+        if captured(watch).iter().any(|column| column.encoding == Encoding::Pinned) {
+            settings.extend(PINNED.iter().map(|(name, value)| format!("{name}={value}")));
+        }
+        Self {
+            name: function_name(&watch.schema, &watch.table),
+            settings,
+            body: body(watch),
+        }
+    }
+
+    /// As SQL names it: `instant."name"()`.
+    #[must_use]
+    pub fn sql_name(&self) -> String {
+        format!("instant.{}()", identifier(&self.name))
+    }
+
+    /// The statement that creates or replaces it. It takes no lock on any table.
+    #[must_use]
+    pub fn create(&self) -> String {
+        let settings: String = self
+            .settings
+            .iter()
+            .filter_map(|setting| setting.split_once('='))
+            .map(|(name, value)| match name {
+                // A list of names: quoted as one text it would be one name.
+                "search_path" => format!("    set {name} = {value}\n"),
+                _ => format!("    set {name} = {}\n", literal(value)),
+            })
+            .collect();
+        format!(
+            "create or replace function {} returns trigger\n    language plpgsql security definer\n{settings}    as {}",
+            self.sql_name(),
+            dollar_quoted(&self.body),
+        )
+    }
+
+    /// The statement that takes the right to call it from everyone but its owner; triggers need none.
+    #[must_use]
+    pub fn revoke(&self) -> String {
+        format!("revoke execute on function {} from public", self.sql_name())
+    }
+}
+
+/// The statement that creates or replaces the trigger of rows on `table`. It takes SHARE ROW EXCLUSIVE: writers wait, readers
+/// do not. No column list and no `when`: both would block `alter table … type`.
 #[must_use]
-pub fn function_name(watch: &Watch) -> String {
-    let plain = format!("capture_{}_{}", watch.schema, watch.table);
-    if plain.len() <= MAX_IDENTIFIER && !watch.schema.contains('_') {
-        return plain;
-    }
-    let mut name = plain;
-    let mut end = name.len().min(MAX_IDENTIFIER - 9);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    name.truncate(end);
-    let hash = Sha256::digest(format!("{}\0{}", watch.schema, watch.table));
-    name.push('_');
-    for byte in &hash[..4] {
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
+pub fn create_row_trigger(table: &QualifiedName, function: &Function) -> String {
+    format!(
+        "create or replace trigger {} after insert or update or delete on {}\n    for each row execute function {}",
+        identifier(ROW_TRIGGER),
+        table.sql(),
+        function.sql_name(),
+    )
 }
 
-/// A name as SQL writes it, quoted.
+/// The statement that creates or replaces the trigger of `truncate` on `table`; its lock is that of [`create_row_trigger`].
 #[must_use]
-pub fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+pub fn create_truncate_trigger(table: &QualifiedName, function: &Function) -> String {
+    format!(
+        "create or replace trigger {} after truncate on {}\n    for each statement execute function {}",
+        identifier(TRUNCATE_TRIGGER),
+        table.sql(),
+        function.sql_name(),
+    )
 }
 
-/// A text as SQL writes it.
-fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if text.contains('\\') {
-        format!("e'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
-}
-
-/// The settings of the function, beside its body: `name=value` as `pg_proc.proconfig` has them.
-#[must_use]
-pub fn settings(watch: &Watch) -> Vec<(&'static str, &'static str)> {
-    let mut settings = vec![("search_path", "pg_catalog, pg_temp")];
-    if captured(watch).iter().any(|column| column.encoding == Encoding::Pinned) {
-        settings.extend([
-            ("TimeZone", "UTC"),
-            ("IntervalStyle", "iso_8601"),
-            ("bytea_output", "hex"),
-            ("extra_float_digits", "1"),
-        ]);
-    }
-    settings
-}
-
-/// Every captured column, those of the key first.
+/// The captured columns: the key's, then the others.
 fn captured(watch: &Watch) -> Vec<&Column> {
     watch.key.iter().chain(&watch.columns).collect()
 }
 
-/// A JSON object of `columns`, read from `record`.
-fn object(record: &str, columns: &[&Column]) -> String {
-    let members: Vec<_> = columns
-        .iter()
-        .map(|Column { name, encoding }| {
-            let cast = match encoding {
-                Encoding::Plain | Encoding::Pinned => "",
-                Encoding::Decimal => "::text",
-                Encoding::Decimals => "::text[]",
-            };
-            format!("{}, {record}.{}{cast}", literal(name), identifier(name))
-        })
+/// The function's body.
+fn body(watch: &Watch) -> String {
+    let hears = |operation| watch.operations.contains(operation);
+    let unheard: Vec<String> = Operation::ALL
+        .into_iter()
+        .filter(|operation| !hears(*operation))
+        .map(|operation| literal(&operation.name().to_uppercase()))
         .collect();
-    match members
-        .chunks(COLUMNS_PER_OBJECT)
-        .map(|chunk| format!("json_build_object({})", chunk.join(", ")))
-        .collect::<Vec<_>>()
-    {
-        objects if objects.len() <= 1 => objects.into_iter().next().unwrap_or_else(|| "'{}'::json".to_owned()),
-        // Objects are joined as text: json has no operator for it, and jsonb would reorder keys and numbers.
-        objects => {
-            let joined: Vec<_> = objects
-                .iter()
-                .map(|object| format!("substr({object}::text, 2, length({object}::text) - 2)"))
-                .collect();
-            format!("('{{' || {} || '}}')::json", joined.join(" || ', ' || "))
-        }
-    }
-}
-
-/// What still exists of `columns` in `record`, found by name in the whole row.
-fn fallback(record: &str, columns: &[&Column]) -> String {
-    let list = |columns: Vec<String>| {
-        if columns.is_empty() {
-            "null".to_owned()
-        } else {
-            columns.join(", ")
-        }
+    let return_early = if unheard.is_empty() {
+        String::new()
+    } else {
+        let unheard = unheard.join(", ");
+        format!("    -- No rule hears these.\n    if tg_op in ({unheard}) then\n        return null;\n    end if;\n")
     };
-    let names = list(columns.iter().map(|column| literal(&column.name)).collect());
-    let decimals = columns.iter().filter(|column| column.encoding == Encoding::Decimal);
-    let decimals = list(decimals.map(|column| literal(&column.name)).collect());
+    let hears_rows = Operations::ROWS.iter().any(hears);
+    let rows = if hears_rows { rows(watch) } else { String::new() };
     format!(
-        "select coalesce(json_object_agg(key, case when key in ({decimals}) then to_json(value #>> '{{}}') else value end), '{{}}'::json)
-                from json_each(row_to_json({record})) where key in ({names})"
+        "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.\ndeclare\n    new_json json;\n    \
+         old_json json;\n    state    text;\n    held     text;\n    timeout  text;\nbegin\n{return_early}{rows}{}",
+        insert(watch)
     )
 }
 
-/// The test for an update that changes nothing captured. Records are compared by their images: other comparisons miss a numeric's
-/// scale, and some types have none.
-fn unchanged(watch: &Watch) -> String {
-    if watch.columns.is_empty() {
-        return "new operator(pg_catalog.*=) old".to_owned();
-    }
-    let row = |record: &str| {
-        let columns: Vec<_> = captured(watch)
-            .iter()
-            .map(|column| format!("{record}.{}", identifier(&column.name)))
-            .collect();
-        format!("row({})::record", columns.join(", "))
-    };
-    format!("{} operator(pg_catalog.*=) {}", row("new"), row("old"))
-}
-
-/// The function's body, exactly as `pg_proc.prosrc` has it.
-#[must_use]
-pub fn body(watch: &Watch) -> String {
-    let unheard: Vec<_> = Operation::ALL
-        .into_iter()
-        .filter(|operation| !watch.operations.contains(*operation))
-        .map(|operation| literal(&operation.name().to_uppercase()))
-        .collect();
-    let unheard = if unheard.is_empty() {
+/// The block that builds `new_json` and `old_json`, and its fallback. It writes nothing, so it costs no transaction id.
+fn rows(watch: &Watch) -> String {
+    let captured = captured(watch);
+    let old: Vec<&Column> = watch.old.iter().collect();
+    let compared = if watch.columns.is_empty() { &[][..] } else { &captured[..] };
+    let old_object = if old.is_empty() {
         String::new()
     } else {
+        assign("old_json", &json::object("old", &old))
+    };
+    let branches: Vec<String> = [
+        (Operation::Insert, assign("new_json", &json::object("new", &captured))),
+        (
+            Operation::Update,
+            format!(
+                "            if {} then\n                return null;\n            end if;\n{}{old_object}",
+                json::unchanged(compared),
+                assign("new_json", &json::object("new", &captured)),
+            ),
+        ),
+        (Operation::Delete, assign("old_json", &json::object("old", &captured))),
+    ]
+    .into_iter()
+    .filter(|(operation, _)| watch.operations.contains(*operation))
+    .map(|(operation, statements)| format!("if tg_op = '{}' then\n{statements}", operation.name().to_uppercase()))
+    .collect();
+    format!(
+        "    begin\n        {}        end if;\n    exception when others then\n{}    end;\n",
+        branches.join("        els"),
+        fallback(watch, &captured, compared, &old),
+    )
+}
+
+/// What the handler does: it reads what is left of the row without naming a column of it, and counts the change as lost where
+/// even that raises.
+fn fallback(watch: &Watch, captured: &[&Column], compared: &[&Column], old: &[&Column]) -> String {
+    let of_update = if watch.operations.contains(Operation::Update) {
+        let (before, after) = if compared.is_empty() {
+            ("row_to_json(old)", "row_to_json(new)")
+        } else {
+            ("old_json", "new_json")
+        };
+        let narrowed = if old.is_empty() {
+            "null".to_owned()
+        } else {
+            json::remaining("old", old)
+        };
         format!(
-            "\n    if tg_op in ({}) then\n        return null;\n    end if;",
-            unheard.join(", ")
+            "            if tg_op = 'UPDATE' then\n                if {before}::text = {after}::text then\n                    \
+             return null;\n                end if;\n    {}            end if;\n",
+            assign("old_json", &narrowed),
         )
+    } else {
+        String::new()
     };
     format!(
-        "
-declare
-    old_json json;
-    new_json json;
-    former_timeout text;
-    state text := current_setting('instant.tx', true);
-begin{unheard}
-{read}
-{write}
+        "        -- A column was dropped, renamed or retyped: what is left of the row, none of its columns named.\n        begin\n\
+         {}{}{of_update}        exception when others then\n{}            return null;\n        end;\n",
+        assign("new_json", &json::remaining("new", captured)),
+        assign("old_json", &json::remaining("old", captured)),
+        count_lost("            "),
+    )
+}
+
+/// The guarded insert. Only the first of a transaction has a block of its own, since a block that writes burns a transaction
+/// id; afterwards the transaction holds the outbox's lock. What is known of the transaction stands in a setting that ends with
+/// it, or with the savepoint it was made in; it names the transaction, so that a value of another origin means nothing.
+fn insert(watch: &Watch) -> String {
+    let source = literal(&watch.source);
+    let row = format!(
+        "insert into instant.outbox (source, op, old, new)\n            values ({source}, left(tg_op, 1)::\"char\", old_json, \
+         new_json);"
+    );
+    format!(
+        r"    state := current_setting('instant.tx', true);
+    held := '1:' || pg_current_xact_id();
+    if state = held then
+        {row}
+    elsif state = '0:' || pg_current_xact_id() then
+{lost}    else
+        begin
+            timeout := current_setting('lock_timeout');
+            perform set_config('lock_timeout', '{OUTBOX_LOCK_TIMEOUT}', true);
+            {row}
+            perform set_config('lock_timeout', timeout, true);
+            -- A relay that sleeps holds this lock; one that is awake cannot fall asleep before this transaction ends. Where
+            -- transactions can be prepared, which a notification forbids, it polls. A full queue would fail the commit.
+            if current_setting('max_prepared_transactions') = '0'
+                and not pg_try_advisory_xact_lock_shared({DOZE_LOCK})
+                and pg_notification_queue_usage() < 0.5
+            then
+                perform pg_notify('instant', '');
+            end if;
+            perform set_config('instant.tx', held, true);
+        exception when others then
+            -- The write wins, the loss is counted.
+{nested}            begin
+                perform set_config('instant.tx', '0:' || pg_current_xact_id(), true);
+            exception when others then
+                null;
+            end;
+            raise warning 'instant: changes of % are lost in this transaction: %', {source}, sqlerrm;
+        end;
+    end if;
     return null;
 end
 ",
-        read = read(watch),
-        write = write(&watch.source),
+        lost = count_lost("        "),
+        nested = count_lost("            "),
     )
 }
 
-/// Counts a change that is given up, as long as there is something to count with.
-const COUNT_LOST: &str = "begin
-            perform nextval('instant.lost');
-        exception when others then
-            null;
-        end";
+/// `variable := expression;`
+fn assign(variable: &str, expression: &str) -> String {
+    format!("            {variable} := {expression};\n")
+}
 
-/// Turns the row into JSON; whatever happened to its columns, what is left of them is captured.
-fn read(watch: &Watch) -> String {
-    let captured = captured(watch);
-    let former: Vec<_> = watch.old.iter().collect();
-    let (former, former_fallback) = if former.is_empty() {
-        (String::new(), String::new())
-    } else {
-        let assign = |value: &str| format!("\n                old_json := {value};");
-        let fallback = assign(&format!("({})", fallback("old", &former)));
-        (
-            assign(&object("old", &former)),
-            format!("\n                if tg_op = 'UPDATE' then{fallback}\n                end if;"),
-        )
-    };
-    let old_fallback = fallback("old", &captured);
-    // A watch without fields hears every change, so its fallback has nothing to compare.
-    let unchanged_fallback = if watch.columns.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "\n                if tg_op = 'UPDATE' and new_json::text = ({old_fallback})::text then\n                    return null;\n                end if;"
-        )
-    };
+/// Counts a change that is given up, which must not raise either.
+fn count_lost(indent: &str) -> String {
     format!(
-        "    begin
-        if tg_op = 'TRUNCATE' then
-            null;
-        elsif tg_op = 'DELETE' then
-            old_json := {old};
-        else
-            if tg_op = 'UPDATE' then
-                if {unchanged} then
-                    return null;
-                end if;{former}
-            end if;
-            new_json := {new};
-        end if;
-    exception when others then
-        begin
-            if tg_op = 'DELETE' then
-                old_json := ({old_fallback});
-            else
-                new_json := ({new_fallback});{unchanged_fallback}{former_fallback}
-            end if;
-        exception when others then
-            {COUNT_LOST};
-            return null;
-        end;
-    end;
-",
-        old = object("old", &captured),
-        new = object("new", &captured),
-        unchanged = unchanged(watch),
-        new_fallback = fallback("new", &captured),
+        "{indent}begin\n{indent}    perform nextval('instant.lost');\n{indent}exception when others then\n{indent}    null;\n\
+         {indent}end;\n"
     )
 }
 
-/// Writes the change. The first insert of a transaction is guarded; once it has succeeded, the transaction holds the outbox's
-/// relation lock, and nobody can take the table away. A block a row would burn a transaction id a row.
-fn write(source: &str) -> String {
-    let insert = format!(
-        "insert into instant.outbox (source, op, old, new) values ({}, left(tg_op, 1)::\"char\", old_json, new_json)",
-        literal(source)
-    );
-    format!(
-        "    if state = '1' then
-        {insert};
-        return null;
-    elsif state = '0' then
-        {COUNT_LOST};
-        return null;
-    end if;
-
-    begin
-        former_timeout := current_setting('lock_timeout');
-        perform set_config('lock_timeout', '50ms', true);
-        {insert};
-        perform set_config('lock_timeout', former_timeout, true);
-        if current_setting('max_prepared_transactions') = '0'
-            and not pg_try_advisory_xact_lock_shared({DOZE_LOCK})
-            and pg_notification_queue_usage() < 0.5
-        then
-            perform pg_notify('instant', '');
-        end if;
-        perform set_config('instant.tx', '1', true);
-    exception when others then
-        {COUNT_LOST};
-        perform set_config('instant.tx', '0', true);
-        raise warning 'instant: this transaction''s changes of % are not published: %', tg_relid::regclass, sqlerrm;
-    end;"
-    )
-}
-
-/// `create or replace function …`, without a lock on any table.
-#[must_use]
-pub fn create_function(watch: &Watch) -> String {
-    let mut body = body(watch);
-    let mut tag = "$instant$".to_owned();
-    while body.contains(&tag) {
-        tag.insert(1, 'x');
-    }
-    body = format!("{tag}{body}{tag}");
-    let settings: Vec<_> = settings(watch)
-        .into_iter()
-        .map(|(name, value)| {
-            if name == "search_path" {
-                format!("set {name} = {value}")
-            } else {
-                format!("set {name} = '{value}'")
-            }
-        })
-        .collect();
-    format!(
-        "create or replace function instant.{name}() returns trigger\nlanguage plpgsql security definer {settings}\nas {body};\nrevoke execute on function instant.{name}() from public",
-        name = identifier(&function_name(watch)),
-        settings = settings.join(" "),
-    )
-}
-
-/// `create trigger …` on a table, for rows.
-#[must_use]
-pub fn create_row_trigger(watch: &Watch, table: &str) -> String {
-    format!(
-        "create trigger {} after insert or update or delete on {table} for each row execute function instant.{}()",
-        identifier(ROW_TRIGGER),
-        identifier(&function_name(watch))
-    )
-}
-
-/// `create trigger …` on a table, for `truncate`.
-#[must_use]
-pub fn create_truncate_trigger(watch: &Watch, table: &str) -> String {
-    format!(
-        "create trigger {} after truncate on {table} for each statement execute function instant.{}()",
-        identifier(TRUNCATE_TRIGGER),
-        identifier(&function_name(watch))
-    )
-}
+#[cfg(test)]
+mod tests;

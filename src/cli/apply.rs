@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::Context;
+use super::{Context, step};
 use crate::capture;
 
 /// Install or update the schema `instant` and the triggers of the watched tables. Running it again changes nothing.
@@ -16,12 +16,7 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     let pool = context.pool(&config).await?;
     let watches = context.resolve(&pool, &config).await?;
     let plan = capture::plan(&pool, &config, &watches).await?;
-    let mut stdout = anstream::stdout();
-    capture::apply(&pool, &plan, |step, took| {
-        // A closed standard output does not stop what is under way.
-        let _ = writeln!(stdout, "{} ({} ms)", step.action, took.as_millis());
-    })
-    .await?;
+    capture::apply(&pool, &plan, step::report).await?;
     let done = if plan.is_empty() { "nothing to do" } else { "done" };
     writeln!(anstream::stdout(), "{done}: {} tables are watched", watches.len())?;
     Ok(ExitCode::SUCCESS)

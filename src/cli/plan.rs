@@ -24,17 +24,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if args.json {
         writeln!(stdout, "{}", serde_json::to_string_pretty(&plan.steps)?)?;
     } else {
-        for step in &plan.steps {
-            writeln!(stdout, "{}\n    because {}; {}", step.action, step.reason, step.lock)?;
-        }
-        match plan.steps.len() {
-            0 => writeln!(
-                stdout,
-                "nothing to do: the database is as {} wants it",
-                config.source.path.display()
-            )?,
-            steps => writeln!(stdout, "{steps} steps; run `instant apply`")?,
-        }
+        writeln!(stdout, "{plan}")?;
     }
     Ok(if plan.is_empty() {
         ExitCode::SUCCESS

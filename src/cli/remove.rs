@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use super::{Context, exit};
+use super::{Context, exit, step};
 use crate::capture;
 
 /// Take every trigger, function and table of Instant out of the database. Changes that were not published are lost.
@@ -22,12 +22,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         return Ok(ExitCode::from(exit::USAGE));
     }
     let pool = context.pool(&config).await?;
-    let mut stdout = anstream::stdout();
-    capture::remove(&pool, &config, |step, took| {
-        // A closed standard output does not stop what is under way.
-        let _ = writeln!(stdout, "{} ({} ms)", step.action, took.as_millis());
-    })
-    .await?;
+    capture::remove(&pool, step::report).await?;
     writeln!(anstream::stdout(), "done: nothing of Instant is left in the database")?;
     Ok(ExitCode::SUCCESS)
 }

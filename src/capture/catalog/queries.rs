@@ -1,0 +1,176 @@
+//! The catalog's queries. Each reads PostgreSQL's own tables alone and takes no lock that another session could wait for.
+
+use sqlx::postgres::types::Oid;
+use sqlx::{FromRow, PgPool};
+
+use super::{Kind, Relation};
+use crate::capture::identifier::QualifiedName;
+
+/// A column as the catalog describes it.
+#[derive(FromRow)]
+pub(super) struct ColumnRow {
+    pub(super) name: String,
+    /// `s` stored, `v` virtual, empty otherwise.
+    pub(super) generated: String,
+    /// The type below domains and arrays.
+    pub(super) base_type: String,
+    /// Whether that type is PostgreSQL's own.
+    pub(super) builtin: bool,
+    pub(super) is_enum: bool,
+    pub(super) is_array: bool,
+}
+
+#[derive(FromRow)]
+struct RelationRow {
+    oid: Oid,
+    schema: String,
+    name: String,
+    kind: String,
+    partition: bool,
+}
+
+impl From<RelationRow> for Relation {
+    fn from(row: RelationRow) -> Self {
+        Self {
+            oid: row.oid,
+            name: QualifiedName::new(row.schema, row.name),
+            kind: match (row.kind.as_str(), row.partition) {
+                ("f", _) => Kind::Foreign,
+                ("v" | "m", _) => Kind::View,
+                ("p", false) => Kind::Partitioned,
+                (_, true) => Kind::Partition,
+                _ => Kind::Table,
+            },
+        }
+    }
+}
+
+/// The relation of a name: in `schema`, or else the first that the connection's search path has.
+pub(in crate::capture) async fn find(pool: &PgPool, schema: Option<&str>, name: &str) -> Result<Option<Relation>, sqlx::Error> {
+    let row: Option<RelationRow> = sqlx::query_as(
+        "select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind, c.relispartition as partition
+         from pg_class c
+         join pg_namespace n on n.oid = c.relnamespace
+         where c.relname = $2::text
+           and c.relkind in ('r', 'p', 'f', 'v', 'm')
+           and case when $1::text is null then n.nspname = any (current_schemas(false)) else n.nspname = $1 end
+         order by array_position(current_schemas(false), n.nspname)
+         limit 1",
+    )
+    .bind(schema)
+    .bind(name)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(Relation::from))
+}
+
+/// The tables that a name could have meant, for "did you mean": those of `schema`, or else of the search path.
+pub(in crate::capture) async fn names(pool: &PgPool, schema: Option<&str>) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select c.relname::text
+         from pg_class c
+         join pg_namespace n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p')
+           and case when $1::text is null then n.nspname = any (current_schemas(false)) else n.nspname = $1 end
+         order by c.relname",
+    )
+    .bind(schema)
+    .fetch_all(pool)
+    .await
+}
+
+/// The columns of a table in its order, each with the type that is left when domains and arrays are taken off.
+pub(super) async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<ColumnRow>, sqlx::Error> {
+    sqlx::query_as(
+        "with recursive base as (
+             select a.attnum, t.typname, t.typtype, t.typcategory, t.typbasetype, t.typelem, t.typnamespace, false as is_array
+             from pg_attribute a
+             join pg_type t on t.oid = a.atttypid
+             where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
+             union all
+             select b.attnum, t.typname, t.typtype, t.typcategory, t.typbasetype, t.typelem, t.typnamespace,
+                    b.is_array or b.typtype <> 'd'
+             from base b
+             join pg_type t
+               on t.oid = case when b.typtype = 'd' then b.typbasetype when b.typcategory = 'A' then b.typelem end
+         )
+         select a.attname::text as name, a.attgenerated::text as generated, b.typname::text as base_type,
+                b.typnamespace = 'pg_catalog'::regnamespace as builtin, b.typtype = 'e' as is_enum, b.is_array
+         from pg_attribute a
+         join base b on b.attnum = a.attnum and b.typtype <> 'd' and (b.typcategory <> 'A' or b.typelem = 0)
+         where a.attrelid = $1
+         order by a.attnum",
+    )
+    .bind(table)
+    .fetch_all(pool)
+    .await
+}
+
+/// The columns of a table's primary key in the key's order, which need not be the table's.
+pub(super) async fn primary_key(pool: &PgPool, table: Oid) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select a.attname::text
+         from pg_constraint c
+         cross join unnest(c.conkey) with ordinality as k (attnum, place)
+         join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum
+         where c.conrelid = $1 and c.contype = 'p'
+         order by k.place",
+    )
+    .bind(table)
+    .fetch_all(pool)
+    .await
+}
+
+/// The unique and primary key constraints that may be checked at the end of a transaction.
+pub(super) async fn deferrable_constraints(pool: &PgPool, table: Oid) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select conname::text from pg_constraint where conrelid = $1 and contype in ('p', 'u') and condeferrable order by conname",
+    )
+    .bind(table)
+    .fetch_all(pool)
+    .await
+}
+
+/// The tables above a partition, nearest first.
+pub(super) async fn partition_ancestors(pool: &PgPool, table: Oid) -> Result<Vec<Oid>, sqlx::Error> {
+    sqlx::query_scalar("select relid::oid from pg_partition_ancestors($1) where relid::oid <> $1")
+        .bind(table)
+        .fetch_all(pool)
+        .await
+}
+
+/// The tables that inherit from a table, at any depth, each with its least distance; partitions are not among them, since
+/// PostgreSQL itself clones triggers to those.
+pub(in crate::capture) async fn descendants(
+    pool: &PgPool,
+    table: &QualifiedName,
+) -> Result<Vec<(QualifiedName, i32)>, sqlx::Error> {
+    let rows: Vec<(String, String, i32)> = sqlx::query_as(
+        "with recursive heirs as (
+             select i.inhrelid, 1 as distance
+             from pg_inherits i
+             join pg_class c on c.oid = i.inhparent
+             join pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = $1::text and c.relname = $2::text
+             union
+             select i.inhrelid, h.distance + 1
+             from heirs h
+             join pg_inherits i on i.inhparent = h.inhrelid
+         )
+         select n.nspname::text, c.relname::text, min(h.distance)
+         from heirs h
+         join pg_class c on c.oid = h.inhrelid
+         join pg_namespace n on n.oid = c.relnamespace
+         where not c.relispartition and c.relkind = 'r'
+         group by 1, 2
+         order by 1, 2",
+    )
+    .bind(&table.schema)
+    .bind(&table.name)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(schema, name, distance)| (QualifiedName::new(schema, name), distance))
+        .collect())
+}

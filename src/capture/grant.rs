@@ -1,0 +1,114 @@
+//! The rights that roles need on the schema `instant`, and nothing on the tables of the project.
+
+use sqlx::PgPool;
+
+use super::identifier::identifier;
+
+/// What a role must be allowed on one object.
+#[derive(Debug)]
+pub(super) struct Right {
+    object: Object,
+    /// In lower case.
+    privileges: &'static [&'static str],
+}
+
+#[derive(Debug)]
+enum Object {
+    Schema,
+    Table(&'static str),
+    Sequence(&'static str),
+}
+
+/// The relay reads and purges the outbox, moves its cursor, parks dead letters and counts losses.
+pub(super) const RELAY: [Right; 6] = [
+    Right {
+        object: Object::Schema,
+        privileges: &["usage"],
+    },
+    Right {
+        object: Object::Table("instant.outbox"),
+        privileges: &["select", "delete"],
+    },
+    Right {
+        object: Object::Table("instant.relay"),
+        privileges: &["select", "update"],
+    },
+    Right {
+        object: Object::Table("instant.dead_letter"),
+        privileges: &["select", "insert", "update", "delete"],
+    },
+    Right {
+        object: Object::Table("instant._sqlx_migrations"),
+        privileges: &["select"],
+    },
+    Right {
+        object: Object::Sequence("instant.lost"),
+        privileges: &["select"],
+    },
+];
+
+/// The owner of a trigger function, as whom it writes.
+pub(super) const DEFINER: [Right; 3] = [
+    Right {
+        object: Object::Schema,
+        privileges: &["usage"],
+    },
+    Right {
+        object: Object::Table("instant.outbox"),
+        privileges: &["insert"],
+    },
+    Right {
+        object: Object::Sequence("instant.lost"),
+        privileges: &["usage"],
+    },
+];
+
+impl Right {
+    /// The statement that gives the right to `role`. It takes no lock on any table of the project.
+    pub(super) fn grant(&self, role: &str) -> String {
+        let on = match self.object {
+            Object::Schema => "schema instant".to_owned(),
+            Object::Table(name) => name.to_owned(),
+            Object::Sequence(name) => format!("sequence {name}"),
+        };
+        format!("grant {} on {on} to {}", self.privileges.join(", "), identifier(role))
+    }
+
+    /// Whether `role` has all of the right; not where the object is missing. Takes no lock.
+    async fn held(&self, pool: &PgPool, role: &str) -> Result<bool, sqlx::Error> {
+        let (statement, name) = match self.object {
+            Object::Schema => (
+                "select coalesce(bool_and(has_schema_privilege($1, to_regnamespace($2)::oid, privilege)), false)
+                 from unnest($3) as privilege",
+                "instant",
+            ),
+            Object::Table(name) => (
+                "select coalesce(bool_and(has_table_privilege($1, to_regclass($2)::oid, privilege)), false)
+                 from unnest($3) as privilege",
+                name,
+            ),
+            Object::Sequence(name) => (
+                "select coalesce(bool_and(has_sequence_privilege($1, to_regclass($2)::oid, privilege)), false)
+                 from unnest($3) as privilege",
+                name,
+            ),
+        };
+        sqlx::query_scalar(statement)
+            .bind(role)
+            .bind(name)
+            .bind(self.privileges)
+            .fetch_one(pool)
+            .await
+    }
+}
+
+/// The grants that `role` lacks, as statements.
+pub(super) async fn missing(pool: &PgPool, role: &str, rights: &[Right]) -> Result<Vec<String>, sqlx::Error> {
+    let mut missing = Vec::new();
+    for right in rights {
+        if !right.held(pool, role).await? {
+            missing.push(right.grant(role));
+        }
+    }
+    Ok(missing)
+}

@@ -1,0 +1,82 @@
+//! Names and texts as SQL writes them.
+
+use std::fmt;
+
+/// A table, by schema and name, in exact case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QualifiedName {
+    /// The schema.
+    pub schema: String,
+    /// The name in it.
+    pub name: String,
+}
+
+impl QualifiedName {
+    /// The name `schema.name`.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            schema: schema.into(),
+            name: name.into(),
+        }
+    }
+
+    /// As SQL names it: `"schema"."name"`.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        format!("{}.{}", identifier(&self.schema), identifier(&self.name))
+    }
+}
+
+/// As people name it: `schema.name`, never parsed again.
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// A quoted identifier. Always quoted: plpgsql ends an expression at a bare `then` or `loop`, whatever it names.
+#[must_use]
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A quoted text. With a backslash it becomes `E'…'`: a function's body is parsed under its caller's
+/// `standard_conforming_strings`, and that form reads the same under either.
+#[must_use]
+pub fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+/// The body of a function between dollar quotes whose tag does not occur in it.
+#[must_use]
+pub fn dollar_quoted(body: &str) -> String {
+    let mut tag = "$instant$".to_owned();
+    while body.contains(&tag) {
+        // Longer than any tag in the body at the latest when it is longer than the body.
+        tag.insert(1, '_');
+    }
+    format!("{tag}{body}{tag}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_survive_in_names_and_texts() {
+        assert_eq!(identifier("od\"d"), "\"od\"\"d\"");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\'b"), "E'a\\\\''b'");
+    }
+
+    #[test]
+    fn the_dollar_tag_avoids_the_body() {
+        assert_eq!(dollar_quoted("a"), "$instant$a$instant$");
+        assert_eq!(dollar_quoted("$instant$"), "$_instant$$instant$$_instant$");
+    }
+}

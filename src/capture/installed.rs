@@ -1,0 +1,166 @@
+//! What the database has of ours. Reads PostgreSQL's catalog alone, and takes no lock that anyone could wait for.
+
+use sqlx::{FromRow, PgPool};
+
+use super::catalog;
+use super::identifier::QualifiedName;
+use super::schema::SchemaState;
+use super::watch::Watch;
+
+/// What the database has.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The schema.
+    pub schema: SchemaState,
+    /// The functions named `capture_…` in the schema.
+    pub functions: Vec<FoundFunction>,
+    /// The triggers of our names or functions, wherever they are.
+    pub triggers: Vec<FoundTrigger>,
+    /// The tables of each watch, in the watches' order: its own, and those that inherit from it.
+    pub tables: Vec<Vec<QualifiedName>>,
+    /// The grants that are missing: the statement, and why.
+    pub missing_grants: Vec<(String, &'static str)>,
+}
+
+/// A trigger function as the database has it.
+#[derive(Clone, Debug, FromRow)]
+pub struct FoundFunction {
+    /// Its name, without the schema.
+    pub name: String,
+    /// `pg_proc.prosrc`.
+    pub body: String,
+    /// `pg_proc.proconfig`.
+    pub settings: Vec<String>,
+    /// Whether it is plpgsql, returns a trigger, and runs as its owner.
+    pub fitting: bool,
+    /// Its owner, as whom it writes.
+    pub owner: String,
+    /// The roles beside its owner that may call it, quoted.
+    pub grantees: Vec<String>,
+}
+
+/// A trigger as the database has it.
+#[derive(Clone, Debug)]
+pub struct FoundTrigger {
+    /// Its name.
+    pub name: String,
+    /// Its table.
+    pub table: QualifiedName,
+    /// Its function's name; none when it is not one of ours.
+    pub function: Option<String>,
+    /// `pg_trigger.tgtype`.
+    pub kind: i16,
+    /// Whether it fires for ordinary sessions: `pg_trigger.tgenabled` is `O` or `A`.
+    pub enabled: bool,
+    /// What it has that ours never have.
+    pub shape: Shape,
+    /// Whether PostgreSQL cloned it from a partitioned table's.
+    pub clone: bool,
+}
+
+/// How a trigger's definition deviates from any of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// It does not.
+    Plain,
+    /// A column list, a `when`, arguments or transition tables.
+    Narrowed,
+    /// It is a constraint trigger, which cannot be replaced in place.
+    Constraint,
+}
+
+#[derive(FromRow)]
+struct TriggerRow {
+    name: String,
+    schema: String,
+    table: String,
+    function: Option<String>,
+    kind: i16,
+    enabled: bool,
+    shape: String,
+    clone: bool,
+}
+
+/// Our functions.
+pub(super) async fn functions(pool: &PgPool) -> Result<Vec<FoundFunction>, sqlx::Error> {
+    sqlx::query_as(
+        "select p.proname::text as name, p.prosrc as body, coalesce(p.proconfig, '{}') as settings,
+                p.prosecdef and l.lanname = 'plpgsql' and p.prorettype = 'trigger'::regtype as fitting,
+                p.proowner::regrole::text as owner,
+                array(
+                    select distinct case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
+                    from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+                    where a.grantee <> p.proowner
+                    order by 1
+                ) as grantees
+         from pg_proc p
+         join pg_language l on l.oid = p.prolang
+         where p.pronamespace = to_regnamespace('instant') and p.proname ^@ 'capture_' and p.pronargs = 0
+         order by p.proname",
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The triggers that have one of our names, or call a function of ours by whatever name.
+pub(super) async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::Error> {
+    let rows: Vec<TriggerRow> = sqlx::query_as(
+        "select t.tgname::text as name, n.nspname::text as schema, c.relname::text as table,
+                case when p.pronamespace = to_regnamespace('instant') and p.proname ^@ 'capture_' then p.proname::text end as function,
+                t.tgtype as kind, t.tgenabled in ('O', 'A') as enabled,
+                case when t.tgconstraint <> 0 then 'constraint'
+                     when t.tgqual is not null or cardinality(t.tgattr::int2[]) > 0 or t.tgnargs > 0
+                          or t.tgoldtable is not null or t.tgnewtable is not null then 'narrowed'
+                     else 'plain' end as shape,
+                t.tgparentid <> 0 as clone
+         from pg_trigger t
+         join pg_class c on c.oid = t.tgrelid
+         join pg_namespace n on n.oid = c.relnamespace
+         join pg_proc p on p.oid = t.tgfoid
+         where not t.tgisinternal
+           and (t.tgname in ('!instant', '!instant_truncate')
+                or p.pronamespace = to_regnamespace('instant') and p.proname ^@ 'capture_')
+         order by 2, 3, 1",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| FoundTrigger {
+            name: row.name,
+            table: QualifiedName::new(row.schema, row.table),
+            function: row.function,
+            kind: row.kind,
+            enabled: row.enabled,
+            shape: match row.shape.as_str() {
+                "constraint" => Shape::Constraint,
+                "narrowed" => Shape::Narrowed,
+                _ => Shape::Plain,
+            },
+            clone: row.clone,
+        })
+        .collect())
+}
+
+/// The tables that each watch's triggers stand on: its own, and the tables that inherit from it. A table that inherits from several
+/// belongs to the nearest watch, of equally near ones to the first, and one with a watch of its own to that; partitions have
+/// their triggers from PostgreSQL.
+pub(super) async fn tables(pool: &PgPool, watches: &[Watch]) -> Result<Vec<Vec<QualifiedName>>, sqlx::Error> {
+    let own: Vec<QualifiedName> = watches
+        .iter()
+        .map(|watch| QualifiedName::new(&watch.schema, &watch.table))
+        .collect();
+    let mut heirs = Vec::new();
+    for (index, table) in own.iter().enumerate() {
+        let descendants = catalog::descendants(pool, table).await?;
+        heirs.extend(descendants.into_iter().map(|(heir, distance)| (distance, index, heir)));
+    }
+    heirs.sort();
+    let mut tables: Vec<Vec<QualifiedName>> = own.iter().map(|table| vec![table.clone()]).collect();
+    for (_, index, heir) in heirs {
+        if !tables.iter().flatten().any(|table| *table == heir) {
+            tables[index].push(heir);
+        }
+    }
+    Ok(tables)
+}

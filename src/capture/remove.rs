@@ -1,0 +1,119 @@
+//! Takes everything of ours out of the database again.
+
+use sqlx::{Connection, PgPool};
+
+use super::apply::{Error, Progress, locked, run_all};
+use super::installed::{self, State};
+use super::plan::{Plan, Step};
+use super::schema::{SEQUENCES, SchemaState, TABLES};
+
+/// Removes the triggers, a table a transaction, then the functions, then the schema. What others have built on the schema makes
+/// it refuse before anything is removed.
+///
+/// # Errors
+/// When something that is not ours needs the schema, and the first step that failed; those before it are done, and another
+/// `remove` goes on.
+pub async fn remove(pool: &PgPool, mut progress: impl FnMut(&Step, Progress)) -> Result<(), Error> {
+    let exists: bool = sqlx::query_scalar("select to_regnamespace('instant') is not null")
+        .fetch_one(pool)
+        .await?;
+    if !exists {
+        return Ok(());
+    }
+    let strangers = strangers(pool).await?;
+    if !strangers.is_empty() {
+        return Err(Error::Needed(strangers));
+    }
+    let mut connection = locked(pool).await?;
+    let state = State {
+        schema: SchemaState::Current,
+        functions: installed::functions(pool).await?,
+        triggers: installed::triggers(pool).await?,
+        tables: Vec::new(),
+        missing_grants: Vec::new(),
+    };
+    let mut plan = Plan::removal(&state);
+    plan.steps.push(Step {
+        action: "drop schema instant".to_owned(),
+        reason: "removed",
+        lock: "no lock on your tables",
+        sql: Some(drop_schema()),
+    });
+    let done = run_all(&mut connection, &plan, &mut progress).await;
+    let closed = connection.close().await;
+    done?;
+    Ok(closed?)
+}
+
+/// The statements that drop the schema and what the migrations made in it. Never `cascade`: whatever somebody has built on it in
+/// the meantime makes them fail, instead of going with it.
+fn drop_schema() -> String {
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("instant.{name}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    format!(
+        "drop table if exists {};\ndrop sequence if exists {};\ndrop schema instant",
+        names(&TABLES),
+        names(&SEQUENCES)
+    )
+}
+
+/// What is not ours and would fall with the schema: objects in it that no migration made, and objects elsewhere that depend on
+/// those in it. Takes no lock.
+async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "with recursive inside (classid, objid, ours) as (
+             select 'pg_class'::regclass::oid, c.oid, c.relname = any ($1)
+             from pg_class c
+             where c.relnamespace = 'instant'::regnamespace
+             union all
+             select 'pg_proc'::regclass::oid, p.oid, p.proname ^@ 'capture_'
+             from pg_proc p
+             where p.pronamespace = 'instant'::regnamespace
+             union all
+             select 'pg_type'::regclass::oid, t.oid, t.typrelid <> 0 or t.typelem <> 0
+             from pg_type t
+             where t.typnamespace = 'instant'::regnamespace
+         ),
+         parts (classid, objid) as (
+             -- What belongs to one of our objects: indexes, constraints, defaults, sequences of columns, row and array types.
+             select classid, objid from inside where ours
+             union
+             select d.classid, d.objid
+             from parts p
+             join pg_depend d on d.refclassid = p.classid and d.refobjid = p.objid
+             where d.deptype in ('i', 'a')
+               and not (d.classid = 'pg_constraint'::regclass
+                        and exists (select from pg_constraint c where c.oid = d.objid and c.conrelid <> p.objid))
+         )
+         select distinct name
+         from (
+             select pg_describe_object(i.classid, i.objid, 0) as name
+             from inside i
+             where not i.ours and (i.classid, i.objid) not in (select classid, objid from parts)
+             union all
+             select pg_describe_object(d.classid, d.objid, 0)
+             from parts p
+             join pg_depend d on d.refclassid = p.classid and d.refobjid = p.objid
+             where d.deptype = 'n'
+               and (d.classid, d.objid) not in (select classid, objid from parts)
+               and not exists (select from pg_trigger t join pg_proc f on f.oid = t.tgfoid
+                               where d.classid = 'pg_trigger'::regclass and t.oid = d.objid
+                                 and f.pronamespace = 'instant'::regnamespace and f.proname ^@ 'capture_')
+         ) as strangers
+         order by name",
+    )
+    .bind(
+        TABLES
+            .iter()
+            .chain(&SEQUENCES)
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>(),
+    )
+    .fetch_all(pool)
+    .await
+}

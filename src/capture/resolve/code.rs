@@ -1,0 +1,24 @@
+//! The codes of problems that only the database shows. They are stable: scripts and documentation may name them.
+
+/// A model that the project does not have.
+pub const UNKNOWN_MODEL: &str = "unknown-model";
+/// A model that the project has, without the table that Django would give it.
+pub const MISSING_TABLE: &str = "missing-table";
+/// A table that the database does not have.
+pub const UNKNOWN_TABLE: &str = "unknown-table";
+/// A field or column that the table does not have.
+pub const UNKNOWN_COLUMN: &str = "unknown-column";
+/// A column that a rule reads and the watch does not capture.
+pub const NOT_CAPTURED: &str = "not-captured";
+/// Something that no trigger can watch: a view, a foreign table, Instant's own table, a column computed when it is read.
+pub const CANNOT_WATCH: &str = "cannot-watch";
+/// Rows under two watches.
+pub const WATCHED_TWICE: &str = "watched-twice";
+/// A table whose events have no key.
+pub const NO_PRIMARY_KEY: &str = "no-primary-key";
+/// A key that is checked at the end of a transaction.
+pub const DEFERRABLE_KEY: &str = "deferrable-key";
+/// A partition that is watched by itself.
+pub const PARTITION: &str = "partition";
+/// A field that is captured under another name already.
+pub const REPEATED_FIELD: &str = "repeated-field";

@@ -1,0 +1,181 @@
+//! The names of one watch: what it captures, and what its rules call by name.
+
+use super::code::{CANNOT_WATCH, NOT_CAPTURED, REPEATED_FIELD, UNKNOWN_COLUMN};
+use super::hears_update;
+use super::reference::references;
+use crate::capture::catalog::{Table, TableColumn};
+use crate::capture::watch::{Column, Destination, Rule};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::nearest::did_you_mean;
+use crate::config::{self, Reference, Side, Span, Spanned};
+
+/// The columns of one watch.
+pub(super) struct Scope<'a> {
+    table: &'a Table,
+    /// The key's columns, in the key's order.
+    key: Vec<Column>,
+    /// What `fields` resolves to, in its order; a column of the key may be among them.
+    fields: Vec<Column>,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl<'a> Scope<'a> {
+    /// Resolves the watch's `fields`.
+    pub(super) fn new(table: &'a Table, watch: &config::Watch, diagnostics: &'a mut Diagnostics) -> Self {
+        let column = |name: &String| table.column(name).map(|column| column.column.clone());
+        let mut scope = Self {
+            table,
+            key: table.key.iter().filter_map(column).collect(),
+            fields: Vec::new(),
+            diagnostics,
+        };
+        for field in &watch.fields {
+            scope.add_field(field);
+        }
+        scope
+    }
+
+    /// The key's columns, and those captured beside it.
+    pub(super) fn into_columns(self) -> (Vec<Column>, Vec<Column>) {
+        let mut columns = self.fields;
+        columns.retain(|column| !self.key.contains(column));
+        (self.key, columns)
+    }
+
+    /// A rule with column names in place of field names.
+    pub(super) fn rule(&mut self, rule: &config::Rule) -> Rule {
+        for (reference, span) in references(rule) {
+            if let Reference::Row(name) | Reference::Old(name) = reference {
+                self.check_reference(name, span);
+            }
+        }
+        let changed = self.captured_names(&rule.changed);
+        let data = match &rule.data {
+            Some(names) => self.captured_names(names),
+            None => self.fields.iter().map(|column| column.name.clone()).collect(),
+        };
+        Rule {
+            on: rule.on,
+            changed,
+            when: rule.when.clone(),
+            destination: self.destination(&rule.destination),
+            event_class: rule.event_class.clone(),
+            message: rule.message.clone(),
+            data,
+            span: rule.span.clone(),
+        }
+    }
+
+    /// The captured columns whose value before an update some rule reads, in the order of capture.
+    pub(super) fn former(&self, rules: &[config::Rule]) -> Vec<Column> {
+        let mut names: Vec<&str> = Vec::new();
+        for rule in rules.iter().filter(|rule| hears_update(rule)) {
+            let changed = rule.changed.iter().filter_map(|name| self.table.resolve(&name.value));
+            names.extend(changed.map(|column| column.column.name.as_str()));
+            for (reference, _) in references(rule) {
+                match reference {
+                    Reference::Old(name) => names.push(name),
+                    Reference::Whole(Side::Old) => return self.captured().cloned().collect(),
+                    _ => {}
+                }
+            }
+        }
+        self.captured()
+            .filter(|column| names.contains(&column.name.as_str()))
+            .cloned()
+            .collect()
+    }
+
+    /// The captured columns: the key's, then the others.
+    fn captured(&self) -> impl Iterator<Item = &Column> {
+        self.key
+            .iter()
+            .chain(self.fields.iter().filter(|column| !self.key.contains(column)))
+    }
+
+    fn add_field(&mut self, field: &Spanned<String>) {
+        let Some(TableColumn {
+            column,
+            computed_when_read,
+        }) = self.table.resolve(&field.value)
+        else {
+            self.unknown(&field.value, &field.span);
+            return;
+        };
+        if *computed_when_read {
+            let message = format!("`{}` is a virtual generated column", field.value);
+            let problem = Diagnostic::error(CANNOT_WATCH, field.span.clone(), message, "triggers see null in it");
+            self.diagnostics
+                .push(problem.help("capture the columns that it is computed from".to_owned()));
+        } else if self.fields.contains(column) {
+            let message = format!("`{}` is captured already", column.name);
+            let problem = Diagnostic::warning(REPEATED_FIELD, field.span.clone(), message, "the same column again");
+            self.diagnostics.push(problem);
+        } else {
+            self.fields.push(column.clone());
+        }
+    }
+
+    fn destination(&mut self, destination: &config::Destination) -> Destination {
+        match destination {
+            config::Destination::Channel(template) => Destination::Channel(template.clone()),
+            config::Destination::Public => Destination::Public,
+            config::Destination::Users => Destination::Users,
+            config::Destination::Staff => Destination::Staff,
+            config::Destination::Superuser => Destination::Superuser,
+            config::Destination::Group(template) => Destination::Group(template.clone()),
+            // Without a column there is an error among the diagnostics, and nobody uses the watch.
+            config::Destination::User(field) => Destination::User(self.captured_name(field).unwrap_or_default()),
+        }
+    }
+
+    fn captured_names(&mut self, names: &[Spanned<String>]) -> Vec<String> {
+        names.iter().filter_map(|name| self.captured_name(name)).collect()
+    }
+
+    /// The captured column that a field or column name in a list means; none, with a problem recorded, where there is none.
+    fn captured_name(&mut self, name: &Spanned<String>) -> Option<String> {
+        let Some(column) = self.table.resolve(&name.value) else {
+            self.unknown(&name.value, &name.span);
+            return None;
+        };
+        let column = &column.column.name;
+        if self.captured().any(|captured| captured.name == *column) {
+            return Some(column.clone());
+        }
+        self.not_captured(&name.value, &name.span);
+        None
+    }
+
+    /// Records a name in a template or condition that is not a captured column. There, only column names count.
+    fn check_reference(&mut self, name: &str, span: &Span) {
+        if self.captured().any(|column| column.name == name) {
+            return;
+        }
+        match self.table.resolve(name) {
+            Some(column) if column.column.name != name => {
+                let column = column.column.name.clone();
+                let message = format!("`{name}` is a field, its column is `{column}`");
+                let problem = Diagnostic::error(NOT_CAPTURED, span.clone(), message, "read here");
+                self.diagnostics
+                    .push(problem.help(format!("templates and conditions name columns: write `{column}`")));
+            }
+            Some(_) => self.not_captured(name, span),
+            None => self.unknown(name, span),
+        }
+    }
+
+    fn not_captured(&mut self, name: &str, span: &Span) {
+        let message = format!("`{name}` is not captured");
+        let problem = Diagnostic::error(NOT_CAPTURED, span.clone(), message, "read here");
+        self.diagnostics
+            .push(problem.help(format!("add `{name}` to the watch's `fields`")));
+    }
+
+    fn unknown(&mut self, name: &str, span: &Span) {
+        let message = format!("`{}` has no column for `{name}`", self.table.relation.name);
+        let near = did_you_mean(name, self.table.columns.iter().map(|column| column.column.name.as_str()));
+        let problem = Diagnostic::error(UNKNOWN_COLUMN, span.clone(), message, "no such field or column");
+        self.diagnostics.push(problem.help(near));
+    }
+}

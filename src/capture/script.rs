@@ -1,0 +1,85 @@
+//! The whole script for a DBA who lets no tool change the database.
+
+use std::fmt::Write;
+
+use sqlx::PgPool;
+
+use super::apply::Error;
+use super::grant;
+use super::installed::{self, State};
+use super::plan::Plan;
+use super::schema::{self, MIGRATIONS_TABLE, SchemaState};
+use super::watch::Watch;
+use crate::capture::identifier::literal;
+use crate::config::Config;
+
+/// What comes before the first statement.
+const HEAD: &str = "\
+-- What `instant apply` runs on a database without anything of Instant, in order. Each part is a transaction of its own, so that no
+-- lock is held while the next is waited for. Where a statement gets no lock within two seconds, run it again at a quieter time.
+set lock_timeout = '2s';
+";
+
+/// The script: the schema and the record of its migrations, grants, functions and triggers, each with the lock that it takes.
+/// `plan` finds nothing to do after it.
+///
+/// # Errors
+/// When the database does not answer: the tables of each watch are looked up.
+pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<String, Error> {
+    let grants = config
+        .database
+        .relay_role
+        .iter()
+        .flat_map(|role| grant::RELAY.iter().map(|right| right.grant(role)));
+    let state = State {
+        schema: SchemaState::Current,
+        functions: Vec::new(),
+        triggers: Vec::new(),
+        tables: installed::tables(pool, watches).await?,
+        missing_grants: grants.map(|grant| (grant, "the relay's role needs it")).collect(),
+    };
+    Ok(text(&Plan::new(watches, &state)))
+}
+
+/// The script of a plan for a database without anything of ours.
+fn text(plan: &Plan) -> String {
+    let mut script = HEAD.to_owned();
+    // Writing to a String cannot fail.
+    let _ = write!(script, "\n-- The schema: no lock on your tables.\nbegin;\n{}", migrations());
+    script.push_str("commit;\n");
+    for step in &plan.steps {
+        let sql = step.sql.as_deref().unwrap_or_default();
+        let _ = write!(script, "\n-- {}: {}.\nbegin;\n{sql};\ncommit;\n", step.action, step.lock);
+    }
+    script.push_str("\nreset lock_timeout;\n");
+    script
+}
+
+/// The migrations, and the table that tells `apply` that they have run, in the shape that sqlx gives it.
+fn migrations() -> String {
+    let mut text = String::new();
+    for (number, migration) in schema::migrations().enumerate() {
+        let _ = writeln!(text, "{}\n", migration.sql.as_str().trim_end());
+        if number == 0 {
+            let _ = writeln!(
+                text,
+                "-- Which migrations have run.\ncreate table {MIGRATIONS_TABLE} (\n    version        bigint      primary key,\n    \
+                 description    text        not null,\n    installed_on   timestamptz not null default now(),\n    \
+                 success        boolean     not null,\n    checksum       bytea       not null,\n    \
+                 execution_time bigint      not null\n);"
+            );
+        }
+        let checksum: String = migration.checksum.iter().fold(String::new(), |mut digits, byte| {
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        });
+        let _ = writeln!(
+            text,
+            "insert into {MIGRATIONS_TABLE} (version, description, success, checksum, execution_time)\nvalues ({}, {}, true, \
+             decode('{checksum}', 'hex'), -1);",
+            migration.version,
+            literal(&migration.description),
+        );
+    }
+    text
+}
