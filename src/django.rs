@@ -71,8 +71,8 @@ mod tests {
     fn a_long_name_ends_in_four_digits_of_its_hash() {
         // What Django 5 answers: truncate_name("app_" + "m" * 70, 63).
         let name = format!("app_{}", "m".repeat(70));
-        let short = shortened(&name, "c1a9e0");
-        assert_eq!(short, format!("app_{}c1a9", "m".repeat(55)));
+        let short = shortened(&name, "d3dc1b");
+        assert_eq!(short, format!("app_{}d3dc", "m".repeat(55)));
         assert_eq!(short.len(), 63);
     }
 }

@@ -130,10 +130,10 @@ pub async fn apply(pool: &PgPool, plan: &Plan, progress: impl FnMut(&Step, Progr
     }
     let mut connection = locked(pool).await?;
     let done = run_all(&mut connection, plan, progress).await;
-    // Closing it releases the lock, also where a step failed.
-    let closed = connection.close().await;
+    // A connection that broke in a step has no lock any more, and the step's error is the one to tell.
+    let unlocked = unlock(connection).await;
     done?;
-    Ok(closed?)
+    Ok(unlocked?)
 }
 
 /// A connection of its own that holds the lock of `apply`. It polls: a session that waits in `pg_advisory_lock` holds back vacuum.
@@ -153,6 +153,15 @@ pub(super) async fn locked(pool: &PgPool) -> Result<PgConnection, Error> {
         }
         tokio::time::sleep(APPLY_POLL).await;
     }
+}
+
+/// Releases the lock of `apply`. Closing the connection would do so too, but only when the server notices.
+pub(super) async fn unlock(mut connection: PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_unlock($1)")
+        .bind(APPLY_LOCK)
+        .execute(&mut connection)
+        .await?;
+    connection.close().await
 }
 
 /// Runs every step of `plan`.

@@ -1,8 +1,8 @@
 //! Takes everything of ours out of the database again.
 
-use sqlx::{Connection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
-use super::apply::{Error, Progress, locked, run_all};
+use super::apply::{Error, Progress, locked, run_all, unlock};
 use super::installed::{self, State};
 use super::plan::{Plan, Step};
 use super::schema::{SEQUENCES, SchemaState, TABLES};
@@ -13,7 +13,7 @@ use super::schema::{SEQUENCES, SchemaState, TABLES};
 /// # Errors
 /// When something that is not ours needs the schema, and the first step that failed; those before it are done, and another
 /// `remove` goes on.
-pub async fn remove(pool: &PgPool, mut progress: impl FnMut(&Step, Progress)) -> Result<(), Error> {
+pub async fn remove(pool: &PgPool, progress: impl FnMut(&Step, Progress)) -> Result<(), Error> {
     let exists: bool = sqlx::query_scalar("select to_regnamespace('instant') is not null")
         .fetch_one(pool)
         .await?;
@@ -25,6 +25,14 @@ pub async fn remove(pool: &PgPool, mut progress: impl FnMut(&Step, Progress)) ->
         return Err(Error::Needed(strangers));
     }
     let mut connection = locked(pool).await?;
+    let removed = remove_all(&mut connection, pool, progress).await;
+    let unlocked = unlock(connection).await;
+    removed?;
+    Ok(unlocked?)
+}
+
+/// Removes everything, on the connection that holds the lock.
+async fn remove_all(connection: &mut PgConnection, pool: &PgPool, progress: impl FnMut(&Step, Progress)) -> Result<(), Error> {
     let state = State {
         schema: SchemaState::Current,
         functions: installed::functions(pool).await?,
@@ -39,10 +47,7 @@ pub async fn remove(pool: &PgPool, mut progress: impl FnMut(&Step, Progress)) ->
         lock: "no lock on your tables",
         sql: Some(drop_schema()),
     });
-    let done = run_all(&mut connection, &plan, &mut progress).await;
-    let closed = connection.close().await;
-    done?;
-    Ok(closed?)
+    run_all(connection, &plan, progress).await
 }
 
 /// The statements that drop the schema and what the migrations made in it. Never `cascade`: whatever somebody has built on it in
@@ -96,7 +101,7 @@ async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
              from inside i
              where not i.ours and (i.classid, i.objid) not in (select classid, objid from parts)
              union all
-             select pg_describe_object(d.classid, d.objid, 0)
+             select pg_describe_object(d.classid, d.objid, d.objsubid)
              from parts p
              join pg_depend d on d.refclassid = p.classid and d.refobjid = p.objid
              where d.deptype = 'n'

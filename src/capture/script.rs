@@ -83,3 +83,26 @@ fn migrations() -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::identifier::QualifiedName;
+
+    #[test]
+    fn the_script_says_what_each_part_locks() {
+        let table = QualifiedName::new("public", "shop_order");
+        let step = crate::capture::plan::Step {
+            action: format!("create trigger on {table}"),
+            reason: "it is not there",
+            lock: "share row exclusive on the table",
+            sql: Some("create trigger …".to_owned()),
+        };
+        let text = text(&Plan { steps: vec![step] });
+        // The migrations have their own file; what matters here is what stands around them.
+        let (head, rest) = text.split_once("-- The schema of Instant").unwrap();
+        let (_, tail) = rest.rsplit_once("commit;\n\n-- create trigger").unwrap();
+        insta::assert_snapshot!(format!("{head}…\ncommit;\n\n-- create trigger{tail}"));
+        assert_eq!(text.matches("\nbegin;\n").count(), text.matches("\ncommit;\n").count());
+    }
+}

@@ -1,0 +1,10 @@
+//! The triggers, and the commands that put them there and take them away, on real tables.
+
+mod drift;
+mod fixture;
+mod names;
+mod removal;
+mod rows;
+mod settings;
+mod survival;
+mod tables;
