@@ -1,6 +1,11 @@
 //! The one test binary: every test can use the servers that the others have started.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics, also in its helpers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails panics, also in its helpers"
+)]
 
 mod architecture;
 mod harness;
