@@ -143,7 +143,7 @@ pub struct Rule {
     pub when: Option<Expression>,
     /// Who hears it.
     pub destination: Destination,
-    /// The string a browser dispatches on; none: "<Model> created|edited|deleted|truncated".
+    /// The string a browser dispatches on; none: `<Model> created`, `edited`, `deleted` or `truncated`.
     pub event_class: Option<Template>,
     /// The text for people; none: the model and key.
     pub message: Option<Template>,

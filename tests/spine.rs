@@ -510,7 +510,7 @@ async fn a_giant_transaction_passes_in_bounded_memory() {
         .await
         .unwrap();
     for number in 1..=100_000 {
-        let event = stack.public.next(Duration::from_secs(60)).await.value();
+        let event = stack.public.next(Duration::from_mins(1)).await.value();
         assert_eq!(event["data"]["number"], number.to_string());
     }
     let peak = stack.relay.peak_memory();

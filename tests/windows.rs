@@ -192,7 +192,7 @@ where
         writer.await.unwrap();
     }
     end.send_replace(true);
-    let received = tokio::time::timeout(Duration::from_secs(60), reader).await.unwrap().unwrap();
+    let received = tokio::time::timeout(Duration::from_mins(1), reader).await.unwrap().unwrap();
     let client = connect(&database.url).await;
     let rows = client
         .query("select id, count from counter where count > 0", &[])
