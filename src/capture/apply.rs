@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use super::installed::{self, State};
 use super::plan::{Plan, Step};
 use super::schema::{self, SchemaState};
+use super::trigger::function_name;
 use super::watch::Watch;
 use super::{APPLY_LOCK, grant};
 use crate::config::Config;
@@ -105,7 +106,12 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
         missing_grants.extend(missing.into_iter().map(|grant| (grant, "the relay's role lacks it")));
     }
     if schema != SchemaState::Missing {
-        for role in definers(pool).await? {
+        let complete = watches.iter().all(|watch| {
+            functions
+                .iter()
+                .any(|found| found.name == function_name(&watch.schema, &watch.table))
+        });
+        for role in definers(pool, complete).await? {
             let missing = grant::missing(pool, &role, &grant::DEFINER).await?;
             missing_grants.extend(missing.into_iter().map(|grant| (grant, "the triggers write as this role")));
         }
@@ -224,17 +230,19 @@ async fn role_exists(pool: &PgPool, role: &str) -> Result<bool, sqlx::Error> {
         .await
 }
 
-/// The roles as whom trigger functions write: the owners of those that are there, and who asks, as the owner of new ones.
-async fn definers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+/// The roles as whom trigger functions write: the owners of those that are there, and, where some are still to be made, who asks.
+/// The relay's role asks too, and has no right to write.
+async fn definers(pool: &PgPool, complete: bool) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select r.rolname::text
          from pg_proc p
          join pg_roles r on r.oid = p.proowner
          where p.pronamespace = to_regnamespace('instant') and p.proname ^@ 'capture_'
          union
-         select current_user::text
+         select current_user::text where not $1
          order by 1",
     )
+    .bind(complete)
     .fetch_all(pool)
     .await
 }

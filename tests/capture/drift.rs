@@ -192,9 +192,11 @@ async fn the_relays_role_gets_its_grants_and_nothing_else() {
         ] {
             sqlx::query(refused).execute(&pool).await.expect_err(refused);
         }
-        // The relay's role can plan, and sees nothing to do that is not there.
+        // The relay compares too when it starts, as a role that could mend nothing.
         let resolved = capture::resolve(&pool, &config(&toml)).await.unwrap();
         assert_eq!(resolved.watches.len(), 1);
+        let plan = capture::plan(&pool, &config(&toml), &resolved.watches).await.unwrap();
+        assert!(plan.is_empty(), "{plan}");
         pool.close().await;
         fixture.run(&format!("drop owned by {role}; drop role {role}")).await;
     }
