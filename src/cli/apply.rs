@@ -18,6 +18,6 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     let plan = capture::plan(&pool, &config, &watches).await?;
     capture::apply(&pool, &plan, step::report).await?;
     let done = if plan.is_empty() { "nothing to do" } else { "done" };
-    writeln!(anstream::stdout(), "{done}: {} tables are watched", watches.len())?;
+    writeln!(anstream::stdout(), "{done}; watched tables: {}", watches.len())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -30,7 +30,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let path = config.source.path.display();
     writeln!(
         anstream::stdout(),
-        "{path}: {} watches, {rules} rules, no errors{asked}",
+        "{path}: no errors; watches: {}, rules: {rules}{asked}",
         config.watches.len()
     )?;
     Ok(ExitCode::SUCCESS)

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object};
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::{Environment, Value};
 use serde_json::value::RawValue;
 
 use super::row::{Columns, Row};
 use crate::change::Change;
-use crate::config::{Expression, Reference, Side, Template};
+use crate::config::{self, Expression, Reference, Side, Template};
 
 /// The work one template may do, in minijinja's instructions: a loop over a large JSON column ends in an error, not in a stuck relay.
 const FUEL: u64 = 100_000;
@@ -44,9 +44,7 @@ pub(super) enum Text {
 
 impl Templates {
     pub(super) fn new() -> Self {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        let mut environment = config::template::environment();
         environment.set_fuel(Some(FUEL));
         Self { environment }
     }

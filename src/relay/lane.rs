@@ -181,10 +181,13 @@ impl<P: Publisher> Lane<P> {
         retry
     }
 
-    /// Holds what the publisher failed on, before whatever is held already.
+    /// Holds what the publisher failed on, before whatever is held already. The backoff begins again only when nothing is held:
+    /// other channels' success says nothing of a channel that keeps failing.
     fn hold(&mut self, retry: Vec<Item>) {
         if retry.is_empty() {
-            self.backoff.reset();
+            if self.held.is_empty() {
+                self.backoff.reset();
+            }
             return;
         }
         let wait = self.backoff.next();

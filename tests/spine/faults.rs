@@ -1,0 +1,119 @@
+//! What goes wrong beside a relay at work, and what is large.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{ORDERS, Stack, expect, write_config};
+use crate::support::client::Subscriber;
+use crate::support::process::Process;
+use crate::support::wait::{SOON, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_fails_and_a_channel_that_is_refused_are_parked_and_stop_nothing() {
+    let watches = "
+[[watch]]
+model = 'shop.Tag'
+fields = ['name']
+[[watch.rule]]
+target = 'public'
+message = '{{ row.name.nothing.there }}'
+[[watch.rule]]
+channel = 'nowhere:{{ pk }}'
+[[watch.rule]]
+target = 'public'
+";
+    let mut stack = Stack::start(15, watches).await;
+    let events = stack.events("Tag.objects.create(name='a')").await;
+    expect(&events, &[("Tag created", json!(1))]);
+    stack.relay.line("parked: unknown channel", SOON).await;
+    let count = "select count(*) from instant.dead_letter";
+    eventually(SOON, "two dead letters", async || {
+        (stack.count(count).await == 2).then_some(())
+    })
+    .await;
+    let client = stack.django.database.connect().await;
+    let rows = client
+        .query(
+            "select rule, code, reason, event is null, new is null from instant.dead_letter order by rule",
+            &[],
+        )
+        .await
+        .unwrap();
+    let (failed, refused) = (&rows[0], &rows[1]);
+    assert!(
+        failed.get::<_, &str>(2).starts_with("message: undefined value"),
+        "{}",
+        failed.get::<_, &str>(2)
+    );
+    assert!(failed.get::<_, bool>(3) && !failed.get::<_, bool>(4));
+    assert_eq!(
+        (refused.get::<_, Option<i32>>(1), refused.get::<_, bool>(3)),
+        (Some(102), false)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_centrifugo_or_the_relay_is_down_arrives_afterwards() {
+    let mut stack = Stack::start(15, ORDERS).await;
+    stack.centrifugo.stop().await;
+    stack
+        .django
+        .run("Order.objects.bulk_create([Order(number=str(i)) for i in range(50)])")
+        .await;
+    stack.relay.line("Centrifugo cannot be reached", SOON).await;
+    stack.centrifugo.start().await;
+    stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
+    // The marker comes after whatever the subscriber was too late for.
+    stack.events("pass").await;
+    stack.relay.signal("TERM").await;
+    assert!(stack.relay.wait(SOON).await.success(), "{}", stack.relay.output());
+    stack.django.run("Order.objects.create(number='meanwhile')").await;
+    stack.relay = Process::instant(stack.folder.path(), &["run", "--events"], &[]);
+    let event = stack.public.next(SOON).await.value();
+    assert_eq!(event["data"]["number"], "meanwhile");
+    assert_eq!(stack.count("select count(*) from instant.dead_letter").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_the_rules_again_and_refuses_a_broken_file() {
+    let mut stack = Stack::start(15, "").await;
+    write_config(
+        &stack.folder,
+        &stack.django,
+        &stack.centrifugo,
+        "[[watch]]\nmodel = 'shop.Nothing'\n",
+    );
+    stack.relay.signal("HUP").await;
+    stack.relay.line("the new rules are refused", SOON).await;
+    assert!(stack.events("pass").await.is_empty());
+    write_config(&stack.folder, &stack.django, &stack.centrifugo, "");
+    let toml = std::fs::read_to_string(stack.folder.path().join("instant.toml")).unwrap();
+    std::fs::write(
+        stack.folder.path().join("instant.toml"),
+        format!("{toml}event_class = 'country'\n"),
+    )
+    .unwrap();
+    stack.relay.signal("HUP").await;
+    stack.relay.line("the rules were read again", SOON).await;
+    stack.django.run("Country.objects.create(code='FR', name='France')").await;
+    assert_eq!(stack.public.next(SOON).await.value()["event_class"], "country");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_giant_transaction_passes_in_bounded_memory() {
+    let mut stack = Stack::start(15, ORDERS).await;
+    let client = stack.django.database.connect().await;
+    client
+        .batch_execute(
+            "insert into shop_order (number, status, total, notes) select i, 'new', i, '' from generate_series(1, 100000) as i",
+        )
+        .await
+        .unwrap();
+    for number in 1..=100_000 {
+        let event = stack.public.next(Duration::from_mins(1)).await.value();
+        assert_eq!(event["data"]["number"], number.to_string());
+    }
+    let peak = stack.relay.peak_memory();
+    assert!(peak < 64 << 20, "the relay held {peak} bytes");
+}
