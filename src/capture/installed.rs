@@ -102,7 +102,8 @@ pub(super) async fn functions(pool: &PgPool) -> Result<Vec<FoundFunction>, sqlx:
     .await
 }
 
-/// The triggers that have one of our names, or call a function of ours by whatever name.
+/// The triggers that have one of our names, or call a function of ours by whatever name. PostgreSQL 14 calls the clones on
+/// partitions internal.
 pub(super) async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::Error> {
     let rows: Vec<TriggerRow> = sqlx::query_as(
         "select t.tgname::text as name, n.nspname::text as schema, c.relname::text as table,
@@ -117,7 +118,7 @@ pub(super) async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::E
          join pg_class c on c.oid = t.tgrelid
          join pg_namespace n on n.oid = c.relnamespace
          join pg_proc p on p.oid = t.tgfoid
-         where not t.tgisinternal
+         where (not t.tgisinternal or t.tgparentid <> 0)
            and (t.tgname in ('!instant', '!instant_truncate')
                 or p.pronamespace = to_regnamespace('instant') and p.proname ^@ 'capture_')
          order by 2, 3, 1",

@@ -208,12 +208,14 @@ async fn an_upsert_and_a_merge_are_captured_as_what_they_did() {
         let upsert = "insert into item values (1, 'a') on conflict (id) do update set name = excluded.name || '!'";
         fixture.run(upsert).await;
         fixture.run(upsert).await;
-        fixture
-            .run(
-                "merge into item using (values (1, 'm'), (2, 'n')) as v (id, name) on item.id = v.id
-                 when matched then update set name = v.name when not matched then insert values (v.id, v.name)",
-            )
-            .await;
+        // PostgreSQL 14 has no MERGE; the same two writes stand in, so that what is expected is the same.
+        let merge = if version >= 15 {
+            "merge into item using (values (1, 'm'), (2, 'n')) as v (id, name) on item.id = v.id
+             when matched then update set name = v.name when not matched then insert values (v.id, v.name)"
+        } else {
+            "update item set name = 'm' where id = 1; insert into item values (2, 'n')"
+        };
+        fixture.run(merge).await;
         assert_eq!(
             fixture.changes().await.iter().map(|change| change.op).collect::<String>(),
             "IUUI"
