@@ -7,6 +7,7 @@ mod handshake;
 mod leader;
 mod position;
 mod reader;
+mod rest;
 mod session;
 mod sql;
 mod tls;
