@@ -1,14 +1,16 @@
 //! The command line: a file a subcommand.
 
+mod age;
 mod apply;
 mod check;
+mod dead;
 mod plan;
 mod remove;
 mod run;
 mod sql;
 mod step;
 
-use std::io::Write;
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use sqlx::postgres::PgPoolOptions;
 use crate::capture::{self, watch::Watch};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Config, LoadError, Source};
+use crate::publisher::centrifugo::Centrifugo;
 
 /// Connections of the control plane: one command works on one table at a time.
 const POOL_SIZE: u32 = 2;
@@ -77,6 +80,8 @@ enum Command {
     Sql(sql::Args),
     /// Publish every committed change.
     Run(run::Args),
+    /// Look at the publications that were parked, send them again, or drop them.
+    Dead(dead::Args),
 }
 
 impl Cli {
@@ -96,6 +101,7 @@ impl Cli {
             Command::Remove(args) => remove::run(args, &context).await,
             Command::Sql(args) => sql::run(args, &context).await,
             Command::Run(args) => run::run(args, &context).await,
+            Command::Dead(args) => dead::run(args, &context).await,
         }
     }
 }
@@ -151,6 +157,15 @@ impl Context {
             })
     }
 
+    /// Where the configuration publishes to.
+    pub(crate) fn publisher(&self, config: &Config) -> anyhow::Result<Centrifugo> {
+        let server = config
+            .centrifugo
+            .as_ref()
+            .context("instant.toml has no [centrifugo]: say where publications go")?;
+        Ok(Centrifugo::new(&server.url, &server.api_key)?)
+    }
+
     /// Finds the configuration's names in the database; prints the problems, and fails with [`Reported`] when there are errors.
     pub(crate) async fn resolve(&self, pool: &PgPool, config: &Config) -> anyhow::Result<Vec<Watch>> {
         let resolved = capture::resolve(pool, config).await?;
@@ -161,6 +176,18 @@ impl Context {
             Ok(resolved.watches)
         }
     }
+}
+
+/// Asks on a terminal; elsewhere the answer is no.
+fn confirm(question: &str) -> std::io::Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(false);
+    }
+    write!(anstream::stderr(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
 /// Prints diagnostics on standard error, in colour on a terminal.

@@ -41,6 +41,8 @@ pub struct Publication {
     pub channel: Arc<str>,
     /// The event: a JSON object, encoded once.
     pub event: Vec<u8>,
+    /// The idempotency key, where it is not the origin's.
+    pub key: Option<Arc<str>>,
 }
 
 /// Where a publication comes from: a change and one of the rules that hear it.
@@ -120,6 +122,23 @@ impl Mapping {
         self.watches.contains_key(source)
     }
 
+    /// What the rule `number` of the change's watch makes of it today: a publication, or nothing.
+    ///
+    /// # Errors
+    /// When there is no such rule any more, or it fails; for people.
+    pub fn map_by(&self, number: u32, change: &Change<'_>) -> Result<Option<Publication>, String> {
+        let watch = self.watches.get(change.source);
+        let rule = watch.and_then(|watch| watch.rules.iter().find(|rule| rule.name.number == number));
+        let (Some(watch), Some(rule)) = (watch, rule) else {
+            return Err(format!("instant.toml has no rule {number} for {} any more", change.source));
+        };
+        if !rule.hears(change.operation) {
+            return Ok(None);
+        }
+        let row = Row::read(change, &watch.key).map_err(|error| format!("the captured row: {error}"))?;
+        rule.apply(&self.templates, change, &row, || rule.origin(change))
+    }
+
     /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several.
     pub fn map(&self, change: &Change<'_>, outcomes: &mut Vec<Outcome>) {
         let Some(watch) = self.watches.get(change.source) else {
@@ -140,12 +159,7 @@ impl Mapping {
             })
         };
         for rule in hearing {
-            let origin = || Origin {
-                change_id: change.id,
-                at: change.at,
-                operation: change.operation,
-                rule: Arc::clone(&rule.name),
-            };
+            let origin = || rule.origin(change);
             match &row {
                 Ok(row) => match rule.apply(&self.templates, change, row, origin) {
                     Ok(publication) => outcomes.extend(publication.map(Ok)),

@@ -1,15 +1,20 @@
 //! The outbox: windows of changes, the cursor, the locks, dead letters and the purge; all SQL on Instant's own tables.
 //!
-//! Two sessions share the work. [`Reader`] reads windows and sleeps on LISTEN; [`Leader`] holds the leader's lock and writes
+//! Two sessions share the work of a relay. [`Reader`] reads windows and sleeps on LISTEN; [`Leader`] holds the leader's lock and writes
 //! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
+//! Beside them [`Operator`] is the session of a person's commands.
 
 mod leader;
+mod letters;
+mod operator;
 mod position;
 mod reader;
 mod session;
 mod sql;
 
 pub use leader::{DeadLetter, Leader};
+pub use letters::{LetterFilter, Refusal, StoredLetter};
+pub use operator::Operator;
 pub use position::{Position, Snapshot};
 pub use reader::{ChangeRow, Page, Reader};
 pub use session::Error;

@@ -1,8 +1,10 @@
 //! Publisher: where publications go, and what its answers mean.
 
 pub mod centrifugo;
+mod delivery;
 mod policy;
 
+pub use delivery::{Delivery, deliver};
 pub use policy::{Directive, directive};
 
 use crate::mapping::Publication;

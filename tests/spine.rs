@@ -3,6 +3,7 @@
 mod apply;
 mod events;
 mod faults;
+mod letters;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ use crate::support::client::Subscriber;
 use crate::support::django::Django;
 use crate::support::process::{Process, instant};
 use crate::support::wait::SOON;
+
 /// Every part, with a subscriber to `public`.
 struct Stack {
     django: Django,
@@ -57,6 +59,15 @@ impl Stack {
                 (false, _) => events.push(event),
             }
         }
+    }
+
+    /// What a command prints, once it has ended with `code`.
+    async fn command(&self, arguments: &[&str], code: i32) -> String {
+        let output = instant(self.folder.path(), arguments, &[]).await;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "instant {arguments:?}: {out}{error}");
+        out + &error
     }
 
     /// A number that the database tells.

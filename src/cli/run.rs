@@ -16,7 +16,6 @@ use super::Context;
 use crate::capture;
 use crate::config::Config;
 use crate::mapping::Mapping;
-use crate::publisher::centrifugo::Centrifugo;
 use crate::relay::Relay;
 
 /// Publish every committed change until SIGTERM or SIGINT. SIGHUP reads the rules again.
@@ -47,11 +46,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::interrupt())?,
         signal(SignalKind::hangup())?,
     );
-    let server = config
-        .centrifugo
-        .as_ref()
-        .context("instant.toml has no [centrifugo]: say where publications go")?;
-    let publisher = Arc::new(Centrifugo::new(&server.url, &server.api_key)?);
+    let publisher = Arc::new(context.publisher(&config)?);
     let (replace, rules) = watch::channel(Arc::new(rules(context, &config).await?));
     let shutdown = CancellationToken::new();
     let relay = Relay {

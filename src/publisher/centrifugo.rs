@@ -107,7 +107,12 @@ fn encode(batch: &[&Publication]) -> Vec<u8> {
         // Writing to a Vec cannot fail, and a string always has a JSON form.
         body.extend_from_slice(b"{\"publish\":{\"channel\":");
         let _ = serde_json::to_writer(&mut body, &*publication.channel);
-        let _ = write!(body, ",\"idempotency_key\":\"{}\",\"data\":", publication.origin);
+        body.extend_from_slice(b",\"idempotency_key\":");
+        let _ = match &publication.key {
+            Some(key) => serde_json::to_writer(&mut body, &**key).map_err(std::io::Error::from),
+            None => write!(body, "\"{}\"", publication.origin),
+        };
+        body.extend_from_slice(b",\"data\":");
         body.extend_from_slice(&publication.event);
         body.extend_from_slice(b"}}");
     }
