@@ -4,8 +4,10 @@ mod age;
 mod apply;
 mod check;
 mod dead;
+mod moment;
 mod plan;
 mod remove;
+mod replay;
 mod run;
 mod sql;
 mod step;
@@ -82,6 +84,8 @@ enum Command {
     Run(run::Args),
     /// Look at the publications that were parked, send them again, or drop them.
     Dead(dead::Args),
+    /// Send again what the outbox still holds.
+    Replay(replay::Args),
 }
 
 impl Cli {
@@ -102,6 +106,7 @@ impl Cli {
             Command::Sql(args) => sql::run(args, &context).await,
             Command::Run(args) => run::run(args, &context).await,
             Command::Dead(args) => dead::run(args, &context).await,
+            Command::Replay(args) => replay::run(args, &context).await,
         }
     }
 }

@@ -9,6 +9,7 @@ mod letters;
 mod operator;
 mod position;
 mod reader;
+mod replay;
 mod session;
 mod sql;
 
@@ -17,6 +18,7 @@ pub use letters::{LetterFilter, Refusal, StoredLetter};
 pub use operator::Operator;
 pub use position::{Position, Snapshot};
 pub use reader::{ChangeRow, Page, Reader};
+pub use replay::{Replay, Span};
 pub use session::Error;
 
 /// The advisory lock that the leader holds for as long as it lives. ASCII "instant" and 2; the doze lock is its neighbour.

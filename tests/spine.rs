@@ -4,6 +4,7 @@ mod apply;
 mod events;
 mod faults;
 mod letters;
+mod replay;
 
 use serde_json::Value;
 use tempfile::TempDir;

@@ -4,6 +4,7 @@
 //! waits for one would hold back the xmin horizon of the whole cluster.
 
 pub(super) mod letters;
+pub(super) mod replay;
 
 use std::pin::Pin;
 use std::time::Duration;
