@@ -4,12 +4,16 @@ mod age;
 mod apply;
 mod check;
 mod dead;
+mod doctor;
 mod moment;
+mod pause;
 mod plan;
 mod remove;
 mod replay;
+mod resume;
 mod run;
 mod sql;
+mod status;
 mod step;
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -49,7 +53,7 @@ pub mod exit {
     name = "instant",
     version,
     about,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 drift."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 drift or unhealthy."
 )]
 pub struct Cli {
     /// The configuration file [default: instant.toml, looked up from the current folder upwards].
@@ -86,6 +90,14 @@ enum Command {
     Dead(dead::Args),
     /// Send again what the outbox still holds.
     Replay(replay::Args),
+    /// Show who leads, what waits, and what was parked or lost.
+    Status(status::Args),
+    /// Look for everything that keeps changes from arriving.
+    Doctor(doctor::Args),
+    /// Stop capturing changes at once.
+    Pause(pause::Args),
+    /// Capture changes again.
+    Resume(resume::Args),
 }
 
 impl Cli {
@@ -107,6 +119,10 @@ impl Cli {
             Command::Run(args) => run::run(args, &context).await,
             Command::Dead(args) => dead::run(args, &context).await,
             Command::Replay(args) => replay::run(args, &context).await,
+            Command::Status(args) => status::run(args, &context).await,
+            Command::Doctor(args) => doctor::run(args, &context).await,
+            Command::Pause(args) => pause::run(args, &context).await,
+            Command::Resume(args) => resume::run(args, &context).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Mapping: rules turn a change into publications. Pure: no I/O, no clock, no state.
 
+mod audience;
 mod channel;
 mod event;
 mod row;
@@ -13,10 +14,12 @@ use jiff::Timestamp;
 
 use crate::capture::watch::Watch;
 use crate::change::{Change, Operation};
+use audience::Audience;
 use row::Row;
 use rule::Rule;
 use template::Templates;
 
+pub use audience::RESYNC;
 pub use template::CompileError;
 
 /// Every rule, compiled.
@@ -24,6 +27,7 @@ pub use template::CompileError;
 pub struct Mapping {
     templates: Templates,
     watches: HashMap<String, Compiled>,
+    audience: Audience,
 }
 
 #[derive(Debug)]
@@ -99,6 +103,7 @@ impl Mapping {
     /// A template or condition that does not compile.
     pub fn compile(watches: &[Watch], site: Option<&str>, prefix: &str) -> Result<Self, CompileError> {
         let mut templates = Templates::new();
+        let mut audience = Audience::new(site, prefix);
         let mut compiled = HashMap::with_capacity(watches.len());
         for watch in watches {
             let rules = watch
@@ -106,13 +111,17 @@ impl Mapping {
                 .iter()
                 .zip(1..)
                 .map(|(rule, number)| Rule::compile(&mut templates, watch, rule, number, site, prefix))
-                .collect::<Result<_, _>>()?;
+                .collect::<Result<Vec<_>, _>>()?;
+            for rule in &rules {
+                audience.add(rule.fixed_channel());
+            }
             let key = watch.key.iter().map(|column| column.name.clone()).collect();
             compiled.insert(watch.source.clone(), Compiled { key, rules });
         }
         Ok(Self {
             templates,
             watches: compiled,
+            audience,
         })
     }
 
@@ -120,6 +129,13 @@ impl Mapping {
     #[must_use]
     pub fn knows(&self, source: &str) -> bool {
         self.watches.contains_key(source)
+    }
+
+    /// The word to subscribers that changes were lost, `lost` of them by the count of all times: one for each channel that a rule
+    /// names beforehand, and `public` where a rule's channel depends on the row.
+    #[must_use]
+    pub fn resync(&self, lost: i64, at: Timestamp) -> Vec<Publication> {
+        self.audience.resync(lost, at)
     }
 
     /// What the rule `number` of the change's watch makes of it today: a publication, or nothing.

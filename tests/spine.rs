@@ -4,7 +4,10 @@ mod apply;
 mod events;
 mod faults;
 mod letters;
+mod losses;
+mod pause;
 mod replay;
+mod status;
 
 use serde_json::Value;
 use tempfile::TempDir;

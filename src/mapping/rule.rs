@@ -132,6 +132,14 @@ impl Rule {
         self.on.contains(operation)
     }
 
+    /// The channel, where it is known without a row.
+    pub(super) const fn fixed_channel(&self) -> Option<&Arc<str>> {
+        match &self.destination {
+            Destination::Channel(Text::Constant(channel)) => Some(channel),
+            _ => None,
+        }
+    }
+
     /// Where a publication of the rule comes from.
     pub(super) fn origin(&self, change: &Change<'_>) -> Origin {
         Origin {

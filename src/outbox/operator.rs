@@ -2,7 +2,9 @@
 
 use secrecy::SecretString;
 
+use super::leader::patiently;
 use super::session::{Error, Session};
+use super::sql;
 
 /// A connection of a command.
 #[derive(Debug)]
@@ -19,5 +21,19 @@ impl Operator {
         Ok(Self {
             session: Session::connect(url, "instant operator").await?,
         })
+    }
+
+    /// Checks that the cursor was written in this cluster: in another its transaction ids mean nothing.
+    ///
+    /// # Errors
+    /// [`Error::ForeignCursor`] when it was not.
+    pub async fn check_cluster(&self) -> Result<(), Error> {
+        let row = patiently(sql::cursor(&self.session.client)).await?;
+        let (stored, here) = (row.try_get(3)?, row.try_get(4)?);
+        if stored == here {
+            Ok(())
+        } else {
+            Err(Error::ForeignCursor { stored, here })
+        }
     }
 }

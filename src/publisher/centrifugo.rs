@@ -1,5 +1,7 @@
 //! Centrifugo's HTTP API: one `POST /api/batch` a batch.
 
+mod probe;
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use serde::Deserialize;
 
 use super::{BatchError, Publisher, Rejection, Reply};
 use crate::mapping::Publication;
+
+pub use probe::ProbeError;
 
 /// Centrifugo closes a request's connection after 10 s of writing and 30 s of reading; no answer after this is no answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
