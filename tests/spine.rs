@@ -1,6 +1,7 @@
 //! From a saved row to a browser: Django, PostgreSQL, the triggers, the relay, Centrifugo and a WebSocket client, all real.
 
 mod apply;
+mod doctor;
 mod events;
 mod faults;
 mod letters;
@@ -30,7 +31,11 @@ struct Stack {
 impl Stack {
     /// Applies and runs `watches`.
     async fn start(version: u32, watches: &str) -> Self {
-        let django = Django::on(version).await;
+        Self::on(Django::on(version).await, watches).await
+    }
+
+    /// The same on this project.
+    async fn on(django: Django, watches: &str) -> Self {
         let centrifugo = Centrifugo::start_new().await;
         let public = Subscriber::anonymous(&centrifugo, &["public"]).await;
         let folder = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ use super::Context;
 use crate::capture;
 use crate::config::Config;
 use crate::mapping::Mapping;
+use crate::outbox::Operator;
 use crate::relay::Relay;
 
 /// Publish every committed change until SIGTERM or SIGINT. SIGHUP reads the rules again.
@@ -47,6 +48,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::hangup())?,
     );
     let publisher = Arc::new(context.publisher(&config)?);
+    // First of all: through a pooler whatever follows fails in ways that only confuse.
+    drop(Operator::connect(&config.database.url).await?);
     let (replace, rules) = watch::channel(Arc::new(rules(context, &config).await?));
     let shutdown = CancellationToken::new();
     let relay = Relay {

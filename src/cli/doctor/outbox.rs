@@ -12,7 +12,8 @@ const OUTBOX_BYTES: i64 = 4 << 30;
 /// Where the configuration says how the database is reached.
 const URL: &str = "[database] url";
 
-/// Looks at the outbox; false when the database cannot be reached at all.
+/// Looks at the outbox; false when there is no session to look with: through a pooler whatever
+/// follows fails in ways that only confuse.
 pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
     let operator = match Operator::connect(&config.database.url).await {
         Ok(operator) => operator,
@@ -23,7 +24,7 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
                 URL,
                 "set `[database] url` to PostgreSQL's own host and port",
             );
-            return true;
+            return false;
         }
         Err(error) => {
             findings.add(
