@@ -178,15 +178,6 @@ impl Context {
             })
     }
 
-    /// Where the configuration publishes to.
-    pub(crate) fn publisher(&self, config: &Config) -> anyhow::Result<Centrifugo> {
-        let server = config
-            .centrifugo
-            .as_ref()
-            .context("instant.toml has no [centrifugo]: say where publications go")?;
-        Ok(Centrifugo::new(&server.url, &server.api_key)?)
-    }
-
     /// Finds the configuration's names in the database; prints the problems, and fails with [`Reported`] when there are errors.
     pub(crate) async fn resolve(&self, pool: &PgPool, config: &Config) -> anyhow::Result<Vec<Watch>> {
         let resolved = capture::resolve(pool, config).await?;
@@ -197,6 +188,15 @@ impl Context {
             Ok(resolved.watches)
         }
     }
+}
+
+/// Where the configuration publishes to.
+fn publisher(config: &Config) -> anyhow::Result<Centrifugo> {
+    let server = config
+        .centrifugo
+        .as_ref()
+        .context("instant.toml has no [centrifugo]: say where publications go")?;
+    Ok(Centrifugo::new(&server.url, &server.api_key)?)
 }
 
 /// Asks on a terminal; elsewhere the answer is no.

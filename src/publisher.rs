@@ -5,7 +5,7 @@ mod delivery;
 mod policy;
 
 pub use delivery::{Delivery, deliver};
-pub use policy::{Directive, directive};
+pub use policy::{BatchDirective, Directive, directive, on_status};
 
 use crate::mapping::Publication;
 

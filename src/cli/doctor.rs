@@ -9,7 +9,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Context, exit};
+use super::{Context, exit, publisher};
 use crate::capture::watch::Watch;
 use crate::config::{Config, duration};
 use finding::{Finding, Findings};
@@ -37,7 +37,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Vec::new()
     };
     if config.centrifugo.is_some() {
-        server::look(&context.publisher(&config)?, &watches, &config, &mut findings).await;
+        server::look(&publisher(&config)?, &watches, &config, &mut findings).await;
     }
     print(&args, &config, &watches, &findings.items)?;
     Ok(if findings.items.is_empty() {

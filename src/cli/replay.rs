@@ -61,7 +61,7 @@ struct Progress<'a, P> {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
-    let publisher = context.publisher(&config)?;
+    let publisher = super::publisher(&config)?;
     let pool = context.pool(&config).await?;
     let watches = context.resolve(&pool, &config).await?;
     pool.close().await;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-use super::Context;
+use super::{Context, publisher};
 use crate::capture;
 use crate::config::Config;
 use crate::mapping::Mapping;
@@ -47,7 +47,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::interrupt())?,
         signal(SignalKind::hangup())?,
     );
-    let publisher = Arc::new(context.publisher(&config)?);
+    let publisher = Arc::new(publisher(&config)?);
     // First of all: through a pooler whatever follows fails in ways that only confuse.
     drop(Operator::connect(&config.database.url).await?);
     let (replace, rules) = watch::channel(Arc::new(rules(context, &config).await?));

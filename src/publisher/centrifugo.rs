@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{BatchError, Publisher, Rejection, Reply};
+use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, on_status};
 use crate::mapping::Publication;
 
 pub use probe::ProbeError;
@@ -128,19 +128,12 @@ fn encode(batch: &[&Publication]) -> Vec<u8> {
 fn refusal(status: StatusCode, body: &[u8]) -> BatchError {
     let text = String::from_utf8_lossy(body);
     let excerpt: String = text.trim().chars().take(EXCERPT).collect();
-    if status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE {
-        return BatchError::Refused(if excerpt.is_empty() { status.to_string() } else { excerpt });
-    }
-    let hint = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some("`[centrifugo] api_key` is not the server's `http_api.key`"),
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Some("`[centrifugo] url` must be the server's address without `/api`")
-        }
-        _ => None,
-    };
-    BatchError::Unavailable {
-        reason: format!("Centrifugo answered {status}"),
-        hint,
+    match on_status(status.as_u16()) {
+        BatchDirective::Split => BatchError::Refused(if excerpt.is_empty() { status.to_string() } else { excerpt }),
+        BatchDirective::Retry { hint } => BatchError::Unavailable {
+            reason: format!("Centrifugo answered {status}"),
+            hint,
+        },
     }
 }
 

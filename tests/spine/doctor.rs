@@ -1,10 +1,13 @@
 //! What is wrong, with the command that mends it: each fault is a real one.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::{ORDERS, Stack, write_config};
+use crate::support::cache::manifest;
 use crate::support::django::Django;
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::postgres::{self, Cluster};
@@ -114,7 +117,8 @@ async fn a_healthy_system_has_no_findings_and_each_fault_in_the_database_has_its
 async fn a_transaction_pooler_is_recognised_for_what_it_is() {
     let stack = Stack::start(15, ORDERS).await;
     let Some(pooler) = PgBouncer::before(&stack.django.database).await else {
-        eprintln!("skipped: PgBouncer is not installed here (`tests/tools/setup` installs it as root on Debian)");
+        let why = "skipped: PgBouncer is not installed here; `tests/tools/setup` installs it, as root on Debian";
+        writeln!(std::io::stderr(), "{why}").unwrap();
         return;
     };
     stack.reconfigure(&stack.django.database.url, &pooler.url);
@@ -202,4 +206,19 @@ async fn centrifugo_its_key_its_namespaces_and_its_clock_are_looked_at() {
     stack.centrifugo.start().await;
     assert_eq!(json!(stack.findings(&[], 0).await), json!([]));
     stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+}
+
+#[test]
+fn each_code_of_doctor_is_documented() {
+    let documentation = std::fs::read_to_string(manifest("docs/operations.md")).unwrap();
+    let mut codes = 0;
+    for entry in std::fs::read_dir(manifest("src/cli/doctor")).unwrap() {
+        let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for call in source.split("findings.add(").skip(1) {
+            let code = call.split('"').nth(1).unwrap();
+            assert!(documentation.contains(&format!("| `{code}` |")), "{code}");
+            codes += 1;
+        }
+    }
+    assert!(codes > 15, "{codes} calls were found");
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::super::{Context, exit};
+use super::super::{Context, exit, publisher};
 use super::filter::Filter;
 use crate::config::Config;
 use crate::mapping::{Mapping, Origin, Publication, RuleName};
@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         return Ok(ExitCode::from(exit::USAGE));
     }
     let config = context.load()?;
-    let publisher = context.publisher(&config)?;
+    let publisher = publisher(&config)?;
     let operator = Operator::connect(&config.database.url).await?;
     let filter = LetterFilter::from(args.filter);
     let mut rules = None;
