@@ -15,8 +15,6 @@ use crate::outbox::{Operator, Status};
 
 /// Clears a terminal and goes to its corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
-/// What follows a time in the past.
-const AGO: &str = "ago";
 
 /// Show who leads, what waits, how far behind the relay is, and what was parked or lost.
 #[derive(Debug, clap::Args)]
@@ -30,7 +28,7 @@ pub(super) struct Args {
     watch: Option<Duration>,
 }
 
-/// A status with the names that the configuration has for the outbox's.
+/// A status, and what the triggers say beside it.
 #[derive(Serialize)]
 struct Named<'a> {
     #[serde(flatten)]
@@ -112,6 +110,10 @@ fn text(named: &Named<'_>) -> String {
     let more = if backlog.more { "more than " } else { "" };
     line("backlog", format!("{more}{} changes", backlog.changes));
     line("lag", format!("{:.1} s", backlog.lag_seconds));
+    line(
+        "rate",
+        format!("{:.1} changes/s over the last minute", status.changes_per_second),
+    );
     let rows = status
         .outbox
         .changes
@@ -123,7 +125,7 @@ fn text(named: &Named<'_>) -> String {
         line("capture", "paused: `instant resume` goes on".to_owned());
     }
     for (model, at) in &status.last_changes {
-        line("last change", format!("{model}, {} {AGO}", age::since(*at)));
+        line("last change", format!("{model}, {} ago", age::since(*at)));
     }
     text.truncate(text.trim_end().len());
     text

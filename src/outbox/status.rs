@@ -20,6 +20,8 @@ pub struct Status {
     pub leader: Option<LeaderSession>,
     /// What is not settled.
     pub backlog: Backlog,
+    /// Changes captured a second, over the last minute or, where that is less, over the latest 10,000.
+    pub changes_per_second: f64,
     /// What the outbox holds.
     pub outbox: OutboxSize,
     /// The last change of each watch among the latest 10,000, as the outbox calls it.
@@ -91,6 +93,7 @@ impl Operator {
                 more: changes > BACKLOG_LIMIT,
                 lag_seconds: backlog.try_get(1)?,
             },
+            changes_per_second: patiently(sql::rate(client)).await?,
             outbox: OutboxSize {
                 bytes: outbox.try_get(0)?,
                 changes: outbox.try_get(1)?,

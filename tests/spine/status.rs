@@ -35,6 +35,7 @@ async fn status_tells_leader_backlog_lag_size_last_events_dead_letters_and_losse
         assert!(status["last_changes"]["shop.Order"].is_string(), "{status}");
         assert_eq!((&status["dead_letters"], &status["lost"]["counted"]), (&json!(0), &json!(0)));
         assert_eq!(status["paused"], false);
+        assert!(status["changes_per_second"].as_f64().unwrap() > 0.0, "{status}");
 
         stack.relay.signal("TERM").await;
         stack.relay.wait(SOON).await;
@@ -94,4 +95,44 @@ async fn a_watched_status_is_told_again_and_again() {
     .await;
     watching.signal("INT").await;
     assert!(watching.wait(SOON).await.success(), "{}", watching.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relays_role_is_enough_to_watch_and_mend() {
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, ORDERS).await;
+        let database = &stack.django.database;
+        let role = format!("relay_of_{}", database.name);
+        let client = database.connect().await;
+        client.batch_execute(&format!("create role {role} login")).await.unwrap();
+        let path = stack.folder.path().join("instant.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replacen("[database]\n", &format!("[database]\nrelay_role = '{role}'\n"), 1);
+        std::fs::write(path, text).unwrap();
+        let url = database.url_as(&role);
+        stack.command(&["apply"], 0).await;
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        stack.relay = Process::instant(stack.folder.path(), &["run", "--database-url", &url], &[]);
+        stack.relay.line("leading", SOON).await;
+        assert_eq!(stack.events("Order.objects.create(number='A1')").await.len(), 1);
+        client
+            .batch_execute(
+                "insert into instant.dead_letter (key, change_id, change_at, source, op, model, rule, channel, event, reason, attempts)
+                 values ('k', 1, now(), 's', 'I', 'shop.Order', 1, 'public', '{\"id\": \"k\"}', 'r', 1)",
+            )
+            .await
+            .unwrap();
+        stack.command(&["dead", "retry", "--all", "--database-url", &url], 0).await;
+        assert_eq!(stack.public.next(SOON).await.value()["id"], "k");
+        for command in [
+            &["status"][..],
+            &["replay", "--since", "1h"],
+            &["dead", "drop", "--all", "--yes"],
+            &["doctor"],
+        ] {
+            stack.command(&[command, &["--database-url", &url]].concat(), 0).await;
+        }
+        stack.command(&["pause", "--database-url", &url], 1).await;
+    }
 }

@@ -45,6 +45,16 @@ pub(in crate::outbox) async fn size(client: &Client) -> Result<Row, Error> {
     client.query_one(statement, &[]).await
 }
 
+/// Changes a second over the last minute, or over the latest 10,000 where these are younger.
+pub(in crate::outbox) async fn rate(client: &Client) -> Result<f64, Error> {
+    let statement = "select (count(*) / case
+                when count(*) < 10000 then 60
+                else greatest(extract(epoch from clock_timestamp() - min(at)), 0.001) end)::double precision
+         from (select at from instant.outbox order by xid desc, id desc limit 10000) as latest
+         where at > clock_timestamp() - interval '1 minute'";
+    client.query_one(statement, &[]).await?.try_get(0)
+}
+
 /// The last change of each watch, among the latest.
 pub(in crate::outbox) async fn last_changes(client: &Client) -> Result<Vec<Row>, Error> {
     let statement = "select source, max(at)
