@@ -4,6 +4,7 @@
 //! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
 //! Beside them [`Operator`] is the session of a person's commands.
 
+mod handshake;
 mod leader;
 mod letters;
 mod operator;
@@ -13,6 +14,7 @@ mod replay;
 mod session;
 mod sql;
 mod status;
+mod tls;
 
 pub use leader::{DeadLetter, Leader, Losses};
 pub use letters::{LetterFilter, Refusal, StoredLetter};

@@ -60,6 +60,7 @@ fn the_table_of_postgresqls_errors_says_which_of_them_stop_the_relay() {
     let rows = table("| error | meaning | Instant |");
     let errors = [
         Error::Url,
+        Error::Tls(String::new()),
         Error::Pooler,
         Error::ForeignCursor { stored: 1, here: 2 },
         Error::Schema(String::new()),

@@ -1,6 +1,7 @@
 //! From a saved row to a browser: Django, PostgreSQL, the triggers, the relay, Centrifugo and a WebSocket client, all real.
 
 mod apply;
+mod command;
 mod doctor;
 mod events;
 mod faults;
@@ -9,6 +10,7 @@ mod losses;
 mod pause;
 mod replay;
 mod status;
+mod tls;
 
 use serde_json::Value;
 use tempfile::TempDir;
