@@ -85,7 +85,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         refused += refusals.len();
         operator.settle_letters(&taken, &refusals).await?;
         if let Some(interrupted) = delivery.interrupted {
-            anyhow::bail!("{interrupted}; sent before: {sent}, the others wait for another `instant dead retry`");
+            let hint = interrupted.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+            anyhow::bail!("{interrupted}{hint}; sent before: {sent}, the others wait for another `instant dead retry`");
         }
     }
     writeln!(
