@@ -3,8 +3,10 @@
 mod apply;
 mod catalog;
 mod grant;
+mod health;
 pub mod identifier;
 mod installed;
+mod pause;
 mod plan;
 mod remove;
 pub mod resolve;
@@ -14,7 +16,9 @@ pub mod trigger;
 pub mod watch;
 
 pub use apply::{Error, Progress, apply, plan};
+pub use health::{Health, OldSnapshot, Prepared, Setting, health};
 pub use installed::{FoundFunction, FoundTrigger, Shape, State};
+pub use pause::{count_pause, pause, paused};
 pub use plan::{Plan, Step};
 pub use remove::remove;
 pub use resolve::{Resolved, resolve};

@@ -1,14 +1,22 @@
 //! The command line: a file a subcommand.
 
+mod age;
 mod apply;
 mod check;
+mod dead;
+mod doctor;
+mod moment;
+mod pause;
 mod plan;
 mod remove;
+mod replay;
+mod resume;
 mod run;
 mod sql;
+mod status;
 mod step;
 
-use std::io::Write;
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,6 +30,7 @@ use sqlx::postgres::PgPoolOptions;
 use crate::capture::{self, watch::Watch};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Config, LoadError, Source};
+use crate::publisher::centrifugo::Centrifugo;
 
 /// Connections of the control plane: one command works on one table at a time.
 const POOL_SIZE: u32 = 2;
@@ -44,7 +53,7 @@ pub mod exit {
     name = "instant",
     version,
     about,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 drift."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 drift or unhealthy."
 )]
 pub struct Cli {
     /// The configuration file [default: instant.toml, looked up from the current folder upwards].
@@ -77,6 +86,18 @@ enum Command {
     Sql(sql::Args),
     /// Publish every committed change.
     Run(run::Args),
+    /// Look at the publications that were parked, send them again, or drop them.
+    Dead(dead::Args),
+    /// Send again what the outbox still holds.
+    Replay(replay::Args),
+    /// Show who leads, what waits, and what was parked or lost.
+    Status(status::Args),
+    /// Look for everything that keeps changes from arriving.
+    Doctor(doctor::Args),
+    /// Stop capturing changes at once.
+    Pause(pause::Args),
+    /// Capture changes again.
+    Resume(resume::Args),
 }
 
 impl Cli {
@@ -96,6 +117,12 @@ impl Cli {
             Command::Remove(args) => remove::run(args, &context).await,
             Command::Sql(args) => sql::run(args, &context).await,
             Command::Run(args) => run::run(args, &context).await,
+            Command::Dead(args) => dead::run(args, &context).await,
+            Command::Replay(args) => replay::run(args, &context).await,
+            Command::Status(args) => status::run(args, &context).await,
+            Command::Doctor(args) => doctor::run(args, &context).await,
+            Command::Pause(args) => pause::run(args, &context).await,
+            Command::Resume(args) => resume::run(args, &context).await,
         }
     }
 }
@@ -161,6 +188,27 @@ impl Context {
             Ok(resolved.watches)
         }
     }
+}
+
+/// Where the configuration publishes to.
+fn publisher(config: &Config) -> anyhow::Result<Centrifugo> {
+    let server = config
+        .centrifugo
+        .as_ref()
+        .context("instant.toml has no [centrifugo]: say where publications go")?;
+    Ok(Centrifugo::new(&server.url, &server.api_key)?)
+}
+
+/// Asks on a terminal; elsewhere the answer is no.
+fn confirm(question: &str) -> std::io::Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(false);
+    }
+    write!(anstream::stderr(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
 /// Prints diagnostics on standard error, in colour on a terminal.

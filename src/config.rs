@@ -3,7 +3,7 @@
 mod column;
 pub mod diagnostic;
 mod document;
-mod duration;
+pub(crate) mod duration;
 mod environment;
 mod file;
 pub(crate) mod nearest;

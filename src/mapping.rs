@@ -1,5 +1,6 @@
 //! Mapping: rules turn a change into publications. Pure: no I/O, no clock, no state.
 
+mod audience;
 mod channel;
 mod event;
 mod row;
@@ -13,10 +14,12 @@ use jiff::Timestamp;
 
 use crate::capture::watch::Watch;
 use crate::change::{Change, Operation};
+use audience::Audience;
 use row::Row;
 use rule::Rule;
 use template::Templates;
 
+pub use audience::RESYNC;
 pub use template::CompileError;
 
 /// Every rule, compiled.
@@ -24,6 +27,7 @@ pub use template::CompileError;
 pub struct Mapping {
     templates: Templates,
     watches: HashMap<String, Compiled>,
+    audience: Audience,
 }
 
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub struct Publication {
     pub channel: Arc<str>,
     /// The event: a JSON object, encoded once.
     pub event: Vec<u8>,
+    /// The idempotency key, where it is not the origin's.
+    pub key: Option<Arc<str>>,
 }
 
 /// Where a publication comes from: a change and one of the rules that hear it.
@@ -97,6 +103,7 @@ impl Mapping {
     /// A template or condition that does not compile.
     pub fn compile(watches: &[Watch], site: Option<&str>, prefix: &str) -> Result<Self, CompileError> {
         let mut templates = Templates::new();
+        let mut audience = Audience::new(site, prefix);
         let mut compiled = HashMap::with_capacity(watches.len());
         for watch in watches {
             let rules = watch
@@ -104,13 +111,17 @@ impl Mapping {
                 .iter()
                 .zip(1..)
                 .map(|(rule, number)| Rule::compile(&mut templates, watch, rule, number, site, prefix))
-                .collect::<Result<_, _>>()?;
+                .collect::<Result<Vec<_>, _>>()?;
+            for rule in &rules {
+                audience.add(rule.fixed_channel());
+            }
             let key = watch.key.iter().map(|column| column.name.clone()).collect();
             compiled.insert(watch.source.clone(), Compiled { key, rules });
         }
         Ok(Self {
             templates,
             watches: compiled,
+            audience,
         })
     }
 
@@ -118,6 +129,30 @@ impl Mapping {
     #[must_use]
     pub fn knows(&self, source: &str) -> bool {
         self.watches.contains_key(source)
+    }
+
+    /// The word to subscribers that changes were lost, `lost` of them by the count of all times: one for each channel that a rule
+    /// names beforehand, and `public` where a rule's channel depends on the row.
+    #[must_use]
+    pub fn resync(&self, lost: i64, at: Timestamp) -> Vec<Publication> {
+        self.audience.resync(lost, at)
+    }
+
+    /// What the rule `number` of the change's watch makes of it today: a publication, or nothing.
+    ///
+    /// # Errors
+    /// When there is no such rule any more, or it fails; for people.
+    pub fn map_by(&self, number: u32, change: &Change<'_>) -> Result<Option<Publication>, String> {
+        let watch = self.watches.get(change.source);
+        let rule = watch.and_then(|watch| watch.rules.iter().find(|rule| rule.name.number == number));
+        let (Some(watch), Some(rule)) = (watch, rule) else {
+            return Err(format!("instant.toml has no rule {number} for {} any more", change.source));
+        };
+        if !rule.hears(change.operation) {
+            return Ok(None);
+        }
+        let row = Row::read(change, &watch.key).map_err(|error| format!("the captured row: {error}"))?;
+        rule.apply(&self.templates, change, &row, || rule.origin(change))
     }
 
     /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several.
@@ -140,12 +175,7 @@ impl Mapping {
             })
         };
         for rule in hearing {
-            let origin = || Origin {
-                change_id: change.id,
-                at: change.at,
-                operation: change.operation,
-                rule: Arc::clone(&rule.name),
-            };
+            let origin = || rule.origin(change);
             match &row {
                 Ok(row) => match rule.apply(&self.templates, change, row, origin) {
                     Ok(publication) => outcomes.extend(publication.map(Ok)),

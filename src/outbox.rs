@@ -1,21 +1,30 @@
 //! The outbox: windows of changes, the cursor, the locks, dead letters and the purge; all SQL on Instant's own tables.
 //!
-//! Two sessions share the work. [`Reader`] reads windows and sleeps on LISTEN; [`Leader`] holds the leader's lock and writes
+//! Two sessions share the work of a relay. [`Reader`] reads windows and sleeps on LISTEN; [`Leader`] holds the leader's lock and writes
 //! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
+//! Beside them [`Operator`] is the session of a person's commands.
 
 mod handshake;
 mod leader;
+mod letters;
+mod operator;
 mod position;
 mod reader;
 mod rest;
+mod replay;
 mod session;
 mod sql;
+mod status;
 mod tls;
 
-pub use leader::{DeadLetter, Leader};
+pub use leader::{DeadLetter, Leader, Losses};
+pub use letters::{LetterFilter, Refusal, StoredLetter};
+pub use operator::Operator;
 pub use position::{Position, Snapshot};
 pub use reader::{ChangeRow, Page, Reader};
+pub use replay::{Replay, Span};
 pub use session::Error;
+pub use status::{BACKLOG_LIMIT, Backlog, LeaderSession, OutboxSize, Status};
 
 /// The advisory lock that the leader holds for as long as it lives. ASCII "instant" and 2; the doze lock is its neighbour.
 const LEADER_LOCK: i64 = 0x696e_7374_616e_7402;

@@ -1,9 +1,11 @@
 //! Publisher: where publications go, and what its answers mean.
 
 pub mod centrifugo;
+mod delivery;
 mod policy;
 
-pub use policy::{Directive, directive};
+pub use delivery::{Delivery, deliver};
+pub use policy::{BatchDirective, Directive, directive, on_status};
 
 use crate::mapping::Publication;
 
@@ -41,4 +43,15 @@ pub enum BatchError {
         /// What an operator can do, where it is known.
         hint: Option<&'static str>,
     },
+}
+
+impl BatchError {
+    /// What an operator can do, where it is known.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Unavailable { hint, .. } => *hint,
+        }
+    }
 }

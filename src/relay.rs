@@ -1,7 +1,7 @@
 //! The relay: outbox window → change → mapping → publication → lane → publisher → settle (cursor | dead letter).
 //!
 //! One [`Relay`] leads at a time. While it does, three things run side by side: the intake reads windows and maps them, the lanes
-//! publish, the ledger settles what the lanes have finished. What is between them is bounded by `IN_FLIGHT` bytes. When a
+//! publish, the ledger settles what the lanes have finished; the herald tells losses. What is between them is bounded by `IN_FLIGHT` bytes. When a
 //! connection to PostgreSQL breaks, all three are dropped, and a new leadership starts from the cursor in the database; what was
 //! published but not settled is published again, under the same idempotency keys.
 
@@ -10,6 +10,7 @@ mod intake;
 mod lane;
 mod ledger;
 mod pace;
+mod resync;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +112,9 @@ impl<P: Publisher> Relay<P> {
             });
         }
         drop(settled);
-        let ledger = Ledger::new(leader, settlements, self.retention);
+        let (losses, herald) = resync::losses(Arc::clone(&self.publisher), self.rules.clone(), self.shutdown.clone());
+        tasks.spawn(herald.run());
+        let ledger = Ledger::new(leader, settlements, self.retention, losses);
         let led = tokio::try_join!(all(&mut tasks), ledger.run());
         // A leadership that failed has ended before the next one begins.
         tasks.shutdown().await;

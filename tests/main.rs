@@ -9,6 +9,7 @@
 
 mod architecture;
 mod capture;
+mod failures;
 mod harness;
 mod spine;
 mod support;

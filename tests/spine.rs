@@ -2,8 +2,14 @@
 
 mod apply;
 mod command;
+mod doctor;
 mod events;
 mod faults;
+mod letters;
+mod losses;
+mod pause;
+mod replay;
+mod status;
 mod tls;
 
 use serde_json::Value;
@@ -14,6 +20,7 @@ use crate::support::client::Subscriber;
 use crate::support::django::Django;
 use crate::support::process::{Process, instant};
 use crate::support::wait::SOON;
+
 /// Every part, with a subscriber to `public`.
 struct Stack {
     django: Django,
@@ -26,7 +33,11 @@ struct Stack {
 impl Stack {
     /// Applies and runs `watches`.
     async fn start(version: u32, watches: &str) -> Self {
-        let django = Django::on(version).await;
+        Self::on(Django::on(version).await, watches).await
+    }
+
+    /// The same on this project.
+    async fn on(django: Django, watches: &str) -> Self {
         let centrifugo = Centrifugo::start_new().await;
         let public = Subscriber::anonymous(&centrifugo, &["public"]).await;
         let folder = tempfile::tempdir().unwrap();
@@ -59,6 +70,15 @@ impl Stack {
                 (false, _) => events.push(event),
             }
         }
+    }
+
+    /// What a command prints, once it has ended with `code`.
+    async fn command(&self, arguments: &[&str], code: i32) -> String {
+        let output = instant(self.folder.path(), arguments, &[]).await;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "instant {arguments:?}: {out}{error}");
+        out + &error
     }
 
     /// A number that the database tells.

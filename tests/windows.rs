@@ -61,7 +61,10 @@ async fn counters(version: u32) -> postgres::Database {
     let database = postgres::database(version).await;
     let client = connect(&database.url).await;
     client
-        .batch_execute(include_str!("../migrations/0001_outbox.sql"))
+        .batch_execute(concat!(
+            include_str!("../migrations/0001_outbox.sql"),
+            include_str!("../migrations/0002_lost.sql")
+        ))
         .await
         .unwrap();
     client

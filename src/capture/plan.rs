@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::identifier::{QualifiedName, identifier};
 use super::installed::{FoundFunction, FoundTrigger, Shape, State};
+use super::pause::PAUSED;
 use super::schema::SchemaState;
 use super::trigger::{self, Function, ROW_TRIGGER, TRUNCATE_TRIGGER};
 use super::watch::Watch;
@@ -12,6 +13,9 @@ use super::watch::Watch;
 const ROW_TYPE: i16 = 1 | 4 | 8 | 16;
 /// `pg_trigger.tgtype` of an AFTER statement trigger for truncate.
 const TRUNCATE_TYPE: i16 = 32;
+
+/// Why a paused function is replaced.
+const RESUME: &str = "capture is paused; `instant resume` captures again";
 
 /// What a step does to the project's tables.
 const NO_LOCK: &str = "no lock on your tables";
@@ -119,6 +123,13 @@ impl Plan {
         }
     }
 
+    /// The steps that end a pause, and the others: `apply` leaves an operator's pause alone.
+    #[must_use]
+    pub fn split_paused(self) -> (Self, Self) {
+        let (paused, others) = self.steps.into_iter().partition(|step| step.reason == RESUME);
+        (Self { steps: paused }, Self { steps: others })
+    }
+
     /// Whether the database is as the configuration wants it.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -158,7 +169,9 @@ fn function_steps(function: &Function, found: Option<&FoundFunction>) -> Vec<Ste
         };
         sorted(&found.settings) == sorted(&function.settings)
     };
-    let mut steps = if found.body != function.body {
+    let mut steps = if found.body == PAUSED {
+        create("replace", RESUME)
+    } else if found.body != function.body {
         create("replace", "its text is not what the configuration makes of it")
     } else if !same_settings {
         create("replace", "its settings were changed")

@@ -15,9 +15,16 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     let config = context.load()?;
     let pool = context.pool(&config).await?;
     let watches = context.resolve(&pool, &config).await?;
-    let plan = capture::plan(&pool, &config, &watches).await?;
+    let (paused, plan) = capture::plan(&pool, &config, &watches).await?.split_paused();
     capture::apply(&pool, &plan, step::report).await?;
     let done = if plan.is_empty() { "nothing to do" } else { "done" };
     writeln!(anstream::stdout(), "{done}; watched tables: {}", watches.len())?;
+    if !paused.is_empty() {
+        writeln!(
+            anstream::stderr(),
+            "warning: capture is paused, and `apply` leaves it so; tables: {}; `instant resume` captures again",
+            paused.steps.len()
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,9 @@
 //! `instant remove`: takes everything out of the database.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
-use super::{Context, exit, step};
+use super::{Context, confirm, exit, step};
 use crate::capture;
 
 /// Take every trigger, function and table of Instant out of the database. Changes that were not published are lost.
@@ -17,7 +17,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
-    if !args.yes && !confirmed()? {
+    let question = "Remove every trigger and the schema `instant`, with changes that were not published?";
+    if !args.yes && !confirm(question)? {
         writeln!(anstream::stderr(), "nothing was removed; `--yes` removes without asking")?;
         return Ok(ExitCode::from(exit::USAGE));
     }
@@ -25,19 +26,4 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     capture::remove(&pool, step::report).await?;
     writeln!(anstream::stdout(), "done: nothing of Instant is left in the database")?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Asks on a terminal; elsewhere the answer is no.
-fn confirmed() -> std::io::Result<bool> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Ok(false);
-    }
-    write!(
-        anstream::stderr(),
-        "Remove every trigger and the schema `instant`, with changes that were not published? [y/N] "
-    )?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-use super::Context;
+use super::{Context, publisher};
 use crate::capture;
 use crate::config::Config;
 use crate::mapping::Mapping;
-use crate::publisher::centrifugo::Centrifugo;
+use crate::outbox::Operator;
 use crate::relay::Relay;
 
 /// Publish every committed change until SIGTERM or SIGINT. SIGHUP reads the rules again.
@@ -47,11 +47,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::interrupt())?,
         signal(SignalKind::hangup())?,
     );
-    let server = config
-        .centrifugo
-        .as_ref()
-        .context("instant.toml has no [centrifugo]: say where publications go")?;
-    let publisher = Arc::new(Centrifugo::new(&server.url, &server.api_key)?);
+    let publisher = Arc::new(publisher(&config)?);
+    // First of all: through a pooler whatever follows fails in ways that only confuse.
+    drop(Operator::connect(&config.database.url).await?);
     let (replace, rules) = watch::channel(Arc::new(rules(context, &config).await?));
     let shutdown = CancellationToken::new();
     let relay = Relay {

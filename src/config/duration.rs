@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The duration that `text` says, or none. Units are `s`, `m`, `h`, `d` and `w`, each number has one.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut seconds = 0_u64;
     if rest.is_empty() {

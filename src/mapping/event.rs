@@ -69,7 +69,7 @@ impl Frame {
 }
 
 /// Appends `text` as a JSON string.
-fn write_string(out: &mut Vec<u8>, text: &str) {
+pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
     // A string always has a JSON form, and writing to a Vec cannot fail.
     let _ = serde_json::to_writer(out, text);
 }

@@ -132,6 +132,24 @@ impl Rule {
         self.on.contains(operation)
     }
 
+    /// The channel, where it is known without a row.
+    pub(super) const fn fixed_channel(&self) -> Option<&Arc<str>> {
+        match &self.destination {
+            Destination::Channel(Text::Constant(channel)) => Some(channel),
+            _ => None,
+        }
+    }
+
+    /// Where a publication of the rule comes from.
+    pub(super) fn origin(&self, change: &Change<'_>) -> Origin {
+        Origin {
+            change_id: change.id,
+            at: change.at,
+            operation: change.operation,
+            rule: Arc::clone(&self.name),
+        }
+    }
+
     /// What the rule makes of a change: nothing where it does not apply, or where the target is null.
     ///
     /// # Errors
@@ -178,7 +196,12 @@ impl Rule {
         };
         let origin = origin();
         let event = self.frame.encode(&origin, &event_class, &message, &channel, row);
-        Ok(Some(Publication { origin, channel, event }))
+        Ok(Some(Publication {
+            origin,
+            channel,
+            event,
+            key: None,
+        }))
     }
 
     /// The model and the key: `Order 17`.

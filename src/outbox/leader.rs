@@ -50,6 +50,15 @@ pub struct DeadLetter {
     pub attempts: i32,
 }
 
+/// How many changes were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Losses {
+    /// The count of all times. A crash of PostgreSQL may add some that were none, up to 32.
+    pub counted: i64,
+    /// The count that subscribers were told of.
+    pub told: i64,
+}
+
 /// The one relay that works on a database.
 #[derive(Debug)]
 pub struct Leader {
@@ -83,6 +92,7 @@ impl Leader {
         if stored != here {
             return Err(Error::ForeignCursor { stored, here });
         }
+        patiently(sql::take_office(&self.session.client)).await?;
         let start = snapshot(&row, 0)?.ok_or(Error::Protocol("a cursor without a snapshot"))?;
         Ok(match (snapshot(&row, 1)?, row.try_get::<_, Option<i64>>(2)?) {
             (Some(until), Some(after)) => Position::inside(start, until, after),
@@ -114,6 +124,22 @@ impl Leader {
     pub async fn purge(&self, retention: Duration) -> Result<bool, Error> {
         let purged = patiently(sql::purge(&self.session.client, retention, PURGE_CHUNK)).await?;
         Ok(i64::try_from(purged).is_ok_and(|purged| purged == PURGE_CHUNK))
+    }
+
+    /// How many changes were lost.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn losses(&self) -> Result<Losses, Error> {
+        patiently(sql::losses(&self.session.client)).await
+    }
+
+    /// Remembers the count of losses that subscribers were told of.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn told(&self, counted: i64) -> Result<(), Error> {
+        patiently(sql::remember_told(&self.session.client, counted)).await
     }
 
     /// Steps down, so that a standby takes over at once.

@@ -192,6 +192,11 @@ impl Page<'_> {
 pub struct ChangeRow(Row);
 
 impl ChangeRow {
+    /// A row whose columns are those of a window's statement.
+    pub(super) const fn new(row: Row) -> Self {
+        Self(row)
+    }
+
     /// The change that the row holds.
     ///
     /// # Errors

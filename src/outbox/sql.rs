@@ -3,13 +3,17 @@
 //! None takes a lock beyond what its verb takes; the advisory locks are session-level and only ever tried, since a session that
 //! waits for one would hold back the xmin horizon of the whole cluster.
 
+pub(super) mod letters;
+pub(super) mod replay;
+pub(super) mod status;
+
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Error, Row, RowStream, Statement};
 
-use super::leader::DeadLetter;
+use super::leader::{DeadLetter, Losses};
 use super::position::{Position, Snapshot, Within};
 use super::{CHANNEL, LEADER_LOCK};
 use crate::capture::DOZE_LOCK;
@@ -89,6 +93,37 @@ pub(super) async fn cursor(client: &Client) -> Result<Row, Error> {
          from instant.relay, pg_control_system() as here
          where relay.name = 'main'";
     client.query_one(statement, &[]).await
+}
+
+/// Remembers since when this session leads.
+pub(super) async fn take_office(client: &Client) -> Result<(), Error> {
+    client
+        .execute(
+            "update instant.relay set led_since = clock_timestamp() where name = 'main'",
+            &[],
+        )
+        .await
+        .map(drop)
+}
+
+/// The count of lost changes; the sequence's first value is 0.
+pub(super) async fn losses(client: &Client) -> Result<Losses, Error> {
+    let statement = "select case when lost.is_called then lost.last_value + 1 else 0 end, relay.told_lost
+                     from instant.lost, instant.relay
+                     where relay.name = 'main'";
+    let row = client.query_one(statement, &[]).await?;
+    Ok(Losses {
+        counted: row.try_get(0)?,
+        told: row.try_get(1)?,
+    })
+}
+
+/// Remembers the count of lost changes that subscribers were told of.
+pub(super) async fn remember_told(client: &Client, counted: i64) -> Result<(), Error> {
+    client
+        .execute("update instant.relay set told_lost = $1 where name = 'main'", &[&counted])
+        .await
+        .map(drop)
 }
 
 /// Writes the cursor. The caller holds the leader's lock on this very connection: who has lost it cannot write.

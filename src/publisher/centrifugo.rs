@@ -1,5 +1,7 @@
 //! Centrifugo's HTTP API: one `POST /api/batch` a batch.
 
+mod probe;
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -8,8 +10,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{BatchError, Publisher, Rejection, Reply};
+use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, on_status};
 use crate::mapping::Publication;
+
+pub use probe::ProbeError;
 
 /// Centrifugo closes a request's connection after 10 s of writing and 30 s of reading; no answer after this is no answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -107,7 +111,12 @@ fn encode(batch: &[&Publication]) -> Vec<u8> {
         // Writing to a Vec cannot fail, and a string always has a JSON form.
         body.extend_from_slice(b"{\"publish\":{\"channel\":");
         let _ = serde_json::to_writer(&mut body, &*publication.channel);
-        let _ = write!(body, ",\"idempotency_key\":\"{}\",\"data\":", publication.origin);
+        body.extend_from_slice(b",\"idempotency_key\":");
+        let _ = match &publication.key {
+            Some(key) => serde_json::to_writer(&mut body, &**key).map_err(std::io::Error::from),
+            None => write!(body, "\"{}\"", publication.origin),
+        };
+        body.extend_from_slice(b",\"data\":");
         body.extend_from_slice(&publication.event);
         body.extend_from_slice(b"}}");
     }
@@ -119,19 +128,12 @@ fn encode(batch: &[&Publication]) -> Vec<u8> {
 fn refusal(status: StatusCode, body: &[u8]) -> BatchError {
     let text = String::from_utf8_lossy(body);
     let excerpt: String = text.trim().chars().take(EXCERPT).collect();
-    if status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE {
-        return BatchError::Refused(if excerpt.is_empty() { status.to_string() } else { excerpt });
-    }
-    let hint = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some("`[centrifugo] api_key` is not the server's `http_api.key`"),
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Some("`[centrifugo] url` must be the server's address without `/api`")
-        }
-        _ => None,
-    };
-    BatchError::Unavailable {
-        reason: format!("Centrifugo answered {status}"),
-        hint,
+    match on_status(status.as_u16()) {
+        BatchDirective::Split => BatchError::Refused(if excerpt.is_empty() { status.to_string() } else { excerpt }),
+        BatchDirective::Retry { hint } => BatchError::Unavailable {
+            reason: format!("Centrifugo answered {status}"),
+            hint,
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an answer of the publisher means for the relay.
+//! What an answer of the publisher means for the relay. `docs/failures.md` says it for operators, and a test compares the two.
 
 use super::Rejection;
 
@@ -28,6 +28,34 @@ pub const fn directive(rejection: &Rejection) -> Directive {
             hint: Some("configure the channel's namespace in Centrifugo"),
         },
         _ => Directive::Park { hint: None },
+    }
+}
+
+/// What to do with a request that was answered with another HTTP status than 200.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchDirective {
+    /// Send it again, with the same keys, after a while.
+    Retry {
+        /// What an operator can do, where it is known.
+        hint: Option<&'static str>,
+    },
+    /// One of its publications is at fault: send it in halves until that one is alone, and park it.
+    Split,
+}
+
+/// What to do after an HTTP status. A wrong key or address is tried again too: it is mended in the configuration, and nothing may be
+/// lost until then.
+#[must_use]
+pub const fn on_status(status: u16) -> BatchDirective {
+    match status {
+        400 | 413 => BatchDirective::Split,
+        401 | 403 => BatchDirective::Retry {
+            hint: Some("`[centrifugo] api_key` is not the server's `http_api.key`"),
+        },
+        404 | 405 => BatchDirective::Retry {
+            hint: Some("`[centrifugo] url` must be the server's address without `/api`"),
+        },
+        _ => BatchDirective::Retry { hint: None },
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
+use super::resync::{LOSS_PACE, Losses};
 use crate::mapping::{Failure, Origin, Publication};
 use crate::outbox::{DeadLetter, Error, Leader, Position};
 use crate::publisher::Rejection;
@@ -69,10 +70,11 @@ pub(super) struct Ledger {
     /// Dead letters that the next write of the cursor takes along.
     letters: Vec<DeadLetter>,
     written_at: Instant,
+    losses: Losses,
 }
 
 impl Ledger {
-    pub(super) fn new(leader: Leader, entries: mpsc::Receiver<Entry>, retention: Duration) -> Self {
+    pub(super) fn new(leader: Leader, entries: mpsc::Receiver<Entry>, retention: Duration, losses: Losses) -> Self {
         let (open, letters) = (VecDeque::new(), Vec::new());
         Self {
             leader,
@@ -83,12 +85,14 @@ impl Ledger {
             settled: None,
             letters,
             written_at: Instant::now(),
+            losses,
         }
     }
 
     /// Settles until everything that feeds it has ended; gives the leader back for its last step.
     pub(super) async fn run(mut self) -> Result<Leader, Error> {
         let mut purge_at = Instant::now() + PURGE_PACE.0;
+        let mut loss_at = Instant::now();
         loop {
             let write_at = self.written_at + CURSOR_PACE;
             tokio::select! {
@@ -99,6 +103,11 @@ impl Ledger {
                     Some(entry) => self.enter(entry),
                     None => break,
                 },
+                lost = self.losses.told() => self.leader.told(lost).await?,
+                () = tokio::time::sleep_until(loss_at) => {
+                    self.losses.look(&self.leader).await?;
+                    loss_at = Instant::now() + LOSS_PACE;
+                }
                 () = tokio::time::sleep_until(purge_at) => {
                     let more = self.leader.purge(self.retention).await?;
                     let pace = (self.retention / PURGE_SHARE).clamp(PURGE_PACE.0, PURGE_PACE.1);

@@ -256,6 +256,18 @@ pub(crate) fn free_port() -> u16 {
 
 /// A command, as another user when this one is root: PostgreSQL refuses to run as root.
 fn as_server_user(program: &str) -> Command {
+    match server_user() {
+        None => Command::new(program),
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command.arg(format!("--reuid={user}")).args(["--clear-groups", program]);
+            command
+        }
+    }
+}
+
+/// The user that servers run as, when this one is root.
+pub(crate) fn server_user() -> Option<&'static str> {
     static USER: LazyLock<Option<&str>> = LazyLock::new(|| {
         let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
         let exists = |user| {
@@ -266,12 +278,5 @@ fn as_server_user(program: &str) -> Command {
         };
         is_root.then(|| if exists("postgres") { "postgres" } else { "nobody" })
     });
-    match *USER {
-        None => Command::new(program),
-        Some(user) => {
-            let mut command = Command::new("setpriv");
-            command.arg(format!("--reuid={user}")).args(["--clear-groups", program]);
-            command
-        }
-    }
+    *USER
 }

@@ -95,12 +95,14 @@ impl Process {
 
     /// The most memory it has had resident, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .expect("Linux says it");
-        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        self.try_peak_memory().expect("it runs, and Linux says it")
+    }
+
+    /// The same; none once it has ended.
+    pub(crate) fn try_peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024)
     }
 
     fn id(&self) -> u32 {

@@ -1,0 +1,33 @@
+//! How long ago something was, for a glance.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// `12s`, `5m`, `3h`, `9d`: the largest unit that is at least 1, or two where the second matters.
+pub(super) fn since(moment: Timestamp) -> String {
+    of(Duration::try_from(Timestamp::now().duration_since(moment)).unwrap_or_default())
+}
+
+/// The same of a duration.
+pub(super) fn of(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_shows_its_two_largest_units() {
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m01s"), (3_660, "1h01m"), (90_000, "1d01h")] {
+            assert_eq!(of(Duration::from_secs(seconds)), text);
+        }
+    }
+}

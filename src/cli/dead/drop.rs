@@ -1,0 +1,43 @@
+//! `instant dead drop`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::super::{Context, confirm, exit};
+use super::filter::Filter;
+use crate::outbox::{LetterFilter, Operator};
+
+/// Delete dead letters: what they tell of is then never published.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  instant dead drop --rule shop.Order/2 --older 7d --yes")]
+pub(super) struct Args {
+    #[command(flatten)]
+    filter: Filter,
+    /// Every dead letter.
+    #[arg(long)]
+    all: bool,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if args.filter.is_empty() != args.all {
+        writeln!(
+            anstream::stderr(),
+            "name ids or conditions, or every dead letter with `--all`"
+        )?;
+        return Ok(ExitCode::from(exit::USAGE));
+    }
+    let config = context.load()?;
+    let operator = Operator::connect(&config.database.url).await?;
+    let filter = LetterFilter::from(args.filter);
+    let found = operator.count_letters(&filter).await?;
+    if found > 0 && !args.yes && !confirm(&format!("Delete {found} dead letters?"))? {
+        writeln!(anstream::stderr(), "nothing was deleted; `--yes` deletes without asking")?;
+        return Ok(ExitCode::from(exit::USAGE));
+    }
+    let dropped = operator.drop_letters(&filter).await?;
+    writeln!(anstream::stdout(), "dropped: {dropped}")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,74 @@
+//! `instant doctor`: what is wrong, where, and the command that mends it.
+
+mod database;
+mod finding;
+mod outbox;
+mod server;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::{Context, exit, publisher};
+use crate::capture::watch::Watch;
+use crate::config::{Config, duration};
+use finding::{Finding, Findings};
+
+/// Look for everything that keeps changes from arriving: triggers, roles, sessions, the outbox, Centrifugo. Exits 3 when
+/// something is wrong.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  instant doctor\n  instant doctor --json | jq -r '.[].code'")]
+pub(super) struct Args {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+    /// From what age on a transaction counts as old.
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = age)]
+    old: Duration,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    let mut findings = Findings::default();
+    let reachable = outbox::look(&config, &mut findings).await;
+    let watches = if reachable {
+        database::look(context, &config, args.old, &mut findings).await?
+    } else {
+        Vec::new()
+    };
+    if config.centrifugo.is_some() {
+        server::look(&publisher(&config)?, &watches, &config, &mut findings).await;
+    }
+    print(&args, &config, &watches, &findings.items)?;
+    Ok(if findings.items.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::DRIFT)
+    })
+}
+
+fn print(args: &Args, config: &Config, watches: &[Watch], findings: &[Finding]) -> anyhow::Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    if args.json {
+        writeln!(stdout, "{}", serde_json::to_string_pretty(findings)?)?;
+        return Ok(());
+    }
+    for finding in findings {
+        writeln!(stdout, "{finding}\n")?;
+    }
+    if findings.is_empty() {
+        let server = if config.centrifugo.is_some() { ", Centrifugo" } else { "" };
+        writeln!(
+            stdout,
+            "all is well: the database, the outbox{server}; watched tables: {}",
+            watches.len()
+        )?;
+    } else {
+        writeln!(stdout, "findings: {}", findings.len())?;
+    }
+    Ok(())
+}
+
+fn age(text: &str) -> Result<Duration, &'static str> {
+    duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), as in 15m")
+}

@@ -1,0 +1,117 @@
+//! The relay's side of the database: can it work, does it keep up, what was parked or lost.
+
+use super::super::status::size;
+use super::Findings;
+use crate::config::Config;
+use crate::outbox::{Error, Operator, Status};
+
+/// A lag from which on the relay does not keep up.
+const LAG_SECONDS: f64 = 60.0;
+/// A size from which on the outbox is worth a look.
+const OUTBOX_BYTES: i64 = 4 << 30;
+/// Where the configuration says how the database is reached.
+const URL: &str = "[database] url";
+
+/// Looks at the outbox; false when there is no session to look with: through a pooler whatever
+/// follows fails in ways that only confuse.
+pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
+    let operator = match Operator::connect(&config.database.url).await {
+        Ok(operator) => operator,
+        Err(Error::Pooler) => {
+            findings.add(
+                "pooler",
+                "the URL leads to a connection pooler in transaction mode, where LISTEN and advisory locks do not hold",
+                URL,
+                "set `[database] url` to PostgreSQL's own host and port",
+            );
+            return false;
+        }
+        Err(error) => {
+            findings.add(
+                "database-unreachable",
+                error.to_string(),
+                URL,
+                "start PostgreSQL, or mend `[database] url`",
+            );
+            return false;
+        }
+    };
+    if let Err(error @ Error::ForeignCursor { .. }) = operator.check_cluster().await {
+        findings.add(
+            "foreign-cursor",
+            "the database was restored from another cluster, whose transactions mean nothing here",
+            "instant.relay",
+            error.to_string(),
+        );
+    }
+    match operator.status().await {
+        Ok(status) => judge(&status, findings),
+        Err(Error::Schema(_)) => findings.add(
+            "schema",
+            "the schema `instant` is not as this version needs it",
+            "instant",
+            "instant apply",
+        ),
+        Err(error) => findings.add(
+            "outbox-unreadable",
+            error.to_string(),
+            "instant.outbox",
+            "instant apply, as the tables' owner: it grants `[database] relay_role` what it lacks",
+        ),
+    }
+    true
+}
+
+fn judge(status: &Status, findings: &mut Findings) {
+    if status.leader.is_none() {
+        findings.add(
+            "no-leader",
+            "no relay is at work: nothing is published",
+            "the leader's lock",
+            "instant run",
+        );
+    }
+    let backlog = &status.backlog;
+    if backlog.lag_seconds > LAG_SECONDS {
+        findings.add(
+            "lag",
+            format!(
+                "the oldest change that is not published is {:.0} s old, behind it wait {}{}",
+                backlog.lag_seconds,
+                if backlog.more { "more than " } else { "" },
+                backlog.changes
+            ),
+            "instant.outbox",
+            "look at the log of `instant run`: it says what it waits for",
+        );
+    }
+    if status.outbox.bytes > OUTBOX_BYTES {
+        findings.add(
+            "outbox-large",
+            format!("the outbox takes {}", size(status.outbox.bytes)),
+            "instant.outbox",
+            "lower `[outbox] retention`; vacuum instant.outbox gives the space back to new changes",
+        );
+    }
+    if status.dead_letters > 0 {
+        findings.add(
+            "dead-letters",
+            format!("{} publications were parked", status.dead_letters),
+            "instant.dead_letter",
+            "instant dead list; instant dead retry --all",
+        );
+    }
+    if status.lost.counted > 0 {
+        let told = if status.lost.told >= status.lost.counted {
+            "subscribers were told to reload"
+        } else {
+            "subscribers are not told yet"
+        };
+        findings.add(
+            "lost",
+            format!("{} changes were lost so that writes could go on; {told}", status.lost.counted),
+            "instant.lost",
+            "look for `instant:` warnings in PostgreSQL's log; then: alter sequence instant.lost restart",
+        );
+    }
+}

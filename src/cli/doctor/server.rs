@@ -1,0 +1,80 @@
+//! Centrifugo: is it there, does it take the key, does it know the rules' namespaces, what time is it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::Findings;
+use super::database::CLOCK_DIFFERENCE;
+use crate::capture::watch::{Destination, Watch};
+use crate::config::Config;
+use crate::publisher::centrifugo::{Centrifugo, ProbeError};
+
+/// Where the configuration says which Centrifugo.
+const URL: &str = "[centrifugo] url";
+
+/// Looks at Centrifugo.
+pub(super) async fn look(server: &Centrifugo, watches: &[Watch], config: &Config, findings: &mut Findings) {
+    match server.clock().await {
+        Ok(clock) => {
+            let difference = clock.map_or(0, |clock| clock.duration_since(Timestamp::now()).as_secs());
+            if difference.abs() > CLOCK_DIFFERENCE {
+                findings.add(
+                    "clock",
+                    format!("Centrifugo's clock differs from this one by {difference} s"),
+                    URL,
+                    "timedatectl set-ntp true, on both machines",
+                );
+            }
+        }
+        Err(ProbeError::Key) => {
+            findings.add(
+                "centrifugo-key",
+                "Centrifugo does not accept the key",
+                "[centrifugo] api_key",
+                "set it to Centrifugo's `http_api.key`",
+            );
+            return;
+        }
+        Err(ProbeError::Other(error)) => {
+            findings.add(
+                "centrifugo-unreachable",
+                error.to_string(),
+                URL,
+                "start Centrifugo, or set `[centrifugo] url` to its address without `/api`",
+            );
+            return;
+        }
+    }
+    for (namespace, channel) in namespaces(watches, &config.prefix) {
+        match server.knows(&channel).await {
+            Ok(true) => {}
+            Ok(false) => findings.add(
+                "namespace",
+                format!("Centrifugo does not know the namespace `{namespace}`: publications to it are parked"),
+                channel,
+                format!("add {{\"name\": \"{namespace}\"}} to Centrifugo's `channel.namespaces`, then: instant dead retry --all"),
+            ),
+            Err(error) => findings.add("centrifugo-unreachable", error.to_string(), URL, "look at Centrifugo's log"),
+        }
+    }
+}
+
+/// The namespaces that the rules publish to, as far as they are known without a row, each with a channel in it.
+fn namespaces(watches: &[Watch], prefix: &str) -> BTreeMap<String, String> {
+    let mut namespaces = BTreeMap::new();
+    for rule in watches.iter().flat_map(|watch| &watch.rules) {
+        let channel = match &rule.destination {
+            // Up to the first expression the text is what it is.
+            Destination::Channel(template) => template.text.split('{').next().unwrap_or_default(),
+            _ => prefix,
+        };
+        if let Some((namespace, _)) = channel.split_once(':') {
+            let name = namespace.trim_start_matches('$');
+            namespaces
+                .entry(name.to_owned())
+                .or_insert_with(|| format!("{namespace}:instant"));
+        }
+    }
+    namespaces
+}

@@ -1,0 +1,181 @@
+//! `instant replay`: sends again what the outbox still holds.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use super::moment::Moment;
+use super::{Context, exit};
+use crate::config::nearest::did_you_mean;
+use crate::mapping::{Mapping, Outcome, Publication};
+use crate::outbox::{Operator, Span};
+use crate::publisher::{Publisher, deliver};
+
+/// The publications of a request …
+const BATCH: usize = 200;
+/// … and the bytes of it.
+const BATCH_BYTES: usize = 1 << 20;
+/// The waits between attempts while Centrifugo cannot be reached; then the command gives up and says how far it came.
+const WAITS: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
+/// How many reasons are printed; a rule that fails may fail on every row.
+const REASONS: u64 = 10;
+
+/// Send the settled changes that the outbox still holds again, mapped with today's rules. Subscribers get them once more, under
+/// the same event ids.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  instant replay --since 15m --model shop.Order\n  \
+                        instant replay --since 2026-11-24T12:00:00Z --until 2026-11-24T12:30:00Z")]
+pub(super) struct Args {
+    /// From this moment on: an age (90s, 24h) or a time (2026-11-24T12:00:00Z).
+    #[arg(long, value_name = "MOMENT")]
+    since: Moment,
+    /// Up to this moment [default: now].
+    #[arg(long, value_name = "MOMENT")]
+    until: Option<Moment>,
+    /// Only changes of this model; may be repeated.
+    #[arg(long, value_name = "MODEL")]
+    model: Vec<String>,
+}
+
+/// What has been sent so far.
+struct Progress<'a, P> {
+    publisher: &'a P,
+    /// What makes this replay's keys different from those that Centrifugo may remember.
+    run: String,
+    batch: Vec<Publication>,
+    bytes: usize,
+    sent: u64,
+    refused: u64,
+    /// When the last change of what was sent was written.
+    reached: Timestamp,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    let publisher = super::publisher(&config)?;
+    let pool = context.pool(&config).await?;
+    let watches = context.resolve(&pool, &config).await?;
+    pool.close().await;
+    for model in &args.model {
+        let names = || watches.iter().map(|watch| watch.model.as_str());
+        if !names().any(|name| name == model) {
+            let hint = did_you_mean(model, names()).map_or_else(String::new, |hint| format!(": {hint}"));
+            writeln!(anstream::stderr(), "error: `{model}` is not watched{hint}")?;
+            return Ok(ExitCode::from(exit::USAGE));
+        }
+    }
+    let chosen = watches.iter().filter(|watch| args.model.contains(&watch.model));
+    let span = Span {
+        since: args.since.0,
+        until: args.until.map_or_else(Timestamp::now, |moment| moment.0),
+        sources: (!args.model.is_empty()).then(|| chosen.map(|watch| watch.source.clone()).collect()),
+    };
+    let rules = Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?;
+    let operator = Operator::connect(&config.database.url).await?;
+    let mut replay = operator.replay(&span).await?;
+    let mut progress = Progress {
+        publisher: &publisher,
+        run: format!("{:x}", Timestamp::now().as_microsecond()),
+        batch: Vec::new(),
+        bytes: 0,
+        sent: 0,
+        refused: 0,
+        reached: span.since,
+    };
+    let (mut changes, mut outcomes) = (0_u64, Vec::new());
+    while let Some(row) = replay.next().await? {
+        let change = row.change()?;
+        rules.map(&change, &mut outcomes);
+        for outcome in outcomes.drain(..) {
+            progress.take(outcome)?;
+        }
+        changes += 1;
+        if progress.is_full() {
+            progress.send().await?;
+            progress.reached = change.at;
+        }
+    }
+    progress.send().await?;
+    let Progress { sent, refused, .. } = progress;
+    writeln!(anstream::stdout(), "changes: {changes}, sent: {sent}, refused: {refused}")?;
+    Ok(ExitCode::from(if refused == 0 { 0 } else { exit::FAILED }))
+}
+
+impl<P: Publisher> Progress<'_, P> {
+    const fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    fn take(&mut self, outcome: Outcome) -> std::io::Result<()> {
+        match outcome {
+            Ok(mut publication) => {
+                publication.key = Some(format!("{}-replay-{}", publication.origin, self.run).into());
+                self.bytes += publication.event.len();
+                self.batch.push(publication);
+                Ok(())
+            }
+            Err(failure) => {
+                let rule = &failure.origin.rule;
+                self.refuse(&format!(
+                    "{}/{} on change {}: {}",
+                    rule.model, rule.number, failure.origin.change_id, failure.reason
+                ))
+            }
+        }
+    }
+
+    /// Sends the batch, again and again for a while if Centrifugo cannot be reached.
+    async fn send(&mut self) -> anyhow::Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        self.bytes = 0;
+        let mut rest: Vec<&Publication> = batch.iter().collect();
+        let mut waits = WAITS.iter();
+        loop {
+            let delivery = deliver(self.publisher, &rest).await;
+            let answered = delivery.replies.len();
+            for (publication, reply) in rest.iter().zip(delivery.replies) {
+                match reply {
+                    Ok(()) => self.sent += 1,
+                    Err(rejection) => {
+                        let rule = &publication.origin.rule;
+                        self.refuse(&format!(
+                            "{}/{} to {}: {rejection}",
+                            rule.model, rule.number, publication.channel
+                        ))?;
+                    }
+                }
+            }
+            let Some(interrupted) = delivery.interrupted else {
+                return Ok(());
+            };
+            rest.drain(..answered);
+            let Some(wait) = waits.next() else {
+                return Err(interrupted).with_context(|| {
+                    format!(
+                        "sent: {}; go on with `instant replay --since {}`, which may repeat some",
+                        self.sent, self.reached
+                    )
+                });
+            };
+            tokio::time::sleep(*wait).await;
+        }
+    }
+
+    fn refuse(&mut self, reason: &str) -> std::io::Result<()> {
+        self.refused += 1;
+        match self.refused {
+            1..=REASONS => writeln!(anstream::stderr(), "refused: {reason}"),
+            11 => writeln!(anstream::stderr(), "refused: … more of them are counted only"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the outbox still holds of settled changes, to be sent again.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tokio_postgres::RowStream;
+
+use super::leader::patiently;
+use super::operator::Operator;
+use super::reader::ChangeRow;
+use super::session::Error;
+use super::sql::replay as sql;
+
+/// The changes of a page. They stream: only those in the socket's buffer are in memory.
+const PAGE: i64 = 2_000;
+/// How long PostgreSQL may take to find and sort the changes, and for the next one.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Which settled changes are meant.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Written at this moment or later.
+    pub since: Timestamp,
+    /// Written before this moment.
+    pub until: Timestamp,
+    /// Only of these watches, as the outbox calls them.
+    pub sources: Option<Vec<String>>,
+}
+
+/// Settled changes, by their ids: those of one row in the order in which they were committed.
+pub struct Replay<'a> {
+    operator: &'a Operator,
+    rows: Option<Pin<Box<RowStream>>>,
+    /// The changes of the page so far.
+    count: i64,
+}
+
+impl Operator {
+    /// Opens what the outbox holds of a span. The server keeps it aside, so that neither memory nor the xmin horizon depends on
+    /// how long the publishing takes. What is not settled is left out: the relay sends it anyway.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn replay(&self, span: &Span) -> Result<Replay<'_>, Error> {
+        tokio::time::timeout(PATIENCE, sql::open(&self.session.client, span))
+            .await
+            .map_err(|_| Error::Silent(PATIENCE))??;
+        Ok(Replay {
+            operator: self,
+            rows: None,
+            count: 0,
+        })
+    }
+}
+
+impl Replay<'_> {
+    /// The next change's row; none at the end.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn next(&mut self) -> Result<Option<ChangeRow>, Error> {
+        loop {
+            let client = &self.operator.session.client;
+            let rows = match &mut self.rows {
+                Some(rows) => rows,
+                none => {
+                    self.count = 0;
+                    none.insert(patiently(sql::fetch(client, PAGE)).await?)
+                }
+            };
+            let row = tokio::time::timeout(PATIENCE, rows.next())
+                .await
+                .map_err(|_| Error::Silent(PATIENCE))?;
+            if let Some(row) = row.transpose()? {
+                self.count += 1;
+                return Ok(Some(ChangeRow::new(row)));
+            }
+            if self.count < PAGE {
+                patiently(sql::close(client)).await?;
+                return Ok(None);
+            }
+            self.rows = None;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The statements on dead letters that an operator's commands run.
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, RowStream};
+
+use crate::outbox::letters::{LetterFilter, Refusal};
+
+/// The conditions of a filter, `$1` to `$7`; what is null does not narrow.
+const FOUND: &str = "($1::bigint[] is null or id = any ($1))
+    and ($2::text is null or model = $2)
+    and ($3::integer is null or rule = $3)
+    and ($4::text is null or channel = $4)
+    and ($5::text is null or position(lower($5) in lower(reason)) > 0)
+    and ($6::double precision is null or parked_at < clock_timestamp() - make_interval(secs => $6))
+    and ($7::double precision is null or parked_at >= clock_timestamp() - make_interval(secs => $7))";
+
+/// The values of [`FOUND`]'s parameters.
+struct Values<'a> {
+    ids: Option<&'a [i64]>,
+    older: Option<f64>,
+    newer: Option<f64>,
+    filter: &'a LetterFilter,
+}
+
+impl<'a> Values<'a> {
+    fn new(filter: &'a LetterFilter) -> Self {
+        Self {
+            ids: (!filter.ids.is_empty()).then_some(filter.ids.as_slice()),
+            older: filter.older.map(|age| age.as_secs_f64()),
+            newer: filter.newer.map(|age| age.as_secs_f64()),
+            filter,
+        }
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 7] {
+        let Self {
+            ids,
+            older,
+            newer,
+            filter,
+        } = self;
+        [
+            ids,
+            &filter.model,
+            &filter.rule,
+            &filter.channel,
+            &filter.reason,
+            older,
+            newer,
+        ]
+    }
+}
+
+/// At most `limit` letters after the id `after`, by their ids.
+pub(in crate::outbox) async fn page(
+    client: &Client,
+    filter: &LetterFilter,
+    after: i64,
+    limit: i64,
+    with_bodies: bool,
+) -> Result<std::pin::Pin<Box<RowStream>>, Error> {
+    let statement = format!(
+        "select id, parked_at, key, change_id, change_at, source, op, model, rule, channel, reason, code, attempts,
+                case when $10 then event end, case when $10 then old end, case when $10 then new end
+         from instant.dead_letter
+         where id > $8 and {FOUND}
+         order by id
+         limit $9"
+    );
+    let values = Values::new(filter);
+    let own: [&(dyn ToSql + Sync); 3] = [&after, &limit, &with_bodies];
+    let parameters: Vec<_> = values.parameters().into_iter().chain(own).collect();
+    client.query_raw(&statement, parameters).await.map(Box::pin)
+}
+
+/// How many letters a filter finds.
+pub(in crate::outbox) async fn count(client: &Client, filter: &LetterFilter) -> Result<i64, Error> {
+    let statement = format!("select count(*) from instant.dead_letter where {FOUND}");
+    let values = Values::new(filter);
+    client.query_one(&statement, &values.parameters()).await?.try_get(0)
+}
+
+/// Deletes the letters that a filter finds.
+pub(in crate::outbox) async fn drop(client: &Client, filter: &LetterFilter) -> Result<u64, Error> {
+    let statement = format!("delete from instant.dead_letter where {FOUND}");
+    let values = Values::new(filter);
+    client.execute(&statement, &values.parameters()).await
+}
+
+/// Deletes letters.
+pub(in crate::outbox) async fn delete(client: &Client, ids: &[i64]) -> Result<(), Error> {
+    client
+        .execute("delete from instant.dead_letter where id = any ($1)", &[&ids])
+        .await
+        .map(std::mem::drop)
+}
+
+/// Counts an attempt that was refused again.
+pub(in crate::outbox) async fn refuse(client: &Client, refusal: &Refusal) -> Result<(), Error> {
+    client
+        .execute(
+            "update instant.dead_letter set attempts = attempts + 1, reason = $2, code = $3 where id = $1",
+            &[&refusal.id, &refusal.reason, &refusal.code],
+        )
+        .await
+        .map(std::mem::drop)
+}

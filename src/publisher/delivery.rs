@@ -1,0 +1,47 @@
+//! One attempt at a batch, where nobody keeps what is left for later: the commands of an operator.
+
+use super::{BatchError, Publisher, Rejection, Reply};
+use crate::mapping::Publication;
+
+/// The code of a rejection that was a whole request's: HTTP's own.
+const REFUSED: i32 = 400;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The replies to the first publications of the batch, in its order; to all of them, unless it was interrupted.
+    pub replies: Vec<Reply>,
+    /// Why the rest has no replies.
+    pub interrupted: Option<BatchError>,
+}
+
+/// Publishes `batch` in its order, once. A batch that is refused whole is halved until the culprit is alone; its reply is then
+/// the refusal.
+pub async fn deliver(publisher: &impl Publisher, batch: &[&Publication]) -> Delivery {
+    let mut replies = Vec::with_capacity(batch.len());
+    // Parts still to be sent, the first on top.
+    let mut parts = vec![batch];
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        match publisher.publish(part).await {
+            Ok(answered) => replies.extend(answered),
+            Err(BatchError::Refused(message)) if part.len() == 1 => replies.push(Err(Rejection { code: REFUSED, message })),
+            Err(BatchError::Refused(_)) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([second, first]);
+            }
+            Err(interrupted) => {
+                return Delivery {
+                    replies,
+                    interrupted: Some(interrupted),
+                };
+            }
+        }
+    }
+    Delivery {
+        replies,
+        interrupted: None,
+    }
+}

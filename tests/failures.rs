@@ -1,0 +1,110 @@
+//! `docs/failures.md` says what the code does.
+
+use std::time::Duration;
+
+use instant::outbox::Error;
+use instant::publisher::{BatchDirective, Directive, Rejection, directive, on_status};
+
+use crate::support::cache::manifest;
+
+/// A row of a table: what it is about, and its last columns.
+struct Row {
+    names: Vec<String>,
+    answer: String,
+    hint: Option<String>,
+}
+
+#[test]
+fn the_table_of_centrifugos_codes_says_what_the_policy_does() {
+    let rows = table("| code | meaning | Instant | hint |");
+    for row in &rows {
+        for name in &row.names {
+            // Any number that no row names stands for the others.
+            let code = if name == "any other" { 4242 } else { name.parse().unwrap() };
+            let (answer, hint) = match directive(&rejection(code)) {
+                Directive::Retry => ("retry", None),
+                Directive::Park { hint } => ("park", hint),
+            };
+            assert_eq!((row.answer.as_str(), row.hint.as_deref()), (answer, hint), "code {name}");
+        }
+    }
+    let other = directive(&rejection(4242));
+    for code in (-1..1_000).filter(|code| directive(&rejection(*code)) != other) {
+        assert!(names(&rows).contains(&&code.to_string()), "code {code} is not in the table");
+    }
+}
+
+#[test]
+fn the_table_of_http_statuses_says_what_the_policy_does() {
+    let rows = table("| status | meaning | Instant | hint |");
+    for row in &rows {
+        for name in &row.names {
+            let status = if name == "any other" { 418 } else { name.parse().unwrap() };
+            let (answer, hint) = match on_status(status) {
+                BatchDirective::Retry { hint } => ("retry", hint),
+                BatchDirective::Split => ("split", None),
+            };
+            assert_eq!((row.answer.as_str(), row.hint.as_deref()), (answer, hint), "status {name}");
+        }
+    }
+    for status in (100..600).filter(|status| on_status(*status) != on_status(418)) {
+        assert!(
+            names(&rows).contains(&&status.to_string()),
+            "status {status} is not in the table"
+        );
+    }
+}
+
+#[test]
+fn the_table_of_postgresqls_errors_says_which_of_them_stop_the_relay() {
+    let rows = table("| error | meaning | Instant |");
+    let errors = [
+        Error::Url,
+        Error::Tls(String::new()),
+        Error::Pooler,
+        Error::ForeignCursor { stored: 1, here: 2 },
+        Error::Schema(String::new()),
+        Error::Protocol(""),
+        Error::Closed,
+        Error::Silent(Duration::ZERO),
+    ];
+    for error in &errors {
+        let text = format!("{error:?}");
+        let name = text.split(['(', ' ']).next().unwrap();
+        let row = rows.iter().find(|row| row.names[0] == name);
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
+        assert_eq!(row.answer == "retry", error.is_transient(), "{name}");
+    }
+}
+
+const fn rejection(code: i32) -> Rejection {
+    Rejection {
+        code,
+        message: String::new(),
+    }
+}
+
+fn names(rows: &[Row]) -> Vec<&String> {
+    rows.iter().flat_map(|row| &row.names).collect()
+}
+
+/// The rows of the table with this head.
+fn table(head: &str) -> Vec<Row> {
+    let text = std::fs::read_to_string(manifest("docs/failures.md")).unwrap();
+    let (_, body) = text.split_once(head).expect("the table is there");
+    let rows: Vec<_> = body
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+            Row {
+                names: cells[0].split(", ").map(|name| name.trim_matches('`').to_owned()).collect(),
+                answer: cells[2].to_owned(),
+                hint: cells.get(3).filter(|hint| !hint.is_empty()).map(|hint| (*hint).to_owned()),
+            }
+        })
+        .collect();
+    assert!(rows.len() > 3, "{head}");
+    rows
+}

@@ -1,0 +1,93 @@
+//! Changes that were given up so that a write could go on.
+
+use serde_json::json;
+
+use super::{ORDERS, Stack};
+use crate::support::client::Subscriber;
+use crate::support::postgres;
+use crate::support::process::Process;
+use crate::support::wait::{SOON, eventually};
+
+/// Rules for a fixed channel beside `public`, and for one that depends on the row.
+const ROOMS: &str = "
+[[watch]]
+model = 'shop.Tag'
+[[watch.rule]]
+channel = 'room:fixed'
+[[watch.rule]]
+channel = 'room:{{ pk }}'
+";
+
+/// Two changes whose outbox is gone.
+const LOSE: &str = "
+    alter table instant.outbox rename to gone;
+    insert into shop_tag (name) select gen_random_uuid()::text from generate_series(1, 2);
+    alter table instant.gone rename to outbox";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, ROOMS).await;
+        let mut room = Subscriber::anonymous(&stack.centrifugo, &["room:fixed"]).await;
+        let client = stack.django.database.connect().await;
+        client.batch_execute(LOSE).await.unwrap();
+        let event = stack.public.next(SOON).await.value();
+        assert_eq!(
+            (
+                &event["event_class"],
+                &event["id"],
+                &event["op"],
+                &event["pk"],
+                &event["site"]
+            ),
+            (
+                &json!("instant.resync"),
+                &json!("lost-2"),
+                &json!("resync"),
+                &json!(null),
+                &json!("Shop")
+            ),
+            "{event}"
+        );
+        assert_eq!(room.next(SOON).await.value()["channel"], "room:fixed");
+        let line = stack.relay.line("changes were lost", SOON).await;
+        assert!(line.contains("lost=2"), "{line}");
+        stack.told(2).await;
+
+        // Neither a restart nor the next look tells it again.
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+        assert!(stack.events("pass").await.is_empty());
+        client.batch_execute(LOSE).await.unwrap();
+        assert_eq!(stack.public.next(SOON).await.value()["id"], "lost-4");
+        stack.told(4).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_that_nobody_could_be_told_of_is_told_when_centrifugo_is_back_and_holds_nothing_up() {
+    let mut stack = Stack::start(15, ORDERS).await;
+    stack.centrifugo.stop().await;
+    let client = stack.django.database.connect().await;
+    client.batch_execute("select nextval('instant.lost')").await.unwrap();
+    stack.relay.line("changes were lost", SOON).await;
+    assert_eq!(stack.count("select told_lost from instant.relay").await, 0);
+    stack.relay.signal("KILL").await;
+    stack.relay.wait(SOON).await;
+    stack.centrifugo.start().await;
+    stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+    assert_eq!(stack.public.next(SOON).await.value()["id"], "lost-1");
+    stack.told(1).await;
+}
+
+impl Stack {
+    /// Waits until the told count is stored.
+    async fn told(&self, lost: i64) {
+        eventually(SOON, "the told count", async || {
+            (self.count("select told_lost from instant.relay").await == lost).then_some(())
+        })
+        .await;
+    }
+}
