@@ -10,8 +10,8 @@ mod letters;
 mod operator;
 mod position;
 mod reader;
-mod rest;
 mod replay;
+mod rest;
 mod session;
 mod sql;
 mod status;
@@ -28,6 +28,9 @@ pub use status::{BACKLOG_LIMIT, Backlog, LeaderSession, OutboxSize, Status};
 
 /// The advisory lock that the leader holds for as long as it lives. ASCII "instant" and 2; the doze lock is its neighbour.
 const LEADER_LOCK: i64 = 0x696e_7374_616e_7402;
+
+/// The channel on which a standby calls the leader.
+const STANDBY_CHANNEL: &str = "instant_standby";
 
 /// The channel that triggers notify while the relay dozes.
 const CHANNEL: &str = "instant";

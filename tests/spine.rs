@@ -9,6 +9,7 @@ mod letters;
 mod losses;
 mod pause;
 mod replay;
+mod standby;
 mod status;
 mod tls;
 
