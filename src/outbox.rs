@@ -11,6 +11,7 @@ mod operator;
 mod position;
 mod reader;
 mod replay;
+mod rest;
 mod session;
 mod sql;
 mod status;

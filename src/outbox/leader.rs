@@ -131,7 +131,7 @@ impl Leader {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn losses(&self) -> Result<Losses, Error> {
-        patiently(sql::losses(&self.session.client)).await
+        patiently(sql::losses::count(&self.session.client)).await
     }
 
     /// Remembers the count of losses that subscribers were told of.
@@ -139,7 +139,7 @@ impl Leader {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn told(&self, counted: i64) -> Result<(), Error> {
-        patiently(sql::remember_told(&self.session.client, counted)).await
+        patiently(sql::losses::remember(&self.session.client, counted)).await
     }
 
     /// Steps down, so that a standby takes over at once.
