@@ -5,6 +5,7 @@
 //! Beside them [`Operator`] is the session of a person's commands.
 
 mod handshake;
+mod incumbent;
 mod leader;
 mod letters;
 mod operator;

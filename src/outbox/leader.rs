@@ -1,20 +1,18 @@
 //! The leader's session: its lock, the cursor, the dead letters and the purge.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_postgres::Row;
-use tracing::warn;
 
+use super::incumbent::Incumbent;
 use super::position::{Position, Snapshot};
 use super::session::{Error, Session};
 use super::sql;
 
 /// How often a standby tries to become the leader, and calls the one there is.
 const POLL: Duration = Duration::from_secs(1);
-/// A leader that has answered no call for this long is hung or cut off; an answer is one trivial statement.
-const SILENCE: Duration = Duration::from_secs(3);
 /// How long a write of the leader may take before its connection counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The changes purged by one statement: some milliseconds, so that a cursor that waits behind it waits no longer.
@@ -84,7 +82,7 @@ impl Leader {
             incumbent.call(&session).await?;
             tokio::time::sleep(POLL).await;
         }
-        patiently(sql::listen_to_standbys(&session.client)).await?;
+        patiently(sql::standby::listen(&session.client)).await?;
         Ok(Self { session })
     }
 
@@ -98,7 +96,7 @@ impl Leader {
     /// # Errors
     /// When PostgreSQL does not answer.
     pub async fn answer(&self) -> Result<(), Error> {
-        patiently(sql::answer(&self.session.client)).await
+        patiently(sql::standby::answer(&self.session.client)).await
     }
 
     /// The cursor, read from the database: after a crash it is what the database says, not what was once written to it.
@@ -150,7 +148,7 @@ impl Leader {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn losses(&self) -> Result<Losses, Error> {
-        patiently(sql::losses(&self.session.client)).await
+        patiently(sql::losses::count(&self.session.client)).await
     }
 
     /// Remembers the count of losses that subscribers were told of.
@@ -158,7 +156,7 @@ impl Leader {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn told(&self, counted: i64) -> Result<(), Error> {
-        patiently(sql::remember_told(&self.session.client, counted)).await
+        patiently(sql::losses::remember(&self.session.client, counted)).await
     }
 
     /// Steps down, so that a standby takes over at once.
@@ -172,39 +170,6 @@ impl Leader {
     /// Ends when the connection, and with it the lock, is lost.
     pub async fn lost(&self) -> Error {
         self.session.closed().await
-    }
-}
-
-/// The leader as a standby sees it. A process that hangs, or whose network is cut, keeps its connection for as long as the kernels
-/// on both sides answer each other; so a standby calls, and ends the session that stays silent.
-#[derive(Debug, Default)]
-struct Incumbent {
-    /// Its server process and when that was last active, by the server's clock.
-    seen: Option<(i32, Timestamp)>,
-    /// Since when nothing has moved.
-    since: Option<Instant>,
-}
-
-impl Incumbent {
-    async fn call(&mut self, session: &Session) -> Result<(), Error> {
-        let seen = patiently(sql::call_leader(&session.client)).await?;
-        if seen.is_none() || seen != self.seen {
-            self.seen = seen;
-            self.since = Some(Instant::now());
-            return Ok(());
-        }
-        if let (Some((process, _)), Some(since)) = (seen, self.since)
-            && since.elapsed() >= SILENCE
-        {
-            warn!(
-                process,
-                "the leader has not answered for {} s; its session is ended",
-                SILENCE.as_secs()
-            );
-            patiently(sql::end_leader(&session.client, process)).await?;
-            self.since = Some(Instant::now());
-        }
-        Ok(())
     }
 }
 

@@ -4,19 +4,20 @@
 //! waits for one would hold back the xmin horizon of the whole cluster.
 
 pub(super) mod letters;
+pub(super) mod losses;
 pub(super) mod replay;
+pub(super) mod standby;
 pub(super) mod status;
 
 use std::pin::Pin;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Error, Row, RowStream, Statement};
 
-use super::leader::{DeadLetter, Losses};
+use super::leader::DeadLetter;
 use super::position::{Position, Snapshot, Within};
-use super::{CHANNEL, LEADER_LOCK, STANDBY_CHANNEL};
+use super::{CHANNEL, LEADER_LOCK};
 use crate::capture::DOZE_LOCK;
 
 /// Pins what a server's, a database's or a role's settings might otherwise change. Time-outs would end a dozing relay;
@@ -52,50 +53,6 @@ pub(super) async fn try_lead(client: &Client) -> Result<bool, Error> {
         .query_one("select pg_try_advisory_lock($1)", &[&LEADER_LOCK])
         .await?
         .try_get(0)
-}
-
-/// Subscribes the leader to the calls of its standbys.
-pub(super) async fn listen_to_standbys(client: &Client) -> Result<(), Error> {
-    client.batch_execute(&format!("listen {STANDBY_CHANNEL}")).await
-}
-
-/// The leader's answer to a call: what matters is that its session was active.
-pub(super) async fn answer(client: &Client) -> Result<(), Error> {
-    client.batch_execute("select").await
-}
-
-/// Calls the leader, and tells which process holds its lock and when that was last active. None when there is no leader, or when
-/// this role may not see the leader's.
-pub(super) async fn call_leader(client: &Client) -> Result<Option<(i32, Timestamp)>, Error> {
-    let row = client
-        .query_opt(
-            "select activity.pid, activity.state_change
-             from (select pg_notify($2, '')) as call,
-                  pg_locks as lock
-                  join pg_stat_activity as activity on activity.pid = lock.pid
-             where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1
-               and lock.database = (select oid from pg_database where datname = current_database())
-               and lock.classid::bigint = $1::bigint >> 32 and lock.objid::bigint = $1::bigint & 4294967295
-               and activity.state_change is not null",
-            &[&LEADER_LOCK, &STANDBY_CHANNEL],
-        )
-        .await?;
-    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
-}
-
-/// Ends the session of a leader that is gone, if it holds the leader's lock still: a process id may be used again.
-pub(super) async fn end_leader(client: &Client, process: i32) -> Result<(), Error> {
-    client
-        .execute(
-            "select pg_terminate_backend(pid)
-             from pg_locks
-             where pid = $2 and locktype = 'advisory' and granted and objsubid = 1
-               and database = (select oid from pg_database where datname = current_database())
-               and classid::bigint = $1::bigint >> 32 and objid::bigint = $1::bigint & 4294967295",
-            &[&LEADER_LOCK, &process],
-        )
-        .await
-        .map(drop)
 }
 
 /// Steps down, so that a standby need not wait for this connection's end.
@@ -147,26 +104,6 @@ pub(super) async fn take_office(client: &Client) -> Result<(), Error> {
             "update instant.relay set led_since = clock_timestamp() where name = 'main'",
             &[],
         )
-        .await
-        .map(drop)
-}
-
-/// The count of lost changes; the sequence's first value is 0.
-pub(super) async fn losses(client: &Client) -> Result<Losses, Error> {
-    let statement = "select case when lost.is_called then lost.last_value + 1 else 0 end, relay.told_lost
-                     from instant.lost, instant.relay
-                     where relay.name = 'main'";
-    let row = client.query_one(statement, &[]).await?;
-    Ok(Losses {
-        counted: row.try_get(0)?,
-        told: row.try_get(1)?,
-    })
-}
-
-/// Remembers the count of lost changes that subscribers were told of.
-pub(super) async fn remember_told(client: &Client, counted: i64) -> Result<(), Error> {
-    client
-        .execute("update instant.relay set told_lost = $1 where name = 'main'", &[&counted])
         .await
         .map(drop)
 }

@@ -100,7 +100,7 @@ impl Operator {
             },
             last_changes: last_changes.collect::<Result<_, tokio_postgres::Error>>()?,
             dead_letters: patiently(super::sql::letters::count(client, &super::LetterFilter::default())).await?,
-            lost: patiently(super::sql::losses(client)).await?,
+            lost: patiently(super::sql::losses::count(client)).await?,
         })
     }
 }
