@@ -4,6 +4,7 @@ mod apply;
 mod catalog;
 mod grant;
 pub mod identifier;
+pub mod identity;
 mod installed;
 mod plan;
 mod remove;
