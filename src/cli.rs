@@ -2,11 +2,13 @@
 
 mod apply;
 mod check;
+mod generate;
 mod plan;
 mod remove;
 mod run;
 mod sql;
 mod step;
+mod token;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,6 +79,10 @@ enum Command {
     Sql(sql::Args),
     /// Publish every committed change.
     Run(run::Args),
+    /// Print a connection token for a user, for scripts.
+    Token(token::Args),
+    /// Print a ready configuration for another program.
+    Gen(generate::Args),
 }
 
 impl Cli {
@@ -96,6 +102,8 @@ impl Cli {
             Command::Remove(args) => remove::run(args, &context).await,
             Command::Sql(args) => sql::run(args, &context).await,
             Command::Run(args) => run::run(args, &context).await,
+            Command::Token(args) => token::run(args, &context).await,
+            Command::Gen(args) => generate::run(&args, &context),
         }
     }
 }

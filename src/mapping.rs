@@ -1,6 +1,6 @@
 //! Mapping: rules turn a change into publications. Pure: no I/O, no clock, no state.
 
-mod channel;
+pub mod channel;
 mod event;
 mod row;
 mod rule;

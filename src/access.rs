@@ -1,0 +1,225 @@
+//! Who may hear which channel: one answer for Centrifugo's proxies, for tokens, and for whoever else lets browsers in.
+//!
+//! ```text
+//!  cookie ──signature──▶ session ──database──▶ user, flags, groups ──▶ channels of targets
+//!                                                        └──rule──▶ any other channel, refused by default
+//! ```
+
+pub mod cookie;
+mod error;
+mod identity;
+mod lookup;
+mod rule;
+mod session;
+pub mod token;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::config::{Config, Django, SessionEngine};
+use crate::django::signing::{Keys, Signer};
+use lookup::HashKeys;
+use rule::Rule;
+use session::Session;
+
+pub use error::Error;
+pub use identity::{Identity, Who};
+
+/// Connections for look-ups: each takes well under a millisecond, and a burst of log-ins must leave the database to the site.
+const CONNECTIONS: u32 = 4;
+/// How long a look-up waits for a connection. Centrifugo waits three seconds for an answer.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long a question may take in all, also where the network swallows what is sent.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// The time limit of a statement, which a channel's query shares.
+const STATEMENT_TIMEOUT: &str = "1s";
+
+/// The authority. It holds a small pool of connections, opened when first needed, on which nothing can be written.
+#[derive(Debug)]
+pub struct Access {
+    pool: PgPool,
+    sessions: Option<Sessions>,
+    prefix: String,
+    anonymous: bool,
+    rules: Vec<Rule>,
+}
+
+/// How sessions are read.
+#[derive(Debug)]
+struct Sessions {
+    cookie: String,
+    kind: Kind,
+    signer: Signer,
+    hash_keys: HashKeys,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Database,
+    SignedCookies { age: Duration },
+}
+
+impl Access {
+    /// The authority of a configuration. Does not ask the database yet.
+    ///
+    /// # Errors
+    /// When the database URL cannot be read.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let options = PgConnectOptions::from_str(config.database.url.expose_secret()).map_err(|_| Error::Url)?;
+        let options = options.application_name("instant access").options([
+            ("default_transaction_read_only", "on"),
+            ("statement_timeout", STATEMENT_TIMEOUT),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
+        Ok(Self {
+            pool,
+            sessions: config.django.as_ref().map(Sessions::new),
+            prefix: config.prefix.clone(),
+            anonymous: config.anonymous,
+            rules: config.channels.iter().cloned().map(Rule::new).collect(),
+        })
+    }
+
+    /// Who sends these `Cookie` headers. Whoever is not logged in, for whatever reason, is a visitor, as for Django.
+    ///
+    /// # Errors
+    /// When the database does not answer in time.
+    pub async fn identify(&self, cookies: &[&str]) -> Result<Who, Error> {
+        let Some(sessions) = &self.sessions else {
+            return Ok(Who::Visitor);
+        };
+        let Some(value) = cookie::value(cookies, &sessions.cookie) else {
+            return Ok(Who::Visitor);
+        };
+        self.in_time(self.session(sessions, &value)).await
+    }
+
+    /// Whether these `Cookie` headers hold a session of any kind.
+    #[must_use]
+    pub fn has_session(&self, cookies: &[&str]) -> bool {
+        let name = self.sessions.as_ref().map(|sessions| &sessions.cookie);
+        name.is_some_and(|name| cookie::value(cookies, name).is_some())
+    }
+
+    /// The user of this key, if there is one and it is active: for whoever has proved to be that user.
+    ///
+    /// # Errors
+    /// When the database does not answer in time.
+    pub async fn user(&self, key: &str) -> Result<Option<Identity>, Error> {
+        let user = self.in_time(lookup::user(&self.pool, key)).await?;
+        Ok(user.filter(|user| user.is_active).map(|user| user.identity(None)))
+    }
+
+    /// The channels that `who` hears without asking; none: may not connect at all.
+    #[must_use]
+    pub fn channels(&self, who: &Who) -> Option<Vec<String>> {
+        let prefixed = |channel: String| format!("{}{channel}", self.prefix);
+        match who {
+            Who::Visitor if !self.anonymous => None,
+            _ => Some(who.channels().into_iter().map(prefixed).collect()),
+        }
+    }
+
+    /// Whether `who` may listen to `channel`: one of their own, or one that a rule lets them into.
+    ///
+    /// # Errors
+    /// When the database does not answer in time, or a rule's query is broken.
+    pub async fn may_listen(&self, who: &Who, channel: &str) -> Result<bool, Error> {
+        let Some(own) = self.channels(who) else {
+            return Ok(false);
+        };
+        if own.iter().any(|own| own == channel) {
+            return Ok(true);
+        }
+        for rule in &self.rules {
+            if let Some(values) = rule.values(channel)
+                && self.in_time(rule.lets_in(&self.pool, who, &values)).await?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Prepares the query of every channel rule, and returns the problems of those that cannot be.
+    pub async fn broken_rules(&self) -> Vec<Error> {
+        let mut problems = Vec::new();
+        for rule in &self.rules {
+            if let Err(problem) = self.in_time(rule.prepare(&self.pool)).await {
+                problems.push(problem);
+            }
+        }
+        problems
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn session(&self, sessions: &Sessions, value: &str) -> Result<Who, Error> {
+        let now = now();
+        let (signed, expires, age) = match sessions.kind {
+            Kind::SignedCookies { age } => (value.to_owned(), None, Some(age)),
+            Kind::Database if !session::is_key(value) => return Ok(Who::Visitor),
+            Kind::Database => match lookup::session(&self.pool, value).await? {
+                Some((data, expires)) => (data, Some(expires), None),
+                None => return Ok(Who::Visitor),
+            },
+        };
+        let payload = match sessions.signer.unsign(&signed, age, now) {
+            Ok(payload) => payload,
+            Err(refusal) => {
+                tracing::debug!(%refusal, "a session is refused");
+                return Ok(Who::Visitor);
+            }
+        };
+        let Some(session) = Session::parse(&payload) else {
+            return Ok(Who::Visitor);
+        };
+        let user = lookup::user_of_session(&self.pool, &session, &sessions.hash_keys).await?;
+        let user = user.filter(|user| user.is_active && user.fits);
+        Ok(user.map_or(Who::Visitor, |user| Who::User(user.identity(expires))))
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::time::timeout(ANSWER_TIMEOUT, answer)
+            .await
+            .unwrap_or(Err(Error::TimedOut))
+    }
+}
+
+impl Sessions {
+    fn new(django: &Django) -> Self {
+        let keys = Keys {
+            current: django.secret_key.clone(),
+            fallbacks: django.secret_key_fallbacks.clone(),
+        };
+        let (kind, salt) = match django.session_engine {
+            SessionEngine::Database => (Kind::Database, session::DATABASE_SALT),
+            SessionEngine::SignedCookies => {
+                let age = django.session_cookie_age;
+                (Kind::SignedCookies { age }, session::COOKIE_SALT)
+            }
+        };
+        Self {
+            cookie: django.session_cookie.clone(),
+            kind,
+            signer: Signer::new(&keys, salt),
+            hash_keys: HashKeys::new(&keys),
+        }
+    }
+}
+
+/// Seconds of the Unix epoch.
+#[must_use]
+pub fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+}
