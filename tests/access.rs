@@ -1,3 +1,5 @@
 //! Who may listen: the real Django signs and logs in, the real Centrifugo asks, and each hears what it may.
 
 mod signing;
+mod site;
+mod targets;
