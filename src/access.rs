@@ -20,6 +20,7 @@ use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::config::diagnostic::Diagnostics;
 use crate::config::{Config, Django, SessionEngine};
 use crate::django::signing::{Keys, Signer};
 use lookup::HashKeys;
@@ -148,15 +149,19 @@ impl Access {
         Ok(false)
     }
 
-    /// Prepares the query of every channel rule, and returns the problems of those that cannot be.
-    pub async fn broken_rules(&self) -> Vec<Error> {
-        let mut problems = Vec::new();
+    /// The problems of the channel rules' queries, each of which PostgreSQL prepares and nothing runs.
+    ///
+    /// # Errors
+    /// When the database does not answer in time.
+    pub async fn broken_rules(&self) -> Result<Diagnostics, Error> {
+        let mut problems = Diagnostics::default();
         for rule in &self.rules {
-            if let Err(problem) = self.in_time(rule.prepare(&self.pool)).await {
-                problems.push(problem);
+            match self.in_time(rule.prepare(&self.pool)).await {
+                Err(Error::Rule { source, .. }) => problems.push(rule.problem(&source)),
+                prepared => prepared?,
             }
         }
-        problems
+        Ok(problems)
     }
 
     /// Closes the connections.

@@ -1,5 +1,8 @@
 //! Who may listen: the real Django signs and logs in, the real Centrifugo asks, and each hears what it may.
 
+mod attacks;
+mod lookup;
+mod rooms;
 mod signing;
 mod site;
 mod targets;

@@ -54,7 +54,8 @@ fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 
-fn describe(error: &sqlx::Error) -> String {
+/// What the database says of a statement.
+pub(super) fn describe(error: &sqlx::Error) -> String {
     error
         .as_database_error()
         .map_or_else(|| error.to_string(), |server| server.message().to_owned())

@@ -3,12 +3,16 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sqlx::postgres::types::Oid;
-use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, PgPool, SqlSafeStr as _, Statement as _, TypeInfo as _};
+use sqlx::{
+    AssertSqlSafe, Column as _, Connection as _, Either, Executor as _, PgPool, SqlSafeStr as _, Statement as _, TypeInfo as _,
+};
 
-use super::error::{Error, is_about_statement, is_bad_value};
+use super::error::{Error, describe, is_about_statement, is_bad_value};
 use super::identity::Who;
 use crate::config::Channel;
 use crate::config::channel::{Allow, Query, USER};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::diagnostic::code::BROKEN_QUERY;
 
 /// A rule with its query's statement, once the database has said what types its parameters have.
 #[derive(Debug)]
@@ -70,6 +74,16 @@ impl Rule {
         Ok(())
     }
 
+    /// The problem of the query, at its place.
+    pub(super) fn problem(&self, error: &sqlx::Error) -> Diagnostic {
+        let span = match &self.channel.allow {
+            Allow::Query(query) => query.span.clone(),
+            _ => self.channel.span.clone(),
+        };
+        let message = format!("the query of the channel `{}` cannot be run", self.channel.pattern.text());
+        Diagnostic::error(BROKEN_QUERY, span, message, describe(error))
+    }
+
     fn value(&self, parameter: &str, user: Option<&str>, values: &[String]) -> Option<String> {
         if parameter == USER {
             return user.map(str::to_owned);
@@ -108,6 +122,8 @@ impl Rule {
 async fn learn(pool: &PgPool, query: &Query) -> Result<String, sqlx::Error> {
     let plain = query.text(|number| format!("${}", number + 1));
     let mut connection = pool.acquire().await?;
+    // A statement that this connection has prepared before would have its former types.
+    connection.clear_cached_statements().await?;
     let prepared = connection.prepare(AssertSqlSafe(plain).into_sql_str()).await?;
     let oids: Vec<Option<Oid>> = match prepared.parameters() {
         Some(Either::Left(types)) => types.iter().map(sqlx::postgres::PgTypeInfo::oid).collect(),
@@ -127,9 +143,12 @@ async fn learn(pool: &PgPool, query: &Query) -> Result<String, sqlx::Error> {
     let canonical: String = (1..=query.parameters().len())
         .map(|number| format!(" and cast(cast(${number} as text) as {})::text = ${number}", kind(number - 1)))
         .collect();
-    Ok(if is_boolean {
+    let statement = if is_boolean {
         format!("select coalesce((select bool_or(answer.allowed) from (\n{typed}\n) as answer (allowed)), false){canonical}")
     } else {
         format!("select exists (\n{typed}\n){canonical}")
-    })
+    };
+    // What is right alone may be wrong inside, such as a query that writes.
+    connection.prepare(AssertSqlSafe(statement.as_str()).into_sql_str()).await?;
+    Ok(statement)
 }
