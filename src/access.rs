@@ -16,14 +16,14 @@ pub mod token;
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{Config, Django, SessionEngine};
 use crate::django::signing::{Keys, Signer};
-use lookup::HashKeys;
+use lookup::{HashKeys, Login};
 use rule::Rule;
 use session::Session;
 
@@ -36,6 +36,8 @@ const CONNECTIONS: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long a question may take in all, also where the network swallows what is sent.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// Sessions that are looked up at once.
+const BATCH: usize = 500;
 /// The time limit of a statement, which a channel's query shares.
 const STATEMENT_TIMEOUT: &str = "1s";
 
@@ -47,6 +49,15 @@ pub struct Access {
     prefix: String,
     anonymous: bool,
     rules: Vec<Rule>,
+}
+
+/// What somebody is known by.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// The value of a session cookie.
+    Session(SecretString),
+    /// The key of a user who has proved to be that user, as with a token.
+    Key(String),
 }
 
 /// How sessions are read.
@@ -93,20 +104,17 @@ impl Access {
     /// # Errors
     /// When the database does not answer in time.
     pub async fn identify(&self, cookies: &[&str]) -> Result<Who, Error> {
-        let Some(sessions) = &self.sessions else {
-            return Ok(Who::Visitor);
-        };
-        let Some(value) = cookie::value(cookies, &sessions.cookie) else {
-            return Ok(Who::Visitor);
-        };
-        self.in_time(self.session(sessions, &value)).await
+        match self.proof(cookies) {
+            None => Ok(Who::Visitor),
+            Some(proof) => Ok(self.identify_all(&[proof]).await?.pop().unwrap_or(Who::Visitor)),
+        }
     }
 
-    /// Whether these `Cookie` headers hold a session of any kind.
+    /// What these `Cookie` headers hold of a session, which may be anything.
     #[must_use]
-    pub fn has_session(&self, cookies: &[&str]) -> bool {
-        let name = self.sessions.as_ref().map(|sessions| &sessions.cookie);
-        name.is_some_and(|name| cookie::value(cookies, name).is_some())
+    pub fn proof(&self, cookies: &[&str]) -> Option<Proof> {
+        let sessions = self.sessions.as_ref()?;
+        cookie::value(cookies, &sessions.cookie).map(|value| Proof::Session(SecretString::from(value)))
     }
 
     /// The user of this key, if there is one and it is active: for whoever has proved to be that user.
@@ -114,8 +122,26 @@ impl Access {
     /// # Errors
     /// When the database does not answer in time.
     pub async fn user(&self, key: &str) -> Result<Option<Identity>, Error> {
-        let user = self.in_time(lookup::user(&self.pool, key)).await?;
-        Ok(user.filter(|user| user.is_active).map(|user| user.identity(None)))
+        let found = self.identify_all(&[Proof::Key(key.to_owned())]).await?.pop();
+        Ok(match found {
+            Some(Who::User(identity)) => Some(identity),
+            _ => None,
+        })
+    }
+
+    /// Who each of these is, with a few questions to the database for hundreds of them.
+    ///
+    /// # Errors
+    /// When the database does not answer in time.
+    pub async fn identify_all(&self, proofs: &[Proof]) -> Result<Vec<Who>, Error> {
+        let mut all = Vec::with_capacity(proofs.len());
+        for proofs in proofs.chunks(BATCH) {
+            match &self.sessions {
+                Some(sessions) => all.extend(self.in_time(self.batch(sessions, proofs)).await?),
+                None => all.extend(proofs.iter().map(|_| Who::Visitor)),
+            }
+        }
+        Ok(all)
     }
 
     /// The channels that `who` hears without asking; none: may not connect at all.
@@ -169,29 +195,49 @@ impl Access {
         self.pool.close().await;
     }
 
-    async fn session(&self, sessions: &Sessions, value: &str) -> Result<Who, Error> {
-        let now = now();
-        let (signed, expires, age) = match sessions.kind {
-            Kind::SignedCookies { age } => (value.to_owned(), None, Some(age)),
-            Kind::Database if !session::is_key(value) => return Ok(Who::Visitor),
-            Kind::Database => match lookup::session(&self.pool, value).await? {
-                Some((data, expires)) => (data, Some(expires), None),
-                None => return Ok(Who::Visitor),
-            },
-        };
-        let payload = match sessions.signer.unsign(&signed, age, now) {
-            Ok(payload) => payload,
-            Err(refusal) => {
-                tracing::debug!(%refusal, "a session is refused");
-                return Ok(Who::Visitor);
+    async fn batch(&self, sessions: &Sessions, proofs: &[Proof]) -> Result<Vec<Who>, Error> {
+        let mut logins = Vec::new();
+        let (mut keys, mut places) = (Vec::new(), Vec::new());
+        for (place, proof) in proofs.iter().enumerate() {
+            match (proof, &sessions.kind) {
+                (Proof::Key(user), _) => logins.push(Login {
+                    place,
+                    user: user.clone(),
+                    hash: None,
+                    expires: None,
+                }),
+                (Proof::Session(value), Kind::SignedCookies { age }) => {
+                    logins.extend(sessions.login(place, value.expose_secret(), Some(*age), None));
+                }
+                (Proof::Session(value), Kind::Database) if session::is_key(value.expose_secret()) => {
+                    keys.push(value.expose_secret());
+                    places.push(place);
+                }
+                (Proof::Session(_), Kind::Database) => {}
             }
-        };
-        let Some(session) = Session::parse(&payload) else {
-            return Ok(Who::Visitor);
-        };
-        let user = lookup::user_of_session(&self.pool, &session, &sessions.hash_keys).await?;
-        let user = user.filter(|user| user.is_active && user.fits);
-        Ok(user.map_or(Who::Visitor, |user| Who::User(user.identity(expires))))
+        }
+        if !keys.is_empty() {
+            for (found, data, expires) in lookup::sessions(&self.pool, &keys).await? {
+                let place = places.get(found).copied();
+                logins.extend(place.and_then(|place| sessions.login(place, &data, None, Some(expires))));
+            }
+        }
+        // PostgreSQL has no such text.
+        logins.retain(|login| !login.user.contains('\0') && !login.hash.as_ref().is_some_and(|hash| hash.contains('\0')));
+        let mut all = vec![Who::Visitor; proofs.len()];
+        if logins.is_empty() {
+            return Ok(all);
+        }
+        for (found, user) in lookup::users(&self.pool, &logins, &sessions.hash_keys).await? {
+            if let Some(login) = logins.get(found)
+                && user.is_active
+                && (login.hash.is_none() || user.fits)
+                && let Some(who) = all.get_mut(login.place)
+            {
+                *who = Who::User(user.identity(login.expires));
+            }
+        }
+        Ok(all)
     }
 
     async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -220,6 +266,23 @@ impl Sessions {
             signer: Signer::new(&keys, salt),
             hash_keys: HashKeys::new(&keys),
         }
+    }
+}
+
+impl Sessions {
+    /// The log-in that signed session data holds, if it is one.
+    fn login(&self, place: usize, signed: &str, age: Option<Duration>, expires: Option<u64>) -> Option<Login> {
+        let payload = self.signer.unsign(signed, age, now());
+        let payload = payload
+            .inspect_err(|refusal| tracing::debug!(%refusal, "a session is refused"))
+            .ok()?;
+        let session = Session::parse(&payload)?;
+        Some(Login {
+            place,
+            user: session.user,
+            hash: Some(session.hash),
+            expires,
+        })
     }
 }
 

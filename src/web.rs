@@ -3,6 +3,8 @@
 mod connection;
 mod limit;
 mod proxy;
+mod registry;
+mod revocation;
 mod token;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,6 +22,9 @@ use secrecy::SecretString;
 use crate::access::{self, Access, Error, Identity};
 use crate::config::{Config, Server};
 use limit::Limiter;
+use registry::Registry;
+use revocation::Api;
+use sha2::{Digest, Sha256};
 
 pub use connection::serve;
 pub use proxy::SECRET_HEADER;
@@ -38,6 +43,19 @@ pub struct Web {
     origins: Vec<String>,
     secrets: Option<Secrets>,
     limiter: Limiter,
+    registry: Registry,
+    api: Option<Api>,
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody could be looked up.
+    #[error(transparent)]
+    Access(#[from] Error),
+    /// Centrifugo's API could not be called.
+    #[error("no HTTP client can be made")]
+    Http(#[from] reqwest::Error),
 }
 
 /// What Centrifugo and Instant share.
@@ -51,8 +69,8 @@ impl Web {
     /// What the server of `config` needs. Does not ask the database yet.
     ///
     /// # Errors
-    /// When the database URL cannot be read.
-    pub fn new(config: &Config, server: &Server) -> Result<Self, Error> {
+    /// When the database URL cannot be read, or no HTTP client can be made.
+    pub fn new(config: &Config, server: &Server) -> Result<Self, StartError> {
         Ok(Self {
             access: RwLock::new(Arc::new(Access::new(config)?)),
             origins: server.allowed_origins.clone(),
@@ -61,6 +79,8 @@ impl Web {
                 token: access::token::secret(server),
             }),
             limiter: Limiter::default(),
+            registry: Registry::default(),
+            api: config.centrifugo.as_ref().map(Api::new).transpose()?,
         })
     }
 
@@ -112,6 +132,12 @@ fn cookies(headers: &HeaderMap) -> Vec<&str> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect()
+}
+
+/// A short text that differs when the channels do.
+fn digest(channels: &[String]) -> String {
+    let hash = Sha256::digest(channels.join("\n"));
+    hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Until when an answer about `identity` holds, in seconds of the Unix epoch.

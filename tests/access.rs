@@ -2,6 +2,7 @@
 
 mod attacks;
 mod lookup;
+mod revocation;
 mod rooms;
 mod signing;
 mod site;

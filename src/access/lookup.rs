@@ -5,7 +5,6 @@ use sqlx::PgPool;
 
 use super::error::{Error, is_bad_value};
 use super::identity::Identity;
-use super::session::Session;
 use crate::django::mac::pads;
 use crate::django::signing::{Keys, derived};
 
@@ -57,45 +56,73 @@ impl std::fmt::Debug for HashKeys {
     }
 }
 
-/// The signed data of a session that has not expired, and when it will, in seconds of the Unix epoch.
-pub(super) async fn session(pool: &PgPool, key: &str) -> Result<Option<(String, u64)>, Error> {
-    let row: Option<(String, i64)> =
-        sqlx::query_as("select data, floor(extract(epoch from expires))::bigint from instant.session_data($1)")
-            .bind(key)
-            .fetch_optional(pool)
-            .await
-            .map_err(Error::of_lookup)?;
-    Ok(row.map(|(data, expires)| (data, u64::try_from(expires).unwrap_or_default())))
+/// Somebody to be looked up.
+#[derive(Debug)]
+pub(super) struct Login {
+    /// Whose log-in it is among those that are asked for.
+    pub(super) place: usize,
+    /// The user's key.
+    pub(super) user: String,
+    /// The HMAC of the password column at the log-in; none: the user has been proved otherwise.
+    pub(super) hash: Option<String>,
+    /// When the session ends, in seconds of the Unix epoch.
+    pub(super) expires: Option<u64>,
 }
 
-/// The user that a session names.
-pub(super) async fn user_of_session(pool: &PgPool, session: &Session, keys: &HashKeys) -> Result<Option<User>, Error> {
-    ask(pool, &session.user, Some(&session.hash), &keys.inner, &keys.outer).await
-}
-
-/// The user of a key. Whether a session fits is not asked.
-pub(super) async fn user(pool: &PgPool, key: &str) -> Result<Option<User>, Error> {
-    ask(pool, key, None, &[], &[]).await
-}
-
-async fn ask(pool: &PgPool, key: &str, hash: Option<&str>, inner: &[Vec<u8>], outer: &[Vec<u8>]) -> Result<Option<User>, Error> {
-    // PostgreSQL has no such text.
-    if key.contains('\0') || hash.is_some_and(|hash| hash.contains('\0')) {
-        return Ok(None);
-    }
-    let found = sqlx::query_as(
-        "select id, is_active, is_staff, is_superuser, groups, fits
-         from instant.session_identity($1, $2, $3, $4)",
+/// The signed data of the sessions of these keys that have not expired: the place of the key among them, the data, and when the
+/// session ends, in seconds of the Unix epoch.
+pub(super) async fn sessions(pool: &PgPool, keys: &[&str]) -> Result<Vec<(usize, String, u64)>, Error> {
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        "select asked.number - 1, found.data, floor(extract(epoch from found.expires))::bigint
+         from unnest($1::text[]) with ordinality as asked (key, number)
+         cross join lateral instant.session_data(asked.key) as found",
     )
-    .bind(key)
-    .bind(hash)
-    .bind(inner)
-    .bind(outer)
-    .fetch_optional(pool)
+    .bind(keys)
+    .fetch_all(pool)
+    .await
+    .map_err(Error::of_lookup)?;
+    Ok(rows
+        .into_iter()
+        .map(|(place, data, expires)| (whole(place), data, u64::try_from(expires).unwrap_or_default()))
+        .collect())
+}
+
+/// The users of these log-ins that there are, each with its place among them.
+pub(super) async fn users(pool: &PgPool, logins: &[Login], keys: &HashKeys) -> Result<Vec<(usize, User)>, Error> {
+    let found: Result<Vec<UserRow>, _> = sqlx::query_as(
+        "select asked.number - 1 as place, found.id, found.is_active, found.is_staff, found.is_superuser, found.groups, found.fits
+         from unnest($1::text[], $2::text[]) with ordinality as asked (key, hash, number)
+         cross join lateral instant.session_identity(asked.key, asked.hash, $3, $4) as found",
+    )
+    .bind(logins.iter().map(|login| login.user.as_str()).collect::<Vec<_>>())
+    .bind(logins.iter().map(|login| login.hash.as_deref()).collect::<Vec<_>>())
+    .bind(&keys.inner)
+    .bind(&keys.outer)
+    .fetch_all(pool)
     .await;
     match found {
-        // A key that is not of the column's type is nobody's.
-        Err(error) if is_bad_value(&error) => Ok(None),
-        found => found.map_err(Error::of_lookup),
+        Ok(rows) => Ok(rows.into_iter().map(|row| (whole(row.place), row.user)).collect()),
+        // A key that is not of the column's type is nobody's, and spoils the others' answer.
+        Err(error) if is_bad_value(&error) && logins.len() <= 1 => Ok(Vec::new()),
+        Err(error) if is_bad_value(&error) => {
+            let mut found = Vec::new();
+            for (place, login) in logins.chunks(1).enumerate() {
+                let alone = Box::pin(users(pool, login, keys)).await?;
+                found.extend(alone.into_iter().map(|(_, user)| (place, user)));
+            }
+            Ok(found)
+        }
+        Err(error) => Err(Error::of_lookup(error)),
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct UserRow {
+    place: i64,
+    #[sqlx(flatten)]
+    user: User,
+}
+
+fn whole(place: i64) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
 }

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::revocation::{self, Subject};
 use super::{Web, router};
 
 /// Connections at once; more wait to be accepted.
@@ -36,6 +37,9 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// Serves `web` until `shutdown`, then lets requests under way end within a grace period.
 pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationToken) {
     let service = TowerToHyperService::new(router(Arc::clone(&web)));
+    for subject in [Subject::Connections, Subject::Rooms] {
+        tokio::spawn(revocation::watch(Arc::clone(&web), subject, shutdown.clone()));
+    }
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut protocol = http1::Builder::new();

@@ -1,5 +1,6 @@
 //! What Centrifugo asks: who connects, who subscribes, whether a connection may go on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,11 +13,11 @@ use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::connection::Peer;
-use super::{Web, cookies, expiry, limit, unavailable};
-use crate::access::{Access, Error, Who};
+use super::registry::Open;
+use super::{Web, cookies, digest, expiry, limit, unavailable};
+use crate::access::{Access, Error, Proof, Who};
 use crate::django::mac;
 
 /// The header by which Centrifugo is known.
@@ -27,9 +28,18 @@ const UNAUTHORIZED: u16 = 4501;
 /// Centrifugo's own code of a refused subscription.
 const DENIED: u16 = 403;
 
+/// A connection that is asked for.
+#[derive(Debug, Deserialize)]
+struct Opening {
+    #[serde(default)]
+    client: String,
+}
+
 /// A subscription that is asked for.
 #[derive(Debug, Deserialize)]
 struct Subscription {
+    #[serde(default)]
+    client: String,
     #[serde(default)]
     user: String,
     channel: String,
@@ -38,6 +48,8 @@ struct Subscription {
 /// A connection whose time is over.
 #[derive(Debug, Deserialize)]
 struct Connection {
+    #[serde(default)]
+    client: String,
     #[serde(default)]
     user: String,
     meta: Option<Meta>,
@@ -71,7 +83,10 @@ pub(super) async fn authenticate(State(web): State<Arc<Web>>, request: Request, 
 }
 
 /// The user of a cookie, with the channels of the user's targets. What the client says of itself does not matter.
-pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
+pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap, body: Bytes) -> Response {
+    let Ok(asked) = serde_json::from_slice::<Opening>(&body) else {
+        return (StatusCode::BAD_REQUEST, "not a connection\n").into_response();
+    };
     let access = web.access();
     let who = match access.identify(&cookies(&headers)).await {
         Ok(who) => who,
@@ -80,6 +95,7 @@ pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap) -> 
     let Some(channels) = access.channels(&who) else {
         return Json(json!({ "disconnect": { "code": UNAUTHORIZED, "reason": "not logged in" } })).into_response();
     };
+    remember(&web, &access, &cookies(&headers), &who, asked.client);
     let expire_at = match &who {
         Who::Visitor => 0,
         Who::User(identity) => expiry(identity),
@@ -95,7 +111,13 @@ pub(super) async fn subscribe(State(web): State<Arc<Web>>, headers: HeaderMap, b
     };
     let access = web.access();
     let allowed = match subscriber(&access, &cookies(&headers), &asked.user).await {
-        Ok(Some(who)) => access.may_listen(&who, &asked.channel).await,
+        Ok(Some(who)) => {
+            let allowed = access.may_listen(&who, &asked.channel).await;
+            if let (Ok(true), Some(open)) = (&allowed, open(&access, &cookies(&headers), &who, &asked.client)) {
+                web.registry.subscribed(&asked.client, &asked.channel, || open);
+            }
+            allowed
+        }
         Ok(None) => Ok(false),
         Err(error) => Err(error),
     };
@@ -121,6 +143,7 @@ pub(super) async fn refresh(State(web): State<Arc<Web>>, headers: HeaderMap, bod
         Who::User(identity)
             if identity.user == connection.user && connection.meta.is_some_and(|meta| meta.channels == digest(&channels)) =>
         {
+            remember(&web, &access, &cookies(&headers), &who, connection.client);
             result(json!({ "expire_at": expiry(identity) }))
         }
         _ => result(json!({ "expired": true })),
@@ -134,18 +157,34 @@ async fn subscriber(access: &Access, cookies: &[&str], user: &str) -> Result<Opt
     if who.key() == user {
         return Ok(Some(who));
     }
-    if user.is_empty() || access.has_session(cookies) {
+    if user.is_empty() || access.proof(cookies).is_some() {
         return Ok(None);
     }
     Ok(access.user(user).await?.map(Who::User))
 }
 
-fn result(value: Value) -> Response {
-    Json(json!({ "result": value })).into_response()
+/// Remembers a connection, so that it can be cut. A visitor has nothing that could be taken away.
+fn remember(web: &Web, access: &Access, cookies: &[&str], who: &Who, client: String) {
+    if let Some(open) = open(access, cookies, who, &client) {
+        web.registry.opened(client, open);
+    }
 }
 
-/// A short text that differs when the channels do.
-fn digest(channels: &[String]) -> String {
-    let hash = Sha256::digest(channels.join("\n"));
-    hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+fn open(access: &Access, cookies: &[&str], who: &Who, client: &str) -> Option<Open> {
+    let (Who::User(identity), false) = (who, client.is_empty()) else {
+        return None;
+    };
+    let proof = access.proof(cookies);
+    Some(Open {
+        client: Some(client.to_owned()),
+        user: identity.user.clone(),
+        proof: proof.unwrap_or_else(|| Proof::Key(identity.user.clone())),
+        digest: digest(&access.channels(who).unwrap_or_default()),
+        rooms: BTreeSet::new(),
+        until: expiry(identity),
+    })
+}
+
+fn result(value: Value) -> Response {
+    Json(json!({ "result": value })).into_response()
 }
