@@ -17,14 +17,16 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 
 use crate::access::{self, Access, Error, Identity};
 use crate::config::{Config, Server};
 use limit::Limiter;
 use registry::Registry;
 use revocation::Api;
-use sha2::{Digest, Sha256};
 
 pub use connection::serve;
 pub use proxy::SECRET_HEADER;
@@ -137,7 +139,7 @@ fn cookies(headers: &HeaderMap) -> Vec<&str> {
 /// A short text that differs when the channels do.
 fn digest(channels: &[String]) -> String {
     let hash = Sha256::digest(channels.join("\n"));
-    hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(&hash[..12])
 }
 
 /// Until when an answer about `identity` holds, in seconds of the Unix epoch.

@@ -7,8 +7,8 @@ const LONGEST: usize = 8192;
 #[must_use]
 pub fn value(headers: &[&str], name: &str) -> Option<String> {
     let pairs = headers.iter().flat_map(|header| header.split(';'));
-    let values = pairs.filter_map(|pair| pair.split_once('=').filter(|(key, _)| key.trim() == name));
-    let value = values.last()?.1.trim();
+    let mut values = pairs.filter_map(|pair| pair.split_once('=').filter(|(key, _)| key.trim() == name));
+    let value = values.next_back()?.1.trim();
     let value = value
         .strip_prefix('"')
         .and_then(|value| value.strip_suffix('"'))

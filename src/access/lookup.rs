@@ -12,6 +12,7 @@ use crate::django::signing::{Keys, derived};
 const HASH_PURPOSE: &str = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
 
 /// What the database says of a user.
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns that it has")]
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct User {
     id: String,

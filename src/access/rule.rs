@@ -131,7 +131,7 @@ async fn learn(pool: &PgPool, query: &Query) -> Result<String, sqlx::Error> {
     };
     let is_boolean = matches!(prepared.columns(), [only] if only.type_info().name() == "BOOL");
     let types: Vec<String> = sqlx::query_scalar(
-        "select coalesce(format_type(oid, null), 'text')
+        "select coalesce(format_type(oid, -1), 'text')
          from unnest($1::oid[]) with ordinality as parameters (oid, number)
          order by number",
     )
@@ -139,14 +139,17 @@ async fn learn(pool: &PgPool, query: &Query) -> Result<String, sqlx::Error> {
     .fetch_all(&mut *connection)
     .await?;
     let kind = |number: usize| types.get(number).map_or("text", String::as_str);
-    let typed = query.text(|number| format!("cast(cast(${} as text) as {})", number + 1, kind(number)));
-    let canonical: String = (1..=query.parameters().len())
+    let inner = query.text(|number| format!("cast(cast(${} as text) as {})", number + 1, kind(number)));
+    let canonical: Vec<String> = (1..=query.parameters().len())
         .map(|number| format!(" and cast(cast(${number} as text) as {})::text = ${number}", kind(number - 1)))
         .collect();
     let statement = if is_boolean {
-        format!("select coalesce((select bool_or(answer.allowed) from (\n{typed}\n) as answer (allowed)), false){canonical}")
+        format!(
+            "select coalesce((select bool_or(answer.allowed) from (\n{inner}\n) as answer (allowed)), false){}",
+            canonical.concat()
+        )
     } else {
-        format!("select exists (\n{typed}\n){canonical}")
+        format!("select exists (\n{inner}\n){}", canonical.concat())
     };
     // What is right alone may be wrong inside, such as a query that writes.
     connection.prepare(AssertSqlSafe(statement.as_str()).into_sql_str()).await?;

@@ -111,9 +111,9 @@ pub fn session_data(table: &QualifiedName, caller: Option<&str>) -> Definer {
 #[must_use]
 pub fn session_identity(users: &Users, caller: Option<&str>) -> Definer {
     // `AbstractBaseUser` is active, and none of the others, where a model has no such column.
-    let flag = |name: &str, otherwise: &str| match users.flags.iter().any(|flag| flag == name) {
-        true => format!("u.{}", identifier(name)),
-        false => otherwise.to_owned(),
+    let flag = |name: &str, otherwise: &str| {
+        let column = users.flags.iter().find(|flag| *flag == name);
+        column.map_or_else(|| otherwise.to_owned(), |column| format!("u.{}", identifier(column)))
     };
     let groups = users.groups.as_ref().map_or_else(
         || "array[]::text[]".to_owned(),

@@ -133,17 +133,15 @@ fn user_model(table: &Reader<'_>, reading: &mut Reading<'_>) -> UserModel {
     };
     let parts = model.value.split_once('.');
     let parts = parts.filter(|(app, name)| !app.is_empty() && !name.is_empty() && !name.contains('.'));
-    match parts {
-        Some((app, name)) => UserModel {
-            app: app.to_owned(),
-            name: name.to_owned(),
-            table: own,
-        },
-        None => {
-            let message = "`django.user_model` must be `app.Model`, as in AUTH_USER_MODEL";
-            reading.problem(Diagnostic::error(code::BAD_VALUE, model.span, message, "not such a name"));
-            default
-        }
+    let Some((app, name)) = parts else {
+        let message = "`django.user_model` must be `app.Model`, as in AUTH_USER_MODEL";
+        reading.problem(Diagnostic::error(code::BAD_VALUE, model.span, message, "not such a name"));
+        return default;
+    };
+    UserModel {
+        app: app.to_owned(),
+        name: name.to_owned(),
+        table: own,
     }
 }
 

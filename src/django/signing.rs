@@ -180,12 +180,12 @@ mod tests {
 
     #[test]
     fn a_value_is_read_until_it_is_too_old() {
-        let signer = signer(&["key"]);
-        let signed = signer.sign(b"payload", 1000);
+        let key = signer(&["key"]);
+        let signed = key.sign(b"payload", 1000);
         let age = Some(Duration::from_secs(10));
-        assert_eq!(signer.unsign(&signed, age, 1010), Ok(b"payload".to_vec()));
-        assert_eq!(signer.unsign(&signed, age, 1011), Err(Refusal::Expired));
-        assert_eq!(signer.unsign(&signed, None, u64::MAX), Ok(b"payload".to_vec()));
+        assert_eq!(key.unsign(&signed, age, 1010), Ok(b"payload".to_vec()));
+        assert_eq!(key.unsign(&signed, age, 1011), Err(Refusal::Expired));
+        assert_eq!(key.unsign(&signed, None, u64::MAX), Ok(b"payload".to_vec()));
     }
 
     #[test]
@@ -199,13 +199,13 @@ mod tests {
 
     #[test]
     fn a_small_value_that_would_fill_the_memory_is_refused() {
-        let signer = signer(&["key"]);
+        let key = signer(&["key"]);
         let limit = usize::try_from(LARGEST).unwrap();
-        let signed = signer.sign(&vec![b' '; limit], 0);
+        let signed = key.sign(&vec![b' '; limit], 0);
         assert!(signed.starts_with(COMPRESSED) && signed.len() < 10_000);
-        assert_eq!(signer.unsign(&signed, None, 0).map(|payload| payload.len()), Ok(limit));
-        let signed = signer.sign(&vec![b' '; limit * 64], 0);
-        assert_eq!(signer.unsign(&signed, None, 0), Err(Refusal::Large));
+        assert_eq!(key.unsign(&signed, None, 0).map(|payload| payload.len()), Ok(limit));
+        let signed = key.sign(&vec![b' '; limit * 64], 0);
+        assert_eq!(key.unsign(&signed, None, 0), Err(Refusal::Large));
     }
 
     #[test]

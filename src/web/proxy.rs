@@ -101,7 +101,7 @@ pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap, bod
         Who::User(identity) => expiry(identity),
     };
     let meta = json!({ "channels": digest(&channels) });
-    result(json!({ "user": who.key(), "expire_at": expire_at, "channels": channels, "meta": meta }))
+    result(&json!({ "user": who.key(), "expire_at": expire_at, "channels": channels, "meta": meta }))
 }
 
 /// Whether the connection's user may listen to one more channel.
@@ -122,7 +122,7 @@ pub(super) async fn subscribe(State(web): State<Arc<Web>>, headers: HeaderMap, b
         Err(error) => Err(error),
     };
     match allowed {
-        Ok(true) => result(json!({})),
+        Ok(true) => result(&json!({})),
         Ok(false) => Json(json!({ "error": { "code": DENIED, "message": "permission denied" } })).into_response(),
         Err(error) => unavailable(&error),
     }
@@ -144,9 +144,9 @@ pub(super) async fn refresh(State(web): State<Arc<Web>>, headers: HeaderMap, bod
             if identity.user == connection.user && connection.meta.is_some_and(|meta| meta.channels == digest(&channels)) =>
         {
             remember(&web, &access, &cookies(&headers), &who, connection.client);
-            result(json!({ "expire_at": expiry(identity) }))
+            result(&json!({ "expire_at": expiry(identity) }))
         }
-        _ => result(json!({ "expired": true })),
+        _ => result(&json!({ "expired": true })),
     }
 }
 
@@ -185,6 +185,6 @@ fn open(access: &Access, cookies: &[&str], who: &Who, client: &str) -> Option<Op
     })
 }
 
-fn result(value: Value) -> Response {
+fn result(value: &Value) -> Response {
     Json(json!({ "result": value })).into_response()
 }

@@ -45,7 +45,7 @@ async fn session(client: &tokio_postgres::Client, key: &str, password: &str, sec
     let secret = SecretString::from(secret);
     let purpose = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
     let hash = mac::digest(&derived(purpose, &secret), password.as_bytes());
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let payload = json!({ "_auth_user_id": key, "_auth_user_backend": "b", "_auth_user_hash": hash }).to_string();
     let keys = Keys {
         current: secret,

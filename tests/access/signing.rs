@@ -41,7 +41,7 @@ fn random_payload() -> Vec<u8> {
 #[tokio::test]
 async fn what_django_signs_is_read_here() {
     let django = Django::on(18).await;
-    let signed = django
+    let values = django
         .run(&format!(
             "{PYTHON}
 values = []
@@ -54,7 +54,7 @@ print(json.dumps(values))"
         ))
         .await;
     let signer = Signer::new(&keys(), "django.contrib.sessions.SessionStore");
-    let values: Vec<(String, String)> = serde_json::from_str(&signed).unwrap();
+    let values: Vec<(String, String)> = serde_json::from_str(&values).unwrap();
     assert_eq!(values.len(), PAYLOADS);
     for (data, signed) in &values {
         use base64::Engine as _;
@@ -93,21 +93,21 @@ print(len(values))",
 
 #[test]
 fn every_change_of_a_byte_is_refused() {
-    let signer = Signer::new(&keys(), "salt");
+    let key = Signer::new(&keys(), "salt");
     for payload in [&b"{}"[..], &[b'a'; 300]] {
-        let signed = signer.sign(payload, now());
-        assert!(signer.unsign(&signed, None, now()).is_ok());
+        let signed = key.sign(payload, now());
+        assert!(key.unsign(&signed, None, now()).is_ok());
         for place in 0..signed.len() {
             for byte in (0..=127_u8).filter(|byte| *byte != signed.as_bytes()[place]) {
                 let mut changed = signed.clone().into_bytes();
                 changed[place] = byte;
                 let changed = String::from_utf8(changed).unwrap();
-                let answer = signer.unsign(&changed, None, now());
+                let answer = key.unsign(&changed, None, now());
                 assert!(matches!(answer, Err(Refusal::Forged | Refusal::Malformed)), "{changed}");
             }
         }
         for end in 0..signed.len() {
-            assert!(signer.unsign(&signed[..end], None, now()).is_err(), "cut at {end}");
+            assert!(key.unsign(&signed[..end], None, now()).is_err(), "cut at {end}");
         }
     }
 }

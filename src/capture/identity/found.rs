@@ -108,7 +108,7 @@ struct Column {
 /// The columns of a table; a composite key is none, since Django's users have one column.
 async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<Column>, sqlx::Error> {
     sqlx::query_as(
-        "select a.attname::text as name, format_type(a.atttypid, null) as kind,
+        "select a.attname::text as name, format_type(a.atttypid, -1) as kind,
                 exists (select from pg_index i
                         where i.indrelid = a.attrelid and i.indisprimary and i.indnatts = 1 and i.indkey[0] = a.attnum) as is_key
          from pg_attribute a

@@ -99,15 +99,12 @@ fn pieces(text: &str) -> Result<Vec<Piece>, &'static str> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (piece, after) = match rest.strip_prefix('{') {
-            Some(inner) => {
-                let (variable, after) = inner.split_once('}').ok_or("a `{` is not closed")?;
-                (Piece::Variable(variable.to_owned()), after)
-            }
-            None => {
-                let (literal, after) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
-                (Piece::Literal(literal.to_owned()), after)
-            }
+        let (piece, after) = if let Some(inner) = rest.strip_prefix('{') {
+            let (variable, after) = inner.split_once('}').ok_or("a `{` is not closed")?;
+            (Piece::Variable(variable.to_owned()), after)
+        } else {
+            let (literal, after) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
+            (Piece::Literal(literal.to_owned()), after)
         };
         pieces.push(piece);
         rest = after;

@@ -70,9 +70,9 @@ pub(super) fn parse(text: &Spanned<String>, pattern: Option<&Pattern>, reading: 
         let rest = &sql[at..];
         if let Some(length) = opaque(rest) {
             at += length;
-        } else if rest.starts_with('$') {
-            let length = rest[1..].bytes().take_while(|byte| is_name_byte(*byte)).count();
-            let name = &rest[1..=length];
+        } else if let Some(after) = rest.strip_prefix('$') {
+            let length = after.bytes().take_while(|byte| is_name_byte(*byte)).count();
+            let name = &after[..length];
             if !known.contains(&name) && pattern.is_some() {
                 let message = format!("`${name}` is not a parameter of this channel");
                 let span = reading.inside(text, at..at + 1 + length);
