@@ -3,11 +3,14 @@
 //! Two sessions share the work. [`Reader`] reads windows and sleeps on LISTEN; [`Leader`] holds the leader's lock and writes
 //! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
 
+mod handshake;
 mod leader;
 mod position;
 mod reader;
+mod rest;
 mod session;
 mod sql;
+mod tls;
 
 pub use leader::{DeadLetter, Leader};
 pub use position::{Position, Snapshot};

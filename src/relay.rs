@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -98,20 +99,37 @@ impl<P: Publisher> Relay<P> {
             budget: Arc::new(Semaphore::new(IN_FLIGHT)),
             shutdown: self.shutdown.clone(),
         };
-        let lanes_at_work: Vec<_> = queues
-            .into_iter()
-            .map(|queue| Lane::new(queue, Arc::clone(&self.publisher), settled.clone()).run())
-            .collect();
-        let publishing = async {
-            futures_util::future::join_all(lanes_at_work).await;
-            Ok(())
-        };
+        // Tasks of their own, so that reading, mapping and publishing use every core. The intake ends at the shutdown and drops the
+        // lanes' queues; the lanes end when these are empty, then the ledger.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(intake.run());
+        for queue in queues {
+            let lane = Lane::new(queue, Arc::clone(&self.publisher), settled.clone());
+            tasks.spawn(async {
+                lane.run().await;
+                Ok(())
+            });
+        }
         drop(settled);
         let ledger = Ledger::new(leader, settlements, self.retention);
-        // The intake ends at the shutdown and drops the lanes' queues; the lanes end when these are empty, then the ledger.
-        let ((), (), leader) = tokio::try_join!(intake.run(), publishing, ledger.run())?;
+        let led = tokio::try_join!(all(&mut tasks), ledger.run());
+        // A leadership that failed has ended before the next one begins.
+        tasks.shutdown().await;
+        let ((), leader) = led?;
         leader.step_down().await
     }
+}
+
+/// Ends when every task has, or with the first failure.
+async fn all(tasks: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok(result) => result?,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(Error::Closed),
+        }
+    }
+    Ok(())
 }
 
 /// Ends when the grace after a shutdown has passed.

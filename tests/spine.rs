@@ -1,8 +1,10 @@
 //! From a saved row to a browser: Django, PostgreSQL, the triggers, the relay, Centrifugo and a WebSocket client, all real.
 
 mod apply;
+mod command;
 mod events;
 mod faults;
+mod tls;
 
 use serde_json::Value;
 use tempfile::TempDir;

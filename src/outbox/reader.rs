@@ -10,15 +10,14 @@ use tokio_postgres::{Row, RowStream, Statement};
 
 use super::leader::patiently;
 use super::position::{Position, Snapshot, Within};
+use super::rest::{Rest, RestPage};
 use super::session::{Error, Session};
 use super::sql::{self, Json};
 use crate::change::{Change, Operation};
 
 /// The changes of a window's first page. A window that fills it may be a giant one, and is read on through a held cursor.
 const FIRST_PAGE: i64 = 1_000;
-/// The changes of each further page. The rows stream: however large they are, only those in the socket's buffer are in memory.
-const NEXT_PAGE: i64 = 2_000;
-/// How long PostgreSQL may take for the next row: sorting a giant window takes seconds.
+/// How long PostgreSQL may take for the next row.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Reads the outbox.
@@ -31,8 +30,8 @@ pub struct Reader {
     start: Snapshot,
     /// The window that is being read: its end, and the last change read of it.
     within: Option<Within>,
-    /// Whether the cursor on the rest of the window is open.
-    holding: bool,
+    /// The cursor on the rest of that window, once it is open.
+    rest: Option<Rest>,
 }
 
 /// The changes of one page, as they come from the socket.
@@ -40,6 +39,7 @@ pub struct Page<'a> {
     reader: &'a mut Reader,
     rows: Pin<Box<RowStream>>,
     limit: i64,
+    known: Option<i64>,
     count: i64,
     until: Option<Snapshot>,
 }
@@ -60,7 +60,7 @@ impl Reader {
             can_doze,
             start: position.snapshot,
             within: position.within,
-            holding: false,
+            rest: None,
         })
     }
 
@@ -70,30 +70,26 @@ impl Reader {
     /// When PostgreSQL refuses or does not answer.
     pub async fn page(&mut self) -> Result<Page<'_>, Error> {
         let client = &self.session.client;
-        let (rows, limit, until) = if let Some(within) = &self.within {
-            if !self.holding {
-                let open = sql::open_rest(client, &self.start, &within.until, within.after);
-                tokio::time::timeout(PATIENCE, open)
-                    .await
-                    .map_err(|_| Error::Silent(PATIENCE))??;
-                self.holding = true;
-            }
-            (
-                patiently(sql::fetch_rest(client, NEXT_PAGE)).await?,
-                NEXT_PAGE,
-                Some(within.until.clone()),
-            )
+        let (page, until) = if let Some(within) = &self.within {
+            let rest = match self.rest {
+                Some(rest) => rest,
+                None => *self.rest.insert(Rest::open(client, &self.start, within).await?),
+            };
+            (rest.page(client).await?, Some(within.until.clone()))
         } else {
-            (
-                patiently(sql::window(client, &self.window, &self.start, FIRST_PAGE)).await?,
-                FIRST_PAGE,
-                None,
-            )
+            let rows = patiently(sql::window(client, &self.window, &self.start, FIRST_PAGE)).await?;
+            let page = RestPage {
+                rows,
+                limit: FIRST_PAGE,
+                known: None,
+            };
+            (page, None)
         };
         Ok(Page {
             reader: self,
-            rows,
-            limit,
+            rows: page.rows,
+            limit: page.limit,
+            known: page.known,
             count: 0,
             until,
         })
@@ -172,17 +168,18 @@ impl Page<'_> {
         let Self {
             reader,
             limit,
+            known,
             count,
             until,
             ..
         } = self;
         let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
-        if let Some(after) = last.filter(|_| count == limit) {
+        if let Some(after) = last.filter(|_| known.unwrap_or(count) == limit) {
             reader.within = Some(Within { until, after });
             return Ok(None);
         }
-        if std::mem::take(&mut reader.holding) {
-            patiently(sql::close_rest(&reader.session.client)).await?;
+        if let Some(rest) = reader.rest.take() {
+            rest.close(&reader.session.client).await?;
         }
         reader.within = None;
         reader.start = until.clone();

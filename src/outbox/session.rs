@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, NoTls};
+use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
-use super::sql;
+use super::{handshake, sql, tls};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +27,9 @@ pub enum Error {
     /// The URL cannot be read. The text names no part of it, since it holds a password.
     #[error("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME")]
     Url,
+    /// A certificate or key that the URL names cannot be used.
+    #[error("TLS of the database URL: {0}")]
+    Tls(String),
     /// The connection goes through a pooler.
     #[error(
         "the database URL leads to a connection pooler, where locks and LISTEN do not hold; give `[database] url` a direct connection"
@@ -62,12 +64,15 @@ pub enum Error {
     Postgres(#[source] tokio_postgres::Error),
 }
 
-/// The server's own message rather than the driver's "db error".
+/// The server's own message rather than the driver's "db error", and the cause of what the driver says.
 fn describe(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(
-        || error.to_string(),
-        |server| format!("{} ({})", server.message(), server.code().code()),
-    )
+    if let Some(server) = error.as_db_error() {
+        return format!("{} ({})", server.message(), server.code().code());
+    }
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 impl From<tokio_postgres::Error> for Error {
@@ -86,7 +91,7 @@ impl Error {
     /// Whether trying again can help: everything but what a person has to mend.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        !matches!(self, Self::Url | Self::Pooler | Self::ForeignCursor { .. })
+        !matches!(self, Self::Url | Self::Tls(_) | Self::Pooler | Self::ForeignCursor { .. })
     }
 }
 
@@ -102,7 +107,7 @@ pub(super) struct Session {
 impl Session {
     /// Connects, pins what the server's or the role's settings might change, and refuses a pooler.
     pub(super) async fn connect(url: &SecretString, name: &str) -> Result<Self, Error> {
-        let mut config: tokio_postgres::Config = url.expose_secret().parse().map_err(|_| Error::Url)?;
+        let (mut config, tls) = tls::configure(url.expose_secret())?;
         config
             .application_name(name)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -110,7 +115,7 @@ impl Session {
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES);
-        let (client, mut connection) = config.connect(NoTls).await?;
+        let (client, mut connection) = config.connect(tls).await?;
         let notified = Arc::new(Notify::new());
         let closed = CancellationToken::new();
         let (wake, guard) = (Arc::clone(&notified), closed.clone().drop_guard());
@@ -143,16 +148,8 @@ impl Session {
     /// A pooler hands out keys of its own: the process that the handshake named is not the one that answers queries.
     async fn refuse_pooler(&self) -> Result<(), Error> {
         let answering = sql::backend_pid(&self.client).await?;
-        // The driver tells the handshake's process only inside a cancel request, so one is written into a pipe that leads nowhere.
-        let (ours, mut theirs) = tokio::io::duplex(64);
-        self.client.cancel_token().cancel_query_raw(ours, NoTls).await?;
-        let mut request = [0; 12];
-        theirs
-            .read_exact(&mut request)
-            .await
-            .map_err(|_| Error::Protocol("no process id in the handshake"))?;
-        let [.., a, b, c, d] = request;
-        if i32::from_be_bytes([a, b, c, d]) == answering {
+        let named = handshake::process_id(&self.client).await;
+        if named.ok_or(Error::Protocol("no process id in the handshake"))? == answering {
             Ok(())
         } else {
             Err(Error::Pooler)

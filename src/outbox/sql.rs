@@ -10,7 +10,7 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Error, Row, RowStream, Statement};
 
 use super::leader::DeadLetter;
-use super::position::{Position, Snapshot};
+use super::position::{Position, Snapshot, Within};
 use super::{CHANNEL, LEADER_LOCK};
 use crate::capture::DOZE_LOCK;
 
@@ -139,13 +139,20 @@ pub(super) async fn window(
 }
 
 /// Opens a cursor on the rest of a window. WITH HOLD: the server materialises it at commit, so that neither its memory nor ours,
-/// nor the xmin horizon, depends on how long the publishing takes.
-pub(super) async fn open_rest(client: &Client, from: &Snapshot, until: &Snapshot, after: i64) -> Result<(), Error> {
+/// nor the xmin horizon, depends on how long the publishing takes. With `keys` alone the temporary file is small, and
+/// [`changes`] reads the rest of each row.
+pub(super) async fn hold_rest(client: &Client, from: &Snapshot, within: &Within, keys: bool) -> Result<(), Error> {
+    let columns = if keys {
+        "xid::text, id"
+    } else {
+        "null::text as snapshot, id, at, source, op, old, new"
+    };
+    let Within { until, after } = within;
     client
         .batch_execute(&format!(
             "begin;
              declare rest no scroll cursor with hold for
-             select null::text as snapshot, id, at, source, op, old, new
+             select {columns}
              from instant.outbox
              where (xid >= pg_snapshot_xmax('{from}') or xid = any (array(select pg_snapshot_xip('{from}'))))
                and pg_visible_in_snapshot(xid, '{until}')
@@ -156,11 +163,42 @@ pub(super) async fn open_rest(client: &Client, from: &Snapshot, until: &Snapshot
         .await
 }
 
+/// Leaves the transaction in which [`hold_rest`] failed.
+pub(super) async fn roll_back(client: &Client) -> Result<(), Error> {
+    client.batch_execute("rollback").await
+}
+
 /// The next `count` changes of the rest.
 pub(super) async fn fetch_rest(client: &Client, count: i64) -> Result<Pin<Box<RowStream>>, Error> {
     let none: [&(dyn ToSql + Sync); 0] = [];
     client
         .query_raw(&format!("fetch forward {count} from rest"), none)
+        .await
+        .map(Box::pin)
+}
+
+/// The next `count` keys of the rest, where it holds these alone: transactions and ids.
+pub(super) async fn fetch_keys(client: &Client, count: i64) -> Result<(Vec<String>, Vec<i64>), Error> {
+    let rows = client.query(&format!("fetch forward {count} from rest"), &[]).await?;
+    let (mut xids, mut ids) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for row in &rows {
+        xids.push(row.try_get(0)?);
+        ids.push(row.try_get(1)?);
+    }
+    Ok((xids, ids))
+}
+
+/// The changes with these keys.
+pub(super) async fn changes(client: &Client, (xids, ids): &(Vec<String>, Vec<i64>)) -> Result<Pin<Box<RowStream>>, Error> {
+    let parameters: [&(dyn ToSql + Sync); 2] = [xids, ids];
+    client
+        .query_raw(
+            "select null::text as snapshot, change.id, change.at, change.source, change.op, change.old, change.new
+             from unnest($1::text[], $2::bigint[]) as key (xid, id)
+             join instant.outbox as change on change.xid = key.xid::xid8 and change.id = key.id
+             order by change.id",
+            parameters,
+        )
         .await
         .map(Box::pin)
 }

@@ -1,0 +1,157 @@
+//! The command line as scripts and operators use it: texts, JSON, exit codes, roles.
+
+use std::process::Output;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+use tokio_postgres::error::SqlState;
+
+use super::{ORDERS, Stack, write_config};
+use crate::support::centrifugo::Centrifugo;
+use crate::support::client::Subscriber;
+use crate::support::django::Django;
+use crate::support::postgres;
+use crate::support::process::{Process, instant};
+use crate::support::wait::SOON;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+async fn in_nowhere(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    instant(folder.path(), arguments, environment).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_explains_itself() {
+    let overview = text(&in_nowhere(&["--help"], &[]).await.stdout);
+    assert_snapshot!("help", overview);
+    let commands = overview.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    for line in commands
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+    {
+        let command = line.split_whitespace().next().unwrap();
+        if command != "help" {
+            let help = text(&in_nowhere(&[command, "--help"], &[]).await.stdout);
+            assert!(help.contains("Example"), "{command}: no example in its help");
+            assert_snapshot!(format!("help {command}"), help);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_the_call_is_said_and_told_by_the_exit_code() {
+    let missing = in_nowhere(&["check"], &[]).await;
+    assert_eq!(missing.status.code(), Some(1));
+    assert_eq!(
+        text(&missing.stderr),
+        "error: there is no instant.toml in this folder or above it; name it with --config\n"
+    );
+    let unknown = in_nowhere(&["aply"], &[]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("'apply'"), "{}", text(&unknown.stderr));
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("instant.toml"),
+        "[database]\nurl = 'postgresql://shop:hunter2@127.0.0.1:1/shop'\n[[watch]]\nmodel = 'shop.Order'\n",
+    )
+    .unwrap();
+    for command in [
+        &["plan"][..],
+        &["apply"],
+        &["sql"],
+        &["remove", "--yes"],
+        &["check", "--db"],
+        &["run"],
+    ] {
+        let output = instant(folder.path(), command, &[]).await;
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert!(output.stdout.is_empty(), "{command:?}");
+        let said = text(&output.stderr);
+        assert!(!said.contains("hunter2") && !said.contains("Error {"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_read_plan_and_log_as_json_and_no_payload_is_logged() {
+    let mut stack = Stack::start(15, ORDERS).await;
+    let run = async |arguments: &[&str]| instant(stack.folder.path(), arguments, &[]).await;
+    let same: Value = serde_json::from_slice(&run(&["plan", "--json"]).await.stdout).unwrap();
+    assert_eq!(same, serde_json::json!([]));
+    let client = stack.django.database.connect().await;
+    client.batch_execute("drop trigger \"!instant\" on shop_order").await.unwrap();
+    let plan = run(&["plan", "--json"]).await;
+    assert_eq!(plan.status.code(), Some(3));
+    let steps: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    assert_snapshot!("plan", serde_json::to_string_pretty(&steps).unwrap());
+    assert!(run(&["apply"]).await.status.success());
+
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    stack.relay = Process::instant(stack.folder.path(), &["run", "--events", "--log", "json"], &[]);
+    stack.relay.line("leading", SOON).await;
+    stack.events("Order.objects.create(number='payload')").await;
+    let line = stack.relay.line("published", SOON).await;
+    let said = stack.relay.output();
+    for line in said.lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["outcome"], &line["level"]), (&"published".into(), &"INFO".into()));
+    assert_eq!(line["message"], "shop.Order insert → public");
+    assert!(!said.contains("payload"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dba_runs_the_printed_sql_and_the_relay_runs_as_a_role_that_can_do_nothing_else() {
+    for version in postgres::versions() {
+        let django = Django::on(version).await;
+        let centrifugo = Centrifugo::start_new().await;
+        let mut public = Subscriber::anonymous(&centrifugo, &["public"]).await;
+        let folder = tempfile::tempdir().unwrap();
+        write_config(&folder, &django, &centrifugo, ORDERS);
+        let role = format!("relay_{}", django.database.name);
+        let client = django.database.connect().await;
+        client.batch_execute(&format!("create role {role} login")).await.unwrap();
+        let path = folder.path().join("instant.toml");
+        let with_role =
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .replacen("[database]\n", &format!("[database]\nrelay_role = '{role}'\n"), 1);
+        std::fs::write(&path, with_role).unwrap();
+
+        let script = instant(folder.path(), &["sql"], &[]).await;
+        assert!(script.status.success(), "{}", text(&script.stderr));
+        client.batch_execute(&text(&script.stdout)).await.unwrap();
+        assert_eq!(instant(folder.path(), &["plan"], &[]).await.status.code(), Some(0));
+
+        let url = django.database.url_as(&role);
+        let environment = [("INSTANT_DATABASE_URL", url.as_str())];
+        let relay = Process::instant(folder.path(), &["run"], &environment);
+        relay.line("leading", SOON).await;
+        assert!(!relay.output().contains("not as instant.toml wants it"), "{}", relay.output());
+        django.run("Order.objects.create(number='1')").await;
+        assert_eq!(public.next(SOON).await.value()["event_class"], "Order created");
+
+        let relay_client = postgres::connect(&url).await;
+        for statement in [
+            "select * from shop_order",
+            "insert into instant.outbox (source, op) values ('x', 'I')",
+            "update instant.outbox set source = 'x'",
+            "select password from auth_user",
+            "create table instant.mine ()",
+            "drop table instant.outbox",
+            "alter table shop_order disable trigger \"!instant\"",
+        ] {
+            let refused = relay_client.batch_execute(statement).await.expect_err(statement);
+            assert_eq!(
+                refused.code(),
+                Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+                "{statement}: {refused}"
+            );
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! TLS between Instant and PostgreSQL, on the data plane and on the control plane.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use instant::outbox::{Error, Leader};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::support::postgres::Cluster;
+use crate::support::process::instant;
+use crate::support::wait::{SOON, eventually};
+
+/// An authority, and a server's certificate for `localhost` that it signed, as files; another authority beside it.
+fn certificates(folder: &Path) {
+    let authority = |name: &str| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let (ours, another) = (authority("ours"), authority("another"));
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &ours)
+        .unwrap();
+    for (name, text) in [
+        ("ca.crt", ours.pem()),
+        ("another.crt", another.pem()),
+        ("server.crt", server.pem()),
+        ("server.key", key.serialize_pem()),
+    ] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    // PostgreSQL wants its key unreadable for others: its own, or root's for a group that it belongs to.
+    let mine = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mode = |name: &str, mode| std::fs::set_permissions(folder.join(name), PermissionsExt::from_mode(mode)).unwrap();
+    mode("server.key", if mine { 0o640 } else { 0o600 });
+    mode("", 0o755);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_encrypted_and_certificates_checked_as_sslmode_says() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let settings = [
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file='{}'", file("server.crt")),
+        format!("ssl_key_file='{}'", file("server.key")),
+    ];
+    let settings: Vec<_> = settings.iter().map(String::as_str).collect();
+    // The wheels that carry other versions are built without TLS.
+    let database = Cluster::start_new(15, &settings).await.database().await;
+    let observer = database.connect().await;
+    let url = |host: &str, parameters: &str| format!("{}?{parameters}", database.url.replace("127.0.0.1", host));
+
+    for (host, parameters, encrypted) in [
+        ("127.0.0.1", "sslmode=disable".to_owned(), Some(false)),
+        ("127.0.0.1", "connect_timeout=5".to_owned(), Some(true)),
+        ("127.0.0.1", "sslmode=require".to_owned(), Some(true)),
+        (
+            "127.0.0.1",
+            format!("sslmode=require&sslrootcert={}", file("another.crt")),
+            None,
+        ),
+        (
+            "127.0.0.1",
+            format!("sslmode=verify-ca&sslrootcert={}", file("ca.crt")),
+            Some(true),
+        ),
+        (
+            "127.0.0.1",
+            format!("sslmode=verify-full&sslrootcert={}", file("ca.crt")),
+            None,
+        ),
+        (
+            "localhost",
+            format!("sslmode=verify-full&sslrootcert={}", file("ca.crt")),
+            Some(true),
+        ),
+        (
+            "localhost",
+            format!("sslmode=verify-full&sslrootcert={}", file("another.crt")),
+            None,
+        ),
+        ("localhost", "sslmode=verify-full".to_owned(), None),
+    ] {
+        let leader = Leader::elect(&url(host, &parameters).into(), || {}).await;
+        let Some(encrypted) = encrypted else {
+            let error = leader.expect_err("the certificate does not fit");
+            assert!(matches!(error, Error::Postgres(_)), "{error}");
+            assert!(error.to_string().contains("certificate"), "{error}");
+            continue;
+        };
+        let leader = leader.unwrap();
+        let seen = "select ssl from pg_stat_ssl natural join pg_stat_activity where application_name = 'instant leader'";
+        let row = observer.query_one(seen, &[]).await.unwrap();
+        assert_eq!(row.get::<_, bool>(0), encrypted, "{parameters}");
+        leader.step_down().await.unwrap();
+        let gone = async || observer.query_opt(seen, &[]).await.unwrap().is_none().then_some(());
+        eventually(SOON, "the end of the session", gone).await;
+    }
+
+    for (host, fits) in [("localhost", true), ("127.0.0.1", false)] {
+        let url = url(host, &format!("sslmode=verify-full&sslrootcert={}", file("ca.crt")));
+        let config = format!("[database]\nurl = '{url}'\n[[watch]]\ntable = 'pg_catalog.pg_class'\n");
+        std::fs::write(folder.path().join("instant.toml"), config).unwrap();
+        let planned = instant(folder.path(), &["check", "--db"], &[]).await;
+        let said = String::from_utf8_lossy(&planned.stderr).into_owned();
+        assert_eq!(said.contains("cannot be reached"), !fits, "{said}");
+    }
+}
