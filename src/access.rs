@@ -7,6 +7,7 @@
 
 pub mod cookie;
 mod error;
+mod gather;
 mod identity;
 mod lookup;
 mod rule;
@@ -23,6 +24,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{Config, Django, SessionEngine};
 use crate::django::signing::{Keys, Signer};
+use gather::Gather;
 use lookup::{HashKeys, Login};
 use rule::Rule;
 use session::Session;
@@ -49,6 +51,7 @@ pub struct Access {
     prefix: String,
     anonymous: bool,
     rules: Vec<Rule>,
+    gather: Gather,
 }
 
 /// What somebody is known by.
@@ -96,6 +99,7 @@ impl Access {
             prefix: config.prefix.clone(),
             anonymous: config.anonymous,
             rules: config.channels.iter().cloned().map(Rule::new).collect(),
+            gather: Gather::default(),
         })
     }
 
@@ -106,7 +110,7 @@ impl Access {
     pub async fn identify(&self, cookies: &[&str]) -> Result<Who, Error> {
         match self.proof(cookies) {
             None => Ok(Who::Visitor),
-            Some(proof) => Ok(self.identify_all(&[proof]).await?.pop().unwrap_or(Who::Visitor)),
+            Some(proof) => self.in_time(self.gather.answer(self, proof)).await,
         }
     }
 

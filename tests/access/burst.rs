@@ -39,6 +39,15 @@ async fn connections(site: &Site) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_connects_is_answered_over_four_connections() {
+    let site = Arc::new(Site::start(18, "").await);
+    let cookie = format!("sessionid={}", site.new_user("user").await);
+    let codes = burst(&site, &cookie, 300).await;
+    assert!(codes.iter().all(|code| *code == 200), "{codes:?}");
+    assert!((1..=4).contains(&connections(&site).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark: it prints figures"]
 async fn two_thousand_connects_at_once() {
     let site = Arc::new(Site::start(18, "").await);
