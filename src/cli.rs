@@ -5,6 +5,7 @@ mod apply;
 mod check;
 mod dead;
 mod doctor;
+mod generate;
 mod moment;
 mod pause;
 mod plan;
@@ -15,6 +16,7 @@ mod run;
 mod sql;
 mod status;
 mod step;
+mod token;
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -98,6 +100,10 @@ enum Command {
     Pause(pause::Args),
     /// Capture changes again.
     Resume(resume::Args),
+    /// Print a connection token for a user, for scripts.
+    Token(token::Args),
+    /// Print a ready configuration for another program.
+    Gen(generate::Args),
 }
 
 impl Cli {
@@ -123,6 +129,8 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args, &context).await,
             Command::Pause(args) => pause::run(args, &context).await,
             Command::Resume(args) => resume::run(args, &context).await,
+            Command::Token(args) => token::run(args, &context).await,
+            Command::Gen(args) => generate::run(&args, &context),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Mapping: rules turn a change into publications. Pure: no I/O, no clock, no state.
 
 mod audience;
-mod channel;
+pub mod channel;
 mod event;
 mod row;
 mod rule;

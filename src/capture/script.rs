@@ -6,6 +6,7 @@ use sqlx::PgPool;
 
 use super::apply::Error;
 use super::grant;
+use super::identity::{self, Definers};
 use super::installed::{self, State};
 use super::plan::Plan;
 use super::schema::{self, MIGRATIONS_TABLE, SchemaState};
@@ -37,6 +38,10 @@ pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result
         triggers: Vec::new(),
         tables: installed::tables(pool, watches).await?,
         missing_grants: grants.map(|grant| (grant, "the relay's role needs it")).collect(),
+        definers: Definers {
+            wanted: identity::found::wanted(pool, config).await?,
+            found: Vec::new(),
+        },
     };
     Ok(text(&Plan::new(watches, &state)))
 }
