@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::site::Site;
 
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 /// Asks as many times at once as `count` says; returns the answers' codes and prints how long they took.
 async fn burst(site: &Arc<Site>, cookie: &str, count: usize) -> Vec<u16> {
     let started = Instant::now();
@@ -38,6 +39,7 @@ async fn connections(site: &Site) -> i64 {
     client.query_one(count, &[]).await.unwrap().get(0)
 }
 
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_connects_is_answered_over_four_connections() {
     let site = Arc::new(Site::start(18, "").await);
