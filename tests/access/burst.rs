@@ -39,7 +39,6 @@ async fn connections(site: &Site) -> i64 {
     client.query_one(count, &[]).await.unwrap().get(0)
 }
 
-#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_connects_is_answered_over_four_connections() {
     let site = Arc::new(Site::start(18, "").await);
@@ -49,6 +48,7 @@ async fn a_burst_of_connects_is_answered_over_four_connections() {
     assert!((1..=4).contains(&connections(&site).await));
 }
 
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark: it prints figures"]
 async fn two_thousand_connects_at_once() {
