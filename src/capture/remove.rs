@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use super::apply::{Error, Progress, locked, run_all, unlock};
 use super::installed::{self, State};
 use super::plan::{Plan, Step};
-use super::schema::{SEQUENCES, SchemaState, TABLES};
+use super::schema::{FUNCTIONS, SEQUENCES, SchemaState, TABLES};
 
 /// Removes the triggers, a table a transaction, then the functions, then the schema. What others have built on the schema makes
 /// it refuse before anything is removed.
@@ -61,7 +61,8 @@ fn drop_schema() -> String {
             .join(", ")
     };
     format!(
-        "drop table if exists {};\ndrop sequence if exists {};\ndrop schema instant",
+        "drop function if exists {};\ndrop table if exists {};\ndrop sequence if exists {};\ndrop schema instant",
+        FUNCTIONS.join(", "),
         names(&TABLES),
         names(&SEQUENCES)
     )
@@ -77,6 +78,7 @@ async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
              where c.relnamespace = 'instant'::regnamespace
              union all
              select 'pg_proc'::regclass::oid, p.oid, p.proname ^@ 'capture_'
+                 or exists (select from unnest($2::text[]) as name where to_regprocedure(name)::oid = p.oid)
              from pg_proc p
              where p.pronamespace = 'instant'::regnamespace
              union all
@@ -119,6 +121,7 @@ async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
             .map(|name| (*name).to_owned())
             .collect::<Vec<_>>(),
     )
+    .bind(FUNCTIONS.map(str::to_owned).to_vec())
     .fetch_all(pool)
     .await
 }
