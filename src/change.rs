@@ -30,10 +30,12 @@ pub enum Operation {
     Delete,
     /// The table was emptied by `truncate`.
     Truncate,
+    /// No row's: somebody sent a message with `instant.broadcast`.
+    Broadcast,
 }
 
 impl Operation {
-    /// Every operation.
+    /// Every operation of a table.
     pub const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Delete, Self::Truncate];
 
     /// The name in TOML, events and logs.
@@ -44,6 +46,7 @@ impl Operation {
             Self::Update => "update",
             Self::Delete => "delete",
             Self::Truncate => "truncate",
+            Self::Broadcast => "broadcast",
         }
     }
 
@@ -55,6 +58,7 @@ impl Operation {
             Self::Update => "edited",
             Self::Delete => "deleted",
             Self::Truncate => "truncated",
+            Self::Broadcast => "sent",
         }
     }
 
@@ -66,13 +70,15 @@ impl Operation {
             Self::Update => 'U',
             Self::Delete => 'D',
             Self::Truncate => 'T',
+            Self::Broadcast => 'B',
         }
     }
 
     /// The operation of a letter of the outbox's column `op`.
     #[must_use]
     pub fn from_letter(letter: char) -> Option<Self> {
-        Self::ALL.into_iter().find(|operation| operation.letter() == letter)
+        let mut known = Self::ALL.into_iter().chain([Self::Broadcast]);
+        known.find(|operation| operation.letter() == letter)
     }
 }
 

@@ -13,6 +13,7 @@ mod remove;
 mod replay;
 mod resume;
 mod run;
+mod send;
 mod sql;
 mod status;
 mod step;
@@ -88,6 +89,8 @@ enum Command {
     Sql(sql::Args),
     /// Publish every committed change.
     Run(run::Args),
+    /// Send a message by hand.
+    Send(send::Args),
     /// Look at the publications that were parked, send them again, or drop them.
     Dead(dead::Args),
     /// Send again what the outbox still holds.
@@ -123,6 +126,7 @@ impl Cli {
             Command::Remove(args) => remove::run(args, &context).await,
             Command::Sql(args) => sql::run(args, &context).await,
             Command::Run(args) => run::run(args, &context).await,
+            Command::Send(args) => send::run(args, &context).await,
             Command::Dead(args) => dead::run(args, &context).await,
             Command::Replay(args) => replay::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,

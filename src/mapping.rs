@@ -1,6 +1,7 @@
 //! Mapping: rules turn a change into publications. Pure: no I/O, no clock, no state.
 
 mod audience;
+mod broadcast;
 pub mod channel;
 mod event;
 mod row;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use crate::capture::watch::Watch;
 use crate::change::{Change, Operation};
 use audience::Audience;
+use broadcast::Broadcasts;
 use row::Row;
 use rule::Rule;
 use template::Templates;
@@ -28,6 +30,7 @@ pub struct Mapping {
     templates: Templates,
     watches: HashMap<String, Compiled>,
     audience: Audience,
+    broadcasts: Broadcasts,
 }
 
 #[derive(Debug)]
@@ -122,6 +125,7 @@ impl Mapping {
             templates,
             watches: compiled,
             audience,
+            broadcasts: Broadcasts::new(site, prefix),
         })
     }
 
@@ -143,6 +147,9 @@ impl Mapping {
     /// # Errors
     /// When there is no such rule any more, or it fails; for people.
     pub fn map_by(&self, number: u32, change: &Change<'_>) -> Result<Option<Publication>, String> {
+        if change.operation == Operation::Broadcast {
+            return self.broadcasts.publication(change).map(Some);
+        }
         let watch = self.watches.get(change.source);
         let rule = watch.and_then(|watch| watch.rules.iter().find(|rule| rule.name.number == number));
         let (Some(watch), Some(rule)) = (watch, rule) else {
@@ -157,14 +164,6 @@ impl Mapping {
 
     /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several.
     pub fn map(&self, change: &Change<'_>, outcomes: &mut Vec<Outcome>) {
-        let Some(watch) = self.watches.get(change.source) else {
-            return;
-        };
-        let mut hearing = watch.rules.iter().filter(|rule| rule.hears(change.operation)).peekable();
-        if hearing.peek().is_none() {
-            return;
-        }
-        let row = Row::read(change, &watch.key);
         let failure = |origin, reason| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             Err(Failure {
@@ -174,6 +173,19 @@ impl Mapping {
                 new: owned(change.new),
             })
         };
+        if change.operation == Operation::Broadcast {
+            let publication = self.broadcasts.publication(change);
+            outcomes.push(publication.or_else(|reason| failure(self.broadcasts.origin(change), reason)));
+            return;
+        }
+        let Some(watch) = self.watches.get(change.source) else {
+            return;
+        };
+        let mut hearing = watch.rules.iter().filter(|rule| rule.hears(change.operation)).peekable();
+        if hearing.peek().is_none() {
+            return;
+        }
+        let row = Row::read(change, &watch.key);
         for rule in hearing {
             let origin = || rule.origin(change);
             match &row {

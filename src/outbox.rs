@@ -4,6 +4,7 @@
 //! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
 //! Beside them [`Operator`] is the session of a person's commands.
 
+mod broadcast;
 mod handshake;
 mod incumbent;
 mod leader;
@@ -18,6 +19,7 @@ mod sql;
 mod status;
 mod tls;
 
+pub use broadcast::Message;
 pub use leader::{DeadLetter, Leader, Losses};
 pub use letters::{LetterFilter, Refusal, StoredLetter};
 pub use operator::Operator;

@@ -1,6 +1,7 @@
 //! From a saved row to a browser: Django, PostgreSQL, the triggers, the relay, Centrifugo and a WebSocket client, all real.
 
 mod apply;
+mod broadcast;
 mod command;
 mod doctor;
 mod events;

@@ -128,6 +128,13 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
             missing_grants.extend(missing.into_iter().map(|grant| (grant, "the triggers write as this role")));
         }
     }
+    for role in grant::senders(pool, watches, schema == SchemaState::Current).await? {
+        for grant in grant::missing(pool, &role, &grant::SENDER).await? {
+            if missing_grants.iter().all(|(known, _)| *known != grant) {
+                missing_grants.push((grant, "it owns a watched table, and may send by hand"));
+            }
+        }
+    }
     let state = State {
         schema,
         functions,

@@ -3,6 +3,8 @@
 use sqlx::PgPool;
 
 use super::identifier::identifier;
+use super::schema::BROADCAST;
+use super::watch::Watch;
 
 /// What a role must be allowed on one object.
 #[derive(Debug)]
@@ -17,10 +19,12 @@ enum Object {
     Schema,
     Table(&'static str),
     Sequence(&'static str),
+    /// With the types of its arguments.
+    Function(&'static str),
 }
 
-/// The relay reads and purges the outbox, moves its cursor, parks dead letters and counts losses.
-pub(super) const RELAY: [Right; 6] = [
+/// The relay reads and purges the outbox, moves its cursor, parks dead letters and counts losses; `instant send` is its role's too.
+pub(super) const RELAY: [Right; 7] = [
     Right {
         object: Object::Schema,
         privileges: &["usage"],
@@ -44,6 +48,22 @@ pub(super) const RELAY: [Right; 6] = [
     Right {
         object: Object::Sequence("instant.lost"),
         privileges: &["select"],
+    },
+    Right {
+        object: Object::Function(BROADCAST),
+        privileges: &["execute"],
+    },
+];
+
+/// An application sends messages by hand.
+pub(super) const SENDER: [Right; 2] = [
+    Right {
+        object: Object::Schema,
+        privileges: &["usage"],
+    },
+    Right {
+        object: Object::Function(BROADCAST),
+        privileges: &["execute"],
     },
 ];
 
@@ -70,6 +90,7 @@ impl Right {
             Object::Schema => "schema instant".to_owned(),
             Object::Table(name) => name.to_owned(),
             Object::Sequence(name) => format!("sequence {name}"),
+            Object::Function(name) => format!("function {name}"),
         };
         format!("grant {} on {on} to {}", self.privileges.join(", "), identifier(role))
     }
@@ -92,6 +113,11 @@ impl Right {
                  from unnest($3) as privilege",
                 name,
             ),
+            Object::Function(name) => (
+                "select coalesce(bool_and(has_function_privilege($1, to_regprocedure($2)::oid, privilege)), false)
+                 from unnest($3) as privilege",
+                name,
+            ),
         };
         sqlx::query_scalar(statement)
             .bind(role)
@@ -111,4 +137,25 @@ pub(super) async fn missing(pool: &PgPool, role: &str, rights: &[Right]) -> Resu
         }
     }
     Ok(missing)
+}
+
+/// The roles that send messages by hand: the owners of the watched tables, as whom applications mostly connect. Superusers need no
+/// grant, nor does whoever makes the schema, where that is still to be made. Takes no lock.
+pub(super) async fn senders(pool: &PgPool, watches: &[Watch], schema_is_current: bool) -> Result<Vec<String>, sqlx::Error> {
+    let schemas: Vec<&str> = watches.iter().map(|watch| watch.schema.as_str()).collect();
+    let tables: Vec<&str> = watches.iter().map(|watch| watch.table.as_str()).collect();
+    sqlx::query_scalar(
+        "select distinct r.rolname::text
+         from unnest($1::text[], $2::text[]) as watched (schema, name)
+         join pg_namespace n on n.nspname = watched.schema
+         join pg_class c on c.relnamespace = n.oid and c.relname = watched.name
+         join pg_roles r on r.oid = c.relowner
+         where not r.rolsuper and ($3 or r.rolname <> current_user)
+         order by 1",
+    )
+    .bind(schemas)
+    .bind(tables)
+    .bind(schema_is_current)
+    .fetch_all(pool)
+    .await
 }

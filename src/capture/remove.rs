@@ -6,7 +6,7 @@ use super::apply::{Error, Progress, locked, run_all, unlock};
 use super::identity::{self, Definers};
 use super::installed::{self, State};
 use super::plan::{Plan, Step};
-use super::schema::{SEQUENCES, SchemaState, TABLES};
+use super::schema::{FUNCTIONS, SEQUENCES, SchemaState, TABLES};
 
 /// Removes the triggers, a table a transaction, then the functions, then the schema. What others have built on the schema makes
 /// it refuse before anything is removed.
@@ -66,7 +66,8 @@ fn drop_schema() -> String {
             .join(", ")
     };
     format!(
-        "drop table if exists {};\ndrop sequence if exists {};\ndrop schema instant",
+        "drop function if exists {};\ndrop table if exists {};\ndrop sequence if exists {};\ndrop schema instant",
+        FUNCTIONS.join(", "),
         names(&TABLES),
         names(&SEQUENCES)
     )
@@ -82,6 +83,7 @@ async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
              where c.relnamespace = 'instant'::regnamespace
              union all
              select 'pg_proc'::regclass::oid, p.oid, p.proname ^@ 'capture_' or p.proname = any ($2)
+                 or exists (select from unnest($3::text[]) as name where to_regprocedure(name)::oid = p.oid)
              from pg_proc p
              where p.pronamespace = 'instant'::regnamespace
              union all
@@ -125,6 +127,7 @@ async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
             .collect::<Vec<_>>(),
     )
     .bind(identity::NAMES)
+    .bind(FUNCTIONS.map(str::to_owned).to_vec())
     .fetch_all(pool)
     .await
 }

@@ -14,6 +14,12 @@ pub(super) const MIGRATIONS_TABLE: &str = "instant._sqlx_migrations";
 /// The relations that the migrations make, in an order in which they can be dropped.
 pub(super) const TABLES: [&str; 4] = ["outbox", "relay", "dead_letter", "_sqlx_migrations"];
 
+/// The functions that the migrations make, with the types of their arguments.
+pub(super) const FUNCTIONS: [&str; 1] = [BROADCAST];
+
+/// The push by hand.
+pub(super) const BROADCAST: &str = "instant.broadcast(text, text, text, json, text, text, text)";
+
 /// The sequences that the migrations make beside those of columns.
 pub(super) const SEQUENCES: [&str; 1] = ["lost"];
 

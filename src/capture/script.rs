@@ -31,13 +31,19 @@ pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result
         .database
         .relay_role
         .iter()
-        .flat_map(|role| grant::RELAY.iter().map(|right| right.grant(role)));
+        .flat_map(|role| grant::RELAY.iter().map(|right| right.grant(role)))
+        .map(|grant| (grant, "the relay's role needs it"));
+    let senders = grant::senders(pool, watches, true).await?;
+    let of_senders = senders
+        .iter()
+        .flat_map(|role| grant::SENDER.iter().map(|right| right.grant(role)))
+        .map(|grant| (grant, "it owns a watched table, and may send by hand"));
     let state = State {
         schema: SchemaState::Current,
         functions: Vec::new(),
         triggers: Vec::new(),
         tables: installed::tables(pool, watches).await?,
-        missing_grants: grants.map(|grant| (grant, "the relay's role needs it")).collect(),
+        missing_grants: grants.chain(of_senders).collect(),
         definers: Definers {
             wanted: identity::found::wanted(pool, config).await?,
             found: Vec::new(),

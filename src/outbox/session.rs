@@ -78,9 +78,12 @@ fn describe(error: &tokio_postgres::Error) -> String {
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.code() {
-            Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME | &SqlState::UNDEFINED_COLUMN) => {
-                Self::Schema(describe(&error))
-            }
+            Some(
+                &SqlState::UNDEFINED_TABLE
+                | &SqlState::INVALID_SCHEMA_NAME
+                | &SqlState::UNDEFINED_COLUMN
+                | &SqlState::UNDEFINED_FUNCTION,
+            ) => Self::Schema(describe(&error)),
             _ if error.is_closed() => Self::Closed,
             _ => Self::Postgres(error),
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Error, Row, RowStream, Statement};
 
+use super::broadcast::Message;
 use super::leader::DeadLetter;
 use super::position::{Position, Snapshot, Within};
 use super::{CHANNEL, LEADER_LOCK};
@@ -248,6 +249,26 @@ pub(super) async fn park(client: &Client, letter: &DeadLetter) -> Result<(), Err
                 &letter.reason,
                 &letter.code,
                 &letter.attempts,
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// Sends a message by hand. The commit waits for the disk, unlike those of the relay, which can be made again.
+pub(super) async fn broadcast(client: &Client, message: &Message) -> Result<(), Error> {
+    client.batch_execute("set synchronous_commit = on").await?;
+    client
+        .execute(
+            "select instant.broadcast($1, $2, $3, $4::text::json, $5, $6, $7)",
+            &[
+                &message.text,
+                &message.event_class,
+                &message.target,
+                &message.data,
+                &message.channel,
+                &message.bucket,
+                &message.site,
             ],
         )
         .await

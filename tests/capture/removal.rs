@@ -69,6 +69,16 @@ async fn what_others_built_on_the_schema_makes_it_refuse_before_anything_is_remo
             "function instant.mine()",
         ),
         (
+            "create function instant.broadcast(int) returns int language sql return 1",
+            "drop function instant.broadcast(int)",
+            "function instant.broadcast(integer)",
+        ),
+        (
+            "create function mine() returns void language sql begin atomic select instant.broadcast('x'); end",
+            "drop function mine",
+            "function mine()",
+        ),
+        (
             "create type instant.mood as enum ('a')",
             "drop type instant.mood",
             "type instant.mood",

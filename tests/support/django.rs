@@ -128,6 +128,7 @@ fn python(url: &str) -> Command {
     command
         .current_dir(cache::manifest("tests/project"))
         .env("DATABASE_URL", url)
+        .env("PYTHONPATH", cache::manifest("python"))
         .env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }

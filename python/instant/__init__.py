@@ -1,0 +1,1 @@
+"""Instant's side of a Django project: messages to browsers from Python."""

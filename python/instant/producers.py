@@ -1,0 +1,99 @@
+"""Messages to browsers, sent when the transaction that they are written in commits."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ImproperlyConfigured
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
+
+__all__ = ["abroadcast", "broadcast"]
+
+#: The targets that are a word.
+WORDS = ("public", "users", "staff", "superuser")
+#: The characters that a channel can have, by Centrifugo's default.
+CHANNEL_LENGTH = 255
+#: A group of any name, or a user's key; a comma would let further users in, a second # would begin another part of the channel.
+FORMS = re.compile(r"group:.+|#[^#,]+", re.DOTALL)
+
+
+def broadcast(
+    message: str,
+    event_class: str = "default",
+    *,
+    target: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    channel: str | None = None,
+    bucket: str | None = None,
+    site: str | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> None:
+    """Send a message to a target or channel; with neither, to everyone.
+
+    It is part of the transaction under way on the database ``using``: published when that commits, never when it is rolled back.
+
+    :param target: ``public``, ``users``, ``staff``, ``superuser``, ``group:NAME``, or ``#ID`` for the user of that key.
+    :raises TypeError: an argument is of another type, or ``data`` holds what JSON cannot.
+    :raises ValueError: an argument makes no sense, such as an unknown target.
+    """
+    for name, value in {"message": message, "event_class": event_class}.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a str, not {type(value).__name__}; translations and the like: str({name})")
+    optional = {"target": target, "channel": channel, "bucket": bucket, "site": site}
+    for name, text in optional.items():
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{name} must be a str or None, not {type(text).__name__}")
+    for name, text in {"message": message, "event_class": event_class, **optional}.items():
+        if text is not None and "\0" in text:
+            raise ValueError(f"{name} has a NUL character, which PostgreSQL cannot hold")
+    if not event_class:
+        raise ValueError("event_class is empty; browsers dispatch on it")
+    if target is not None and channel is not None:
+        raise ValueError("target and channel exclude each other; call it twice to reach both")
+    if target is not None and target not in WORDS and not FORMS.fullmatch(target):
+        raise ValueError(f"{target!r} is no target; write {', '.join(WORDS)}, group:NAME or #ID")
+    if channel is not None and not 1 <= len(channel) <= CHANNEL_LENGTH:
+        raise ValueError(f"a channel has 1 to {CHANNEL_LENGTH} characters, this one has {len(channel)}")
+    arguments = [message, event_class, target, _encode(data), channel, bucket, site]
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        raise ImproperlyConfigured(f"the database {using!r} is not PostgreSQL; name the one that Instant watches by using=…")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select instant.broadcast(%s, %s, %s, %s::json, %s, %s, %s)", arguments)
+    except ProgrammingError as error:
+        raise ProgrammingError(f"{error}\nIf `instant apply` has not run on this database, run it.") from error
+
+
+async def abroadcast(
+    message: str,
+    event_class: str = "default",
+    *,
+    target: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    channel: str | None = None,
+    bucket: str | None = None,
+    site: str | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> None:
+    """Send a message as :func:`broadcast` does, from async code, on the connection that Django's async ORM uses."""
+    await sync_to_async(broadcast)(
+        message, event_class, target=target, data=data, channel=channel, bucket=bucket, site=site, using=using
+    )
+
+
+def _encode(data: Mapping[str, Any] | None) -> str | None:
+    """Encode the data of an event as a JSON object."""
+    if data is None:
+        return None
+    if not isinstance(data, Mapping):
+        raise TypeError(f"data must be a dict, not {type(data).__name__}")
+    try:
+        return json.dumps(dict(data), cls=DjangoJSONEncoder, allow_nan=False)
+    except TypeError as error:
+        raise TypeError(f"data: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"data: {error}") from error

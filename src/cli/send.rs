@@ -1,0 +1,60 @@
+//! `instant send`: sends a message by hand.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::Context;
+use crate::outbox::{Message, Operator};
+
+/// Send a message to browsers, as `instant.broadcast` does from SQL. With neither a target nor a channel it is for everyone. It is
+/// published by `instant run`, now or when that starts.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  instant send \"Back in five minutes\"\n  \
+                        instant send \"New order\" --target staff --event-class order --data '{\"number\": 17}'")]
+pub(super) struct Args {
+    /// The text for people.
+    message: String,
+    /// Who hears it: public, users, staff, superuser, group:NAME, or #ID for one user.
+    #[arg(long, value_name = "TARGET", conflicts_with = "channel")]
+    target: Option<String>,
+    /// A channel by its name, in place of a target; `[channels] prefix` is not put before it.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// The string that a browser dispatches on.
+    #[arg(long, value_name = "CLASS", default_value = "default")]
+    event_class: String,
+    /// The event's data, a JSON object.
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    data: Option<String>,
+    /// What the browser may group messages by.
+    #[arg(long, value_name = "NAME")]
+    bucket: Option<String>,
+    /// The site's name [default: the configured one].
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    let operator = Operator::connect(&config.database.url).await?;
+    let message = Message {
+        text: args.message,
+        event_class: args.event_class,
+        target: args.target,
+        data: args.data,
+        channel: args.channel,
+        bucket: args.bucket,
+        site: args.site,
+    };
+    operator.broadcast(&message).await?;
+    writeln!(anstream::stdout(), "sent")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The text of a JSON object, unchanged.
+fn object(text: &str) -> Result<String, String> {
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("not a JSON object: {error}")),
+    }
+}

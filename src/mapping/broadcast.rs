@@ -1,0 +1,176 @@
+//! Messages that were sent by hand, with `instant.broadcast`.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::event::write_string;
+use super::{Origin, Publication, RuleName, channel};
+use crate::change::Change;
+
+/// The rule's and model's name of a message that no rule makes, in logs and dead letters.
+const NAME: &str = "instant.broadcast";
+
+/// What makes publications of messages.
+#[derive(Debug)]
+pub(super) struct Broadcasts {
+    site: Option<String>,
+    prefix: String,
+    rule: Arc<RuleName>,
+}
+
+/// A message as the function has written it; what is null is left out of the event.
+#[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names that the event has")]
+struct Message<'a> {
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+    #[serde(borrow)]
+    event_class: Cow<'a, str>,
+    target: Option<String>,
+    channel: Option<String>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    bucket: Option<String>,
+    site: Option<String>,
+}
+
+impl Broadcasts {
+    /// Messages carry `site` where they name no other; channels of targets begin with `prefix`.
+    pub(super) fn new(site: Option<&str>, prefix: &str) -> Self {
+        Self {
+            site: site.map(str::to_owned),
+            prefix: prefix.to_owned(),
+            rule: Arc::new(RuleName {
+                source: NAME.to_owned(),
+                model: NAME.to_owned(),
+                number: 0,
+            }),
+        }
+    }
+
+    /// Where the publication of a message comes from.
+    pub(super) fn origin(&self, change: &Change<'_>) -> Origin {
+        Origin {
+            change_id: change.id,
+            at: change.at,
+            operation: change.operation,
+            rule: Arc::clone(&self.rule),
+        }
+    }
+
+    /// The publication of a message.
+    ///
+    /// # Errors
+    /// What no version of the function writes, for people.
+    pub(super) fn publication(&self, change: &Change<'_>) -> Result<Publication, String> {
+        let message: Message<'_> =
+            serde_json::from_str(change.new.unwrap_or("null")).map_err(|error| format!("the message: {error}"))?;
+        let channel: Arc<str> = match (&message.channel, &message.target) {
+            (Some(channel), _) => channel.as_str().into(),
+            (None, None) => self.target(channel::PUBLIC)?.into(),
+            (None, Some(target)) => self.target(target)?.into(),
+        };
+        let origin = self.origin(change);
+        let event = self.event(&message, &origin, &channel);
+        Ok(Publication {
+            origin,
+            channel,
+            event,
+            key: None,
+        })
+    }
+
+    /// The channel of a target: a word, `group:NAME` or `#ID`.
+    fn target(&self, target: &str) -> Result<String, String> {
+        let channel = match target {
+            channel::PUBLIC | channel::USERS | channel::STAFF | channel::SUPERUSER => target.to_owned(),
+            _ => match (target.strip_prefix("group:"), target.strip_prefix('#')) {
+                (Some(group), _) => channel::group(group),
+                (None, Some(user)) => channel::personal(user),
+                (None, None) => return Err(format!("target: `{target}` is none")),
+            },
+        };
+        Ok(format!("{}{channel}", self.prefix))
+    }
+
+    /// The event, in the shape of a row's: without a model and a key, since it tells of no row.
+    fn event(&self, message: &Message<'_>, origin: &Origin, channel: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        let member = |out: &mut Vec<u8>, name: &str, value: &str| {
+            out.extend_from_slice(name.as_bytes());
+            write_string(out, value);
+        };
+        member(&mut out, "{\"event_class\":", &message.event_class);
+        member(&mut out, ",\"message\":", &message.message);
+        member(&mut out, ",\"channel\":", channel);
+        if let Some(site) = message.site.as_ref().or(self.site.as_ref()) {
+            member(&mut out, ",\"site\":", site);
+        }
+        if let Some(bucket) = &message.bucket {
+            member(&mut out, ",\"bucket\":", bucket);
+        }
+        let data = message.data.map_or("{}", RawValue::get);
+        // Writing to a Vec cannot fail.
+        let _ = write!(
+            out,
+            ",\"data\":{data},\"id\":\"{origin}\",\"at\":\"{:.3}\",\"op\":\"{}\"}}",
+            origin.at,
+            origin.operation.name()
+        );
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Operation;
+
+    fn publish(prefix: &str, new: &str) -> Result<Publication, String> {
+        let at = jiff::Timestamp::from_microsecond(1_795_521_600_123_456).unwrap();
+        let change = Change {
+            id: 7,
+            at,
+            source: NAME,
+            operation: Operation::Broadcast,
+            old: None,
+            new: Some(new),
+        };
+        Broadcasts::new(Some("Shop"), prefix).publication(&change)
+    }
+
+    #[test]
+    fn a_message_is_an_event_without_a_row_and_its_data_passes_as_it_was_written() {
+        let new = r#"{"message":"a \"b\"","event_class":"test","target":null,"channel":null,"data":{"n": 1.0, "big":12345678901234567890123},"bucket":null,"site":null}"#;
+        let publication = publish("shop:", new).unwrap();
+        assert_eq!(&*publication.channel, "shop:public");
+        assert_eq!(
+            String::from_utf8(publication.event).unwrap(),
+            r#"{"event_class":"test","message":"a \"b\"","channel":"shop:public","site":"Shop","data":{"n": 1.0, "big":12345678901234567890123},"id":"7-6610473297240-0","at":"2026-11-24T12:00:00.123Z","op":"broadcast"}"#
+        );
+    }
+
+    #[test]
+    fn a_target_is_the_channel_that_a_rules_target_is_and_a_channel_is_taken_as_it_stands() {
+        for (member, channel) in [
+            (r#""target":"staff""#, "shop:staff"),
+            (r#""target":"group:Night shift""#, "shop:group.Night%20shift"),
+            (r##""target":"#42""##, "shop:#42"),
+            (r#""channel":"room:1""#, "room:1"),
+        ] {
+            let new = format!(r#"{{"message":"","event_class":"default",{member},"bucket":"b","site":"Other"}}"#);
+            let publication = publish("shop:", &new).unwrap();
+            assert_eq!(&*publication.channel, channel);
+            let event = String::from_utf8(publication.event).unwrap();
+            assert!(event.contains(r#""site":"Other","bucket":"b","data":{},"#), "{event}");
+        }
+        assert_eq!(
+            publish("", r#"{"message":"","event_class":"x","target":"everyone"}"#).unwrap_err(),
+            "target: `everyone` is none"
+        );
+    }
+}
