@@ -24,9 +24,9 @@ use sha2::{Digest, Sha256};
 
 use crate::access::{self, Access, Error, Identity};
 use crate::config::{Config, Server};
+use crate::publisher::centrifugo::{self, Centrifugo};
 use limit::Limiter;
 use registry::Registry;
-use revocation::Api;
 
 pub use connection::serve;
 pub use proxy::SECRET_HEADER;
@@ -46,7 +46,7 @@ pub struct Web {
     secrets: Option<Secrets>,
     limiter: Limiter,
     registry: Registry,
-    api: Option<Api>,
+    centrifugo: Option<Centrifugo>,
 }
 
 /// Why the server cannot start.
@@ -56,8 +56,8 @@ pub enum StartError {
     #[error(transparent)]
     Access(#[from] Error),
     /// Centrifugo's API could not be called.
-    #[error("no HTTP client can be made")]
-    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Centrifugo(#[from] centrifugo::Error),
 }
 
 /// What Centrifugo and Instant share.
@@ -82,7 +82,9 @@ impl Web {
             }),
             limiter: Limiter::default(),
             registry: Registry::default(),
-            api: config.centrifugo.as_ref().map(Api::new).transpose()?,
+            centrifugo: (config.centrifugo.as_ref())
+                .map(|server| Centrifugo::new(&server.url, &server.api_key))
+                .transpose()?,
         })
     }
 

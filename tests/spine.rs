@@ -134,3 +134,17 @@ fields = ['order', 'tag']
 [[watch.rule]]
 target = 'public'
 ";
+
+/// A rule that fails, one whose namespace is unknown, and one that works.
+const FAILING: &str = "
+[[watch]]
+model = 'shop.Tag'
+fields = ['name']
+[[watch.rule]]
+target = 'public'
+message = '{{ row.name.nothing.there }}'
+[[watch.rule]]
+channel = 'nowhere:{{ pk }}'
+[[watch.rule]]
+target = 'public'
+";

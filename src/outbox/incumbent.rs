@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::leader::patiently;
-use super::session::{Error, Session};
+use super::session::{Error, Session, patiently};
 use super::sql;
 
 /// A leader that has answered no call for this long is hung or cut off; an answer is one trivial statement.

@@ -8,13 +8,11 @@ use tokio_postgres::Row;
 
 use super::incumbent::Incumbent;
 use super::position::{Position, Snapshot};
-use super::session::{Error, Session};
+use super::session::{Error, Session, patiently};
 use super::sql;
 
 /// How often a standby tries to become the leader, and calls the one there is.
 const POLL: Duration = Duration::from_secs(1);
-/// How long a write of the leader may take before its connection counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The changes purged by one statement: some milliseconds, so that a cursor that waits behind it waits no longer.
 const PURGE_CHUNK: i64 = 2_000;
 
@@ -105,10 +103,7 @@ impl Leader {
     /// When the schema is not there, or the database was restored from another cluster.
     pub async fn cursor(&self) -> Result<Position, Error> {
         let row = patiently(sql::cursor(&self.session.client)).await?;
-        let (stored, here) = (row.try_get(3)?, row.try_get(4)?);
-        if stored != here {
-            return Err(Error::ForeignCursor { stored, here });
-        }
+        check_cluster(&row)?;
         patiently(sql::take_office(&self.session.client)).await?;
         let start = snapshot(&row, 0)?.ok_or(Error::Protocol("a cursor without a snapshot"))?;
         Ok(match (snapshot(&row, 1)?, row.try_get::<_, Option<i64>>(2)?) {
@@ -128,7 +123,7 @@ impl Leader {
         }
         patiently(client.batch_execute("begin")).await?;
         for letter in letters {
-            patiently(sql::park(client, letter)).await?;
+            patiently(sql::letters::park(client, letter)).await?;
         }
         patiently(sql::move_cursor(client, position)).await?;
         patiently(client.batch_execute("commit")).await
@@ -173,16 +168,19 @@ impl Leader {
     }
 }
 
+/// Checks that the cursor in `row` was written in this cluster: in another its transaction ids mean nothing.
+pub(super) fn check_cluster(row: &Row) -> Result<(), Error> {
+    let (stored, here) = (row.try_get(3)?, row.try_get(4)?);
+    if stored == here {
+        Ok(())
+    } else {
+        Err(Error::ForeignCursor { stored, here })
+    }
+}
+
 /// A snapshot among the cursor's columns.
 fn snapshot(row: &Row, index: usize) -> Result<Option<Snapshot>, Error> {
     let text: Option<&str> = row.try_get(index)?;
     text.map(|text| Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot")))
         .transpose()
-}
-
-/// A half-open connection answers nothing; this says so before TCP does.
-pub(super) async fn patiently<T>(query: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
-    Ok(tokio::time::timeout(PATIENCE, query)
-        .await
-        .map_err(|_| Error::Silent(PATIENCE))??)
 }

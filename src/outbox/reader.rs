@@ -3,16 +3,15 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_postgres::{Row, RowStream, Statement};
 
-use super::leader::patiently;
 use super::position::{Position, Snapshot, Within};
 use super::rest::{Rest, RestPage};
-use super::session::{Error, Session};
-use super::sql::{self, Json};
+use super::session::{Error, Session, patiently, within};
+use super::sql::{self, Json, windows};
 use crate::change::{Change, Operation};
 
 /// The changes of a window's first page. A window that fills it may be a giant one, and is read on through a held cursor.
@@ -51,7 +50,7 @@ impl Reader {
     /// When PostgreSQL cannot be reached, or its schema is not the one this binary knows.
     pub async fn open(url: &SecretString, position: Position) -> Result<Self, Error> {
         let session = Session::connect(url, "instant reader").await?;
-        let window = patiently(sql::prepare_window(&session.client)).await?;
+        let window = patiently(windows::prepare(&session.client)).await?;
         patiently(sql::listen(&session.client)).await?;
         let can_doze = patiently(sql::triggers_notify(&session.client)).await?;
         Ok(Self {
@@ -77,7 +76,7 @@ impl Reader {
             };
             (rest.page(client).await?, Some(within.until.clone()))
         } else {
-            let rows = patiently(sql::window(client, &self.window, &self.start, FIRST_PAGE)).await?;
+            let rows = patiently(windows::first_page(client, &self.window, &self.start, FIRST_PAGE)).await?;
             let page = RestPage {
                 rows,
                 limit: FIRST_PAGE,
@@ -137,10 +136,9 @@ impl Page<'_> {
     /// When PostgreSQL refuses or does not answer.
     pub async fn next(&mut self) -> Result<Option<ChangeRow>, Error> {
         loop {
-            let row = tokio::time::timeout(PATIENCE, self.rows.next())
-                .await
-                .map_err(|_| Error::Silent(PATIENCE))?;
-            let Some(row) = row.transpose()? else { return Ok(None) };
+            let Some(row) = within(PATIENCE, self.rows.try_next()).await? else {
+                return Ok(None);
+            };
             if let Some(text) = row.try_get::<_, Option<&str>>(0)? {
                 self.until = Some(Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot"))?);
                 continue;

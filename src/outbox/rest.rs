@@ -7,10 +7,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, RowStream};
 use tracing::warn;
 
-use super::leader::patiently;
 use super::position::{Snapshot, Within};
-use super::session::Error;
-use super::sql;
+use super::session::{Error, patiently, within};
+use super::sql::windows as sql;
 
 /// The changes of a page. The rows stream: however large they are, only those in the socket's buffer are in memory.
 const PAGE: i64 = 2_000;
@@ -36,23 +35,20 @@ pub(super) struct RestPage {
 }
 
 impl Rest {
-    /// Opens the cursor on what follows `within.after`.
-    pub(super) async fn open(client: &Client, from: &Snapshot, within: &Within) -> Result<Self, Error> {
-        match tokio::time::timeout(PATIENCE, sql::hold_rest(client, from, within, false)).await {
-            Ok(Ok(())) => Ok(Self::Changes),
-            Ok(Err(error)) if has_no_room(&error) => {
+    /// Opens the cursor on what follows `rest.after`.
+    pub(super) async fn open(client: &Client, from: &Snapshot, rest: &Within) -> Result<Self, Error> {
+        match within(PATIENCE, sql::hold_rest(client, from, rest, false)).await {
+            Ok(()) => Ok(Self::Changes),
+            Err(Error::Postgres(error)) if has_no_room(&error) => {
                 warn!(
                     "PostgreSQL has no room for a large transaction's changes in a temporary file ({}); reading them by their keys",
-                    Error::from(error)
+                    Error::Postgres(error)
                 );
                 patiently(sql::roll_back(client)).await?;
-                tokio::time::timeout(PATIENCE, sql::hold_rest(client, from, within, true))
-                    .await
-                    .map_err(|_| Error::Silent(PATIENCE))??;
+                within(PATIENCE, sql::hold_rest(client, from, rest, true)).await?;
                 Ok(Self::Keys)
             }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Error::Silent(PATIENCE)),
+            Err(error) => Err(error),
         }
     }
 

@@ -7,32 +7,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::registry::Open;
 use super::{Web, chain, digest};
 use crate::access::{self, Access, Error, Who};
-use crate::config::Centrifugo;
+use crate::publisher::centrifugo::{CallError, Centrifugo};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
 /// How long Centrifugo may take to cut a connection; the next look tries again.
 const API_TIMEOUT: Duration = Duration::from_secs(2);
-/// Centrifugo closes idle connections after 30 seconds.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Of Centrifugo's codes after which a client connects again, one that is not its own.
-const CHANGED: u16 = 4001;
-
-/// Centrifugo's API.
-#[derive(Debug)]
-pub(super) struct Api {
-    http: reqwest::Client,
-    url: String,
-    key: SecretString,
-}
 
 /// What is looked at again.
 #[derive(Clone, Copy, Debug)]
@@ -43,56 +29,9 @@ pub(super) enum Subject {
     Rooms,
 }
 
-impl Api {
-    /// The API of `server`.
-    pub(super) fn new(server: &Centrifugo) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .timeout(API_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT);
-        Ok(Self {
-            http: http.build()?,
-            url: server.url.clone(),
-            key: server.api_key.clone(),
-        })
-    }
-
-    /// Whether the method was called.
-    async fn call(&self, method: &str, parameters: &Value) -> bool {
-        let request = self.http.post(format!("{}/api/{method}", self.url));
-        let reply = request
-            .header("X-API-Key", self.key.expose_secret())
-            .json(parameters)
-            .send()
-            .await;
-        match reply.and_then(reqwest::Response::error_for_status) {
-            Ok(_) => true,
-            Err(error) => {
-                warn!(error = %error.without_url(), method, "Centrifugo does not cut what was revoked; it is asked again");
-                false
-            }
-        }
-    }
-
-    async fn disconnect(&self, open: &Open) -> bool {
-        let mut parameters = json!({ "user": open.user, "disconnect": { "code": CHANGED, "reason": "access changed" } });
-        if let Some(client) = &open.client {
-            parameters["client"] = client.as_str().into();
-        }
-        self.call("disconnect", &parameters).await
-    }
-
-    async fn unsubscribe(&self, open: &Open, channel: &str) -> bool {
-        let mut parameters = json!({ "user": open.user, "channel": channel });
-        if let Some(client) = &open.client {
-            parameters["client"] = client.as_str().into();
-        }
-        self.call("unsubscribe", &parameters).await
-    }
-}
-
 /// Looks at everything that is open, again and again until `shutdown`.
 pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: CancellationToken) {
-    let Some(api) = &web.api else { return };
+    let Some(server) = &web.centrifugo else { return };
     let mut failing = false;
     loop {
         tokio::select! {
@@ -100,8 +39,8 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
             () = shutdown.cancelled() => return,
         }
         let looked = match subject {
-            Subject::Connections => connections(&web, api).await,
-            Subject::Rooms => rooms(&web, api).await,
+            Subject::Connections => connections(&web, server).await,
+            Subject::Rooms => rooms(&web, server).await,
         };
         match looked {
             Ok(()) if failing => info!(?subject, "what is revoked is cut again"),
@@ -115,10 +54,10 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
 }
 
 /// Cuts the connections whose user is another now, or hears other channels.
-async fn connections(web: &Web, api: &Api) -> Result<(), Error> {
+async fn connections(web: &Web, server: &Centrifugo) -> Result<(), Error> {
     let access = web.access();
     for (key, open, who) in identified(web, &access).await? {
-        if is_as_given(&access, &open, &who) || !api.disconnect(&open).await {
+        if is_as_given(&access, &open, &who) || !done(server.disconnect(&open.user, open.client.as_deref())).await {
             continue;
         }
         info!(user = open.user, "a connection was cut, since what it may hear has changed");
@@ -131,7 +70,7 @@ async fn connections(web: &Web, api: &Api) -> Result<(), Error> {
 }
 
 /// Ends the subscriptions that their rule would refuse.
-async fn rooms(web: &Web, api: &Api) -> Result<(), Error> {
+async fn rooms(web: &Web, server: &Centrifugo) -> Result<(), Error> {
     let access = web.access();
     for (key, open, who) in identified(web, &access).await? {
         if !is_as_given(&access, &open, &who) {
@@ -140,7 +79,7 @@ async fn rooms(web: &Web, api: &Api) -> Result<(), Error> {
         }
         for room in &open.rooms {
             match access.may_listen(&who, room).await {
-                Ok(false) if api.unsubscribe(&open, room).await => {
+                Ok(false) if done(server.unsubscribe(&open.user, open.client.as_deref(), room)).await => {
                     info!(
                         user = open.user,
                         channel = room,
@@ -167,4 +106,15 @@ async fn identified(web: &Web, access: &Access) -> Result<Vec<(String, Open, Who
 /// Whether the user is still the one who was answered, and hears the same channels.
 fn is_as_given(access: &Access, open: &Open, who: &Who) -> bool {
     who.key() == open.user && digest(&access.channels(who).unwrap_or_default()) == open.digest
+}
+
+/// Whether Centrifugo has cut something in time; otherwise the next look tries again.
+async fn done(cut: impl Future<Output = Result<(), CallError>>) -> bool {
+    let reason = match tokio::time::timeout(API_TIMEOUT, cut).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not answer in time".to_owned(),
+    };
+    warn!(reason, "Centrifugo does not cut what was revoked; it is asked again");
+    false
 }

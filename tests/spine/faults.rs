@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{ORDERS, Stack, expect, write_config};
+use super::{FAILING, ORDERS, Stack, expect, write_config};
 use crate::support::centrifugo::Centrifugo;
 use crate::support::client::Subscriber;
 use crate::support::postgres::{self, Cluster};
@@ -13,19 +13,7 @@ use crate::support::wait::{SOON, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_that_fails_and_a_channel_that_is_refused_are_parked_and_stop_nothing() {
-    let watches = "
-[[watch]]
-model = 'shop.Tag'
-fields = ['name']
-[[watch.rule]]
-target = 'public'
-message = '{{ row.name.nothing.there }}'
-[[watch.rule]]
-channel = 'nowhere:{{ pk }}'
-[[watch.rule]]
-target = 'public'
-";
-    let mut stack = Stack::start(15, watches).await;
+    let mut stack = Stack::start(15, FAILING).await;
     let events = stack.events("Tag.objects.create(name='a')").await;
     expect(&events, &[("Tag created", json!(1))]);
     stack.relay.line("parked: unknown channel", SOON).await;

@@ -2,23 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Stack, expect, write_config};
+use super::{FAILING, Stack, expect, write_config};
 use crate::support::client::Subscriber;
 use crate::support::wait::{SOON, eventually};
-
-/// A rule that fails, one whose namespace is unknown, and one that works.
-const FAILING: &str = "
-[[watch]]
-model = 'shop.Tag'
-fields = ['name']
-[[watch.rule]]
-target = 'public'
-message = '{{ row.name.nothing.there }}'
-[[watch.rule]]
-channel = 'nowhere:{{ pk }}'
-[[watch.rule]]
-target = 'public'
-";
 
 impl Stack {
     /// Saves a tag, and waits until both of its failing rules have left their letter.

@@ -42,8 +42,9 @@ pub(in crate::capture) async fn found(pool: &PgPool) -> Result<Vec<FoundDefiner>
                 coalesce(pg_get_function_result(p.oid), '') as returns, p.prosrc as body, coalesce(p.proconfig, '{{}}') as settings,
                 p.prosecdef and l.lanname = 'sql' as fitting, r.rolname::text as owner,
                 array(
-                    select distinct case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
+                    select distinct coalesce(g.rolname::text, 'public')
                     from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+                    left join pg_roles g on g.oid = a.grantee
                     where a.grantee <> p.proowner
                     order by 1
                 ) as grantees
@@ -55,16 +56,7 @@ pub(in crate::capture) async fn found(pool: &PgPool) -> Result<Vec<FoundDefiner>
         names()
     );
     // The names are constants.
-    let mut found: Vec<FoundDefiner> = sqlx::query_as(AssertSqlSafe(statement)).fetch_all(pool).await?;
-    for definer in &mut found {
-        for grantee in &mut definer.grantees {
-            // `regrole` quotes odd names.
-            if let Some(quoted) = grantee.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-                *grantee = quoted.replace("\"\"", "\"");
-            }
-        }
-    }
-    Ok(found)
+    sqlx::query_as(AssertSqlSafe(statement)).fetch_all(pool).await
 }
 
 /// Where users are kept.
