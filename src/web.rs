@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::{CACHE_CONTROL, COOKIE, HeaderValue};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -136,6 +136,11 @@ fn cookies(headers: &HeaderMap) -> Vec<&str> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect()
+}
+
+/// The `Authorization` header.
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()
 }
 
 /// A short text that differs when the channels do.
