@@ -17,6 +17,7 @@ mod send;
 mod sql;
 mod status;
 mod step;
+mod systemd;
 mod token;
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -152,14 +153,18 @@ pub(crate) struct Context {
 pub struct Reported;
 
 impl Context {
+    /// Where the configuration is.
+    pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
+        match &self.config {
+            Some(path) => Ok(path.clone()),
+            None => config::find(&std::env::current_dir()?)
+                .context("there is no instant.toml in this folder or above it; name it with --config"),
+        }
+    }
+
     /// Reads the configuration; prints its problems, and fails with [`Reported`] when it cannot be used.
     pub(crate) fn load(&self) -> anyhow::Result<Config> {
-        let path = match &self.config {
-            Some(path) => path.clone(),
-            None => config::find(&std::env::current_dir()?)
-                .context("there is no instant.toml in this folder or above it; name it with --config")?,
-        };
-        match config::load(&path) {
+        match config::load(&self.path()?) {
             Ok((mut config, warnings)) => {
                 report(&warnings, &config.source)?;
                 if let Some(url) = &self.database_url {

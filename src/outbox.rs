@@ -27,7 +27,7 @@ pub use position::{Position, Snapshot};
 pub use reader::{ChangeRow, Page, Reader};
 pub use replay::{Replay, Span};
 pub use session::Error;
-pub use status::{BACKLOG_LIMIT, Backlog, LeaderSession, OutboxSize, Status};
+pub use status::{BACKLOG_LIMIT, Backlog, Depth, LeaderSession, OutboxSize, Status};
 
 /// The advisory lock that the leader holds for as long as it lives. ASCII "instant" and 2; the doze lock is its neighbour.
 const LEADER_LOCK: i64 = 0x696e_7374_616e_7402;

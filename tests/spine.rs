@@ -6,6 +6,7 @@ mod command;
 mod doctor;
 mod events;
 mod faults;
+mod health;
 mod letters;
 mod losses;
 mod pause;

@@ -71,7 +71,7 @@ fn judge(status: &Status, findings: &mut Findings) {
             "instant run",
         );
     }
-    let backlog = &status.backlog;
+    let backlog = &status.depth.backlog;
     if backlog.lag_seconds > LAG_SECONDS {
         findings.add(
             "lag",
@@ -85,31 +85,34 @@ fn judge(status: &Status, findings: &mut Findings) {
             "look at the log of `instant run`: it says what it waits for",
         );
     }
-    if status.outbox.bytes > OUTBOX_BYTES {
+    if status.depth.outbox.bytes > OUTBOX_BYTES {
         findings.add(
             "outbox-large",
-            format!("the outbox takes {}", size(status.outbox.bytes)),
+            format!("the outbox takes {}", size(status.depth.outbox.bytes)),
             "instant.outbox",
             "lower `[outbox] retention`; vacuum instant.outbox gives the space back to new changes",
         );
     }
-    if status.dead_letters > 0 {
+    if status.depth.dead_letters > 0 {
         findings.add(
             "dead-letters",
-            format!("{} publications were parked", status.dead_letters),
+            format!("{} publications were parked", status.depth.dead_letters),
             "instant.dead_letter",
             "instant dead list; instant dead retry --all",
         );
     }
-    if status.lost.counted > 0 {
-        let told = if status.lost.told >= status.lost.counted {
+    if status.depth.lost.counted > 0 {
+        let told = if status.depth.lost.told >= status.depth.lost.counted {
             "subscribers were told to reload"
         } else {
             "subscribers are not told yet"
         };
         findings.add(
             "lost",
-            format!("{} changes were lost so that writes could go on; {told}", status.lost.counted),
+            format!(
+                "{} changes were lost so that writes could go on; {told}",
+                status.depth.lost.counted
+            ),
             "instant.lost",
             "look for `instant:` warnings in PostgreSQL's log; then: alter sequence instant.lost restart",
         );

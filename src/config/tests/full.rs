@@ -59,6 +59,7 @@ fn what_is_known_of_django_and_of_the_server_is_read() {
     assert_eq!(server.listen, "0.0.0.0:8101");
     assert_eq!(server.url, "http://127.0.0.1:8101");
     assert_eq!(server.allowed_origins, ["https://shop.example", "http://localhost:3000"]);
+    assert_eq!(server.ready_lag, Duration::from_secs(30));
 }
 
 #[test]
