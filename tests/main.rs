@@ -10,6 +10,7 @@
 mod access;
 mod architecture;
 mod capture;
+mod chaos;
 mod failures;
 mod harness;
 mod spine;
