@@ -1,5 +1,6 @@
 //! The command line: a file a subcommand.
 
+mod adopt;
 mod age;
 mod apply;
 mod check;
@@ -104,6 +105,8 @@ enum Command {
     Pause(pause::Args),
     /// Capture changes again.
     Resume(resume::Args),
+    /// Go on in a database that was restored from a dump or upgraded.
+    Adopt(adopt::Args),
     /// Print a connection token for a user, for scripts.
     Token(token::Args),
     /// Print a ready configuration for another program.
@@ -134,6 +137,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args, &context).await,
             Command::Pause(args) => pause::run(args, &context).await,
             Command::Resume(args) => resume::run(args, &context).await,
+            Command::Adopt(args) => adopt::run(args, &context).await,
             Command::Token(args) => token::run(args, &context).await,
             Command::Gen(args) => generate::run(&args, &context),
         }

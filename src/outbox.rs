@@ -4,6 +4,7 @@
 //! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
 //! Beside them [`Operator`] is the session of a person's commands.
 
+mod adopt;
 mod broadcast;
 mod handshake;
 mod incumbent;
@@ -19,6 +20,7 @@ mod sql;
 mod status;
 mod tls;
 
+pub use adopt::Adopted;
 pub use broadcast::Message;
 pub use leader::{DeadLetter, Leader, Losses};
 pub use letters::{LetterFilter, Refusal, StoredLetter};

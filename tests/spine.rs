@@ -11,6 +11,7 @@ mod letters;
 mod losses;
 mod pause;
 mod replay;
+mod restore;
 mod standby;
 mod status;
 mod tls;

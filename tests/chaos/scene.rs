@@ -28,7 +28,7 @@ const KEPT: u32 = 1_000_000;
 pub(super) struct Scene {
     database: Database,
     centrifugo: Centrifugo,
-    _redis: Option<Redis>,
+    redis: Option<Redis>,
     to_postgres: Proxy,
     to_centrifugo: Proxy,
     relays: [Process; 2],
@@ -71,7 +71,7 @@ impl Scene {
         Self {
             database,
             centrifugo,
-            _redis: redis,
+            redis,
             to_postgres,
             to_centrifugo,
             relays,
@@ -85,7 +85,7 @@ impl Scene {
 
     /// Whether what was published outlives Centrifugo.
     pub(super) const fn has_lasting_broker(&self) -> bool {
-        self._redis.is_some()
+        self.redis.is_some()
     }
 
     /// Does a fault, and mends it when its time is over.

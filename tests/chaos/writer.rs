@@ -92,17 +92,16 @@ async fn work(number: u64, url: String, stop: CancellationToken, written: Arc<Wr
             continue;
         };
         let commits = random.u8(..5) > 0;
-        match transaction(client, number, &mut values, commits, &mut random).await {
-            Ok(()) => {
-                let count = if commits { &written.committed } else { &written.rolled_back };
-                count.fetch_add(1, Ordering::Relaxed);
-            }
+        let count = match transaction(client, number, &mut values, commits, &mut random).await {
+            Ok(()) if commits => &written.committed,
+            Ok(()) => &written.rolled_back,
             Err(_) => {
                 // Whether a commit was done when its answer is lost, the table of the truth says.
-                written.failed.fetch_add(1, Ordering::Relaxed);
                 connection = None;
+                &written.failed
             }
-        }
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(PAUSE).await;
     }
 }
