@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Stack, expect};
 use crate::support::cache;
+use crate::support::client::Subscriber;
 use crate::support::django::Django;
 use crate::support::postgres::{self, Cluster, Database};
 use crate::support::process::{Process, instant};
+use crate::support::proxy::Proxy;
 use crate::support::wait::{SOON, eventually};
 
 /// Copies a database by a dump, as an upgrade between versions does.
@@ -144,6 +146,75 @@ async fn changes_after_a_crash_that_took_others_back_are_heard_although_their_id
             reused += usize::from(gone.contains(&id(&event)));
         }
         assert!(reused > 0, "no id came again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "a version that is left out is named")]
+async fn a_promoted_standby_is_gone_on_with_where_its_primary_ended() {
+    for version in postgres::versions() {
+        let cluster = Cluster::start_new(version, &["wal_level=replica", "max_wal_senders=5"]).await;
+        let mut stack = Stack::on(Django::new(&cluster).await, "").await;
+        let Some(standby) = cluster.standby().await else {
+            eprintln!("PostgreSQL {version} has no pg_basebackup here: no standby can be made of it");
+            continue;
+        };
+        // A commit is seen by nobody before the standby has it; what is not acknowledged yet may be lost, and is heard by nobody.
+        let primary = stack.django.database.connect().await;
+        for statement in ["alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"] {
+            primary.batch_execute(statement).await.unwrap();
+        }
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        let proxy = Proxy::to(&stack.django.database.url).await;
+        let far = proxy.url(&stack.django.database.url);
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
+        stack.relay.line("leading", SOON).await;
+        let events = stack.events("Country.objects.create(code='a', name='')").await;
+        expect(&events, &[("Country created", "a".into())]);
+        stack.centrifugo.stop().await;
+        let many = "insert into shop_country (code, name) select 'b' || n, '' from generate_series(1, 50) n";
+        primary.batch_execute(many).await.unwrap();
+
+        cluster.crash().await;
+        let url = standby.url(&stack.django.database.name);
+        proxy.retarget(&url);
+        // It may not be written yet, which is no reason to give up.
+        stack.relay.line("during recovery", SOON).await;
+        standby.promote().await;
+        let client = postgres::connect(&url).await;
+        client
+            .batch_execute("insert into shop_country (code, name) values ('c', '')")
+            .await
+            .unwrap();
+        stack.centrifugo.start().await;
+        stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
+        eventually(SOON, "everything to be settled", async || {
+            let status = instant(stack.folder.path(), &["status", "--json"], &[("INSTANT_DATABASE_URL", &url)]).await;
+            let status: Value = serde_json::from_slice(&status.stdout).ok()?;
+            (status["backlog"]["changes"] == 0).then_some(())
+        })
+        .await;
+        let parked: i64 = client
+            .query_one("select count(*) from instant.dead_letter", &[])
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(parked, 0);
+        client
+            .batch_execute("insert into shop_country (code, name) values ('d', '')")
+            .await
+            .unwrap();
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|last| last != "d") {
+            heard.push(stack.public.next(SOON).await.value()["pk"].as_str().unwrap().to_owned());
+        }
+        let all: Vec<String> = (1..=50)
+            .map(|number| format!("b{number}"))
+            .chain(["c".to_owned(), "d".to_owned()])
+            .collect();
+        // The subscriber came after Centrifugo, and so perhaps after the first of them: what it hears is the end of it, in order.
+        assert!(all.ends_with(&heard), "{heard:?}");
     }
 }
 
