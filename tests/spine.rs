@@ -9,6 +9,7 @@ mod faults;
 mod health;
 mod letters;
 mod losses;
+mod outages;
 mod pause;
 mod replay;
 mod restore;

@@ -118,3 +118,43 @@ fn judge(status: &Status, findings: &mut Findings) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::outbox::{Backlog, Depth, LeaderSession, Losses, OutboxSize};
+
+    #[test]
+    fn an_outbox_that_has_grown_large_is_told() {
+        // A test should not fill a disk.
+        let codes = |bytes: i64| {
+            let mut findings = Findings::default();
+            let status = Status {
+                leader: Some(LeaderSession {
+                    pid: 1,
+                    since: None,
+                    address: None,
+                    cursor_at: jiff::Timestamp::UNIX_EPOCH,
+                }),
+                depth: Depth {
+                    backlog: Backlog {
+                        changes: 0,
+                        more: false,
+                        lag_seconds: 0.0,
+                    },
+                    outbox: OutboxSize { bytes, changes: None },
+                    dead_letters: 0,
+                    lost: Losses { counted: 0, told: 0 },
+                },
+                changes_per_second: 0.0,
+                last_changes: BTreeMap::new(),
+            };
+            judge(&status, &mut findings);
+            findings.items.iter().map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        assert!(codes(OUTBOX_BYTES).is_empty());
+        assert_eq!(codes(OUTBOX_BYTES + 1), ["outbox-large"]);
+    }
+}
