@@ -12,6 +12,7 @@ mod architecture;
 mod capture;
 mod chaos;
 mod failures;
+mod fuzz;
 mod harness;
 mod spine;
 mod support;
