@@ -13,6 +13,7 @@ mod remove;
 pub mod resolve;
 mod schema;
 mod script;
+mod survey;
 pub mod trigger;
 pub mod watch;
 
@@ -25,6 +26,7 @@ pub use remove::remove;
 pub use resolve::{Resolved, resolve};
 pub use schema::{SchemaState, state as schema_state};
 pub use script::script;
+pub use survey::{Surveyed, SurveyedColumn, survey};
 
 /// The advisory lock under which the relay dozes: triggers notify only while they cannot share it. ASCII "instant" and 1.
 pub const DOZE_LOCK: i64 = 0x696e_7374_616e_7401;

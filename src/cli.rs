@@ -7,6 +7,7 @@ mod check;
 mod dead;
 mod doctor;
 mod generate;
+mod init;
 mod moment;
 mod pause;
 mod plan;
@@ -79,6 +80,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a commented instant.toml for a project.
+    Init(init::Args),
     /// Find every problem in instant.toml.
     Check(check::Args),
     /// Show what `apply` would change in the database.
@@ -124,6 +127,7 @@ impl Cli {
             database_url: self.database_url,
         };
         match self.command {
+            Command::Init(args) => init::run(args, &context).await,
             Command::Check(args) => check::run(args, &context).await,
             Command::Plan(args) => plan::run(args, &context).await,
             Command::Apply(args) => apply::run(args, &context).await,
@@ -186,17 +190,7 @@ impl Context {
 
     /// Connects the control plane.
     pub(crate) async fn pool(&self, config: &Config) -> anyhow::Result<PgPool> {
-        PgPoolOptions::new()
-            .max_connections(POOL_SIZE)
-            .acquire_timeout(CONNECT_TIMEOUT)
-            .connect(config.database.url.expose_secret())
-            .await
-            .map_err(|error| match error {
-                sqlx::Error::Configuration(_) => anyhow::anyhow!(
-                    "the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME"
-                ),
-                error => anyhow::Error::from(error).context("the database cannot be reached"),
-            })
+        connect(&config.database.url).await
     }
 
     /// Finds the configuration's names in the database; prints the problems, and fails with [`Reported`] when there are errors.
@@ -209,6 +203,21 @@ impl Context {
             Ok(resolved.watches)
         }
     }
+}
+
+/// Connects the control plane.
+async fn connect(url: &SecretString) -> anyhow::Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(POOL_SIZE)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .connect(url.expose_secret())
+        .await
+        .map_err(|error| match error {
+            sqlx::Error::Configuration(_) => {
+                anyhow::anyhow!("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME")
+            }
+            error => anyhow::Error::from(error).context("the database cannot be reached"),
+        })
 }
 
 /// Where the configuration publishes to.

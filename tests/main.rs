@@ -14,6 +14,7 @@ mod chaos;
 mod failures;
 mod fuzz;
 mod harness;
+mod init;
 mod spine;
 mod support;
 mod windows;

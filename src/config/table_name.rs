@@ -1,5 +1,8 @@
 //! Table names as in SQL: `name`, `schema.name`, each part plain or in double quotes.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use super::TableName;
 
 impl TableName {
@@ -22,6 +25,23 @@ impl TableName {
             }),
             _ => Err("a table is named `name` or `schema.name`"),
         }
+    }
+}
+
+/// As `parse` reads it: in double quotes where it must be.
+impl fmt::Display for TableName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(formatter, "{}.", written(schema))?;
+        }
+        formatter.write_str(&written(&self.name))
+    }
+}
+
+fn written(name: &str) -> Cow<'_, str> {
+    match part(name) {
+        Ok((whole, None)) if whole == name => name.into(),
+        _ => format!("\"{}\"", name.replace('"', "\"\"")).into(),
     }
 }
 
@@ -86,5 +106,26 @@ mod tests {
         ] {
             assert!(parsed(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_is_written_so_that_it_is_read_again() {
+        for (schema, name) in [
+            (None, "orders"),
+            (Some("a"), "b"),
+            (Some("a.b"), "c \"d\""),
+            (None, "My Table"),
+            (None, "\""),
+        ] {
+            let table = TableName {
+                schema: schema.map(str::to_owned),
+                name: name.to_owned(),
+            };
+            assert_eq!(TableName::parse(&table.to_string()), Ok(table));
+        }
+        assert_eq!(
+            TableName::parse("shop.\"my table\"").unwrap().to_string(),
+            "shop.\"my table\""
+        );
     }
 }

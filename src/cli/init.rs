@@ -1,0 +1,225 @@
+//! `instant init`: writes `instant.toml` for a project.
+
+mod project;
+mod subject;
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Context;
+use crate::capture::{self, Surveyed};
+use crate::config::TableName;
+use project::{Project, default_table, table_name};
+use subject::{Field, Subject, quoted};
+
+/// The configuration's name.
+const FILE: &str = "instant.toml";
+/// Where the database's URL is taken from, if nothing else says it.
+const URL_VARIABLE: &str = "DATABASE_URL";
+/// Django's default age of a session, in seconds.
+const TWO_WEEKS: u64 = 14 * 24 * 3600;
+/// What the names of the tables of Django and its own apps begin with.
+const DJANGOS: [&str; 2] = ["django_", "auth_"];
+
+/// Write a commented instant.toml: ask the Django project for its models, or, without a manage.py, the database for its tables.
+/// An existing file stays as it is.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  instant init\n  instant init --manage shop/manage.py --python .venv/bin/python\n  instant init --diff --app auth"
+)]
+pub(super) struct Args {
+    /// The project's manage.py [default: manage.py, where it is in this folder].
+    #[arg(long, value_name = "FILE")]
+    manage: Option<PathBuf>,
+    /// The project's interpreter [default: that of the active virtual environment, of one beside manage.py, or python3].
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
+    /// Propose the models of this installed app too, by its label; may be given again.
+    #[arg(long, value_name = "LABEL")]
+    app: Vec<String>,
+    /// Print only what the file does not speak of yet, and write nothing.
+    #[arg(long)]
+    diff: bool,
+}
+
+/// What there is to watch, and what is known of the project.
+struct Found {
+    subjects: Vec<Subject>,
+    project: Option<Project>,
+    /// What was asked, for people.
+    source: String,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let manage = args
+        .manage
+        .clone()
+        .or_else(|| Some(PathBuf::from("manage.py")).filter(|manage| manage.is_file()));
+    let beside = manage.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
+    let path = context.config.clone().unwrap_or_else(|| beside.join(FILE));
+    let known = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    if known.is_some() && !args.diff {
+        writeln!(
+            anstream::stdout(),
+            "{} is there already and stays as it is; `instant init --diff` shows what it does not speak of yet",
+            path.display()
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let found = look(&args, manage.as_deref(), context).await?;
+    let mut stdout = anstream::stdout().lock();
+    if args.diff {
+        let known = known.unwrap_or_default();
+        let new: Vec<&Subject> = found.subjects.iter().filter(|subject| !subject.is_in(&known)).collect();
+        if new.is_empty() {
+            writeln!(stdout, "{} speaks of everything that {} has", path.display(), found.source)?;
+        }
+        for subject in new {
+            writeln!(stdout, "{}", subject.proposal())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Not over a file that came into being meanwhile.
+    let mut file = std::fs::File::create_new(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+    file.write_all(text(&found).as_bytes())?;
+    writeln!(
+        stdout,
+        "wrote {}: {} to choose from, found in {}",
+        path.display(),
+        found.subjects.len(),
+        found.source
+    )?;
+    writeln!(stdout, "next:")?;
+    writeln!(stdout, "  take the `#` off what is to be live")?;
+    let secret = if found.project.is_some() {
+        " and DJANGO_SECRET_KEY"
+    } else {
+        ""
+    };
+    writeln!(stdout, "  set {URL_VARIABLE}{secret}, then: instant check --db")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn look(args: &Args, manage: Option<&Path>, context: &Context) -> anyhow::Result<Found> {
+    if let Some(manage) = manage {
+        let project = Project::ask(manage, args.python.as_deref()).await?;
+        return Ok(Found {
+            subjects: project.subjects(&args.app)?,
+            source: format!("{} (Django {})", manage.display(), project.version),
+            project: Some(project),
+        });
+    }
+    let url = context
+        .database_url
+        .clone()
+        .or_else(|| std::env::var(URL_VARIABLE).ok().map(SecretString::from));
+    let Some(url) = url.filter(|url| !url.expose_secret().is_empty()) else {
+        bail!("there is no manage.py in this folder, and no {URL_VARIABLE}: name one with --manage or --database-url");
+    };
+    let pool = super::connect(&url).await?;
+    let tables = capture::survey(&pool).await?;
+    pool.close().await;
+    let is_own = |table: &&Surveyed| !DJANGOS.iter().any(|start| table.name.name.starts_with(start));
+    Ok(Found {
+        subjects: tables.iter().filter(is_own).map(subject).collect(),
+        source: "the database".to_owned(),
+        project: None,
+    })
+}
+
+fn subject(table: &Surveyed) -> Subject {
+    let name = TableName {
+        schema: (!table.on_path).then(|| table.name.schema.clone()),
+        name: table.name.name.clone(),
+    };
+    let name = name.to_string();
+    let fields = table.columns.iter().map(|column| Field {
+        name: column.name.clone(),
+        is_key: column.is_key,
+        is_bulky: column.is_bulky,
+        is_user: column.is_user,
+    });
+    Subject {
+        place: format!("table = {}", quoted(&name)),
+        name,
+        fields: fields.collect(),
+        links: Vec::new(),
+    }
+}
+
+/// The file.
+fn text(found: &Found) -> String {
+    let mut text = String::from(
+        "# What moves in the browser, and who sees it.
+# `instant check --db` finds every mistake, `instant plan` shows what `instant apply` would install.
+
+[database]
+url = \"${DATABASE_URL}\"              # a direct connection, not a transaction pooler
+# relay_role = \"instant_relay\"       # the role of `instant run`, where it is not the tables' owner
+
+# Events go through Centrifugo. `instant gen centrifugo` prints its configuration.
+# [centrifugo]
+# url = \"http://127.0.0.1:8000\"
+# api_key = \"${CENTRIFUGO_API_KEY}\"
+
+[server]
+listen = \"127.0.0.1:8001\"
+allowed_origins = [\"http://127.0.0.1:8000\", \"http://localhost:8000\"]   # where the site's pages come from
+",
+    );
+    if let Some(project) = &found.project {
+        text.push_str(&django(project));
+    }
+    if found.subjects.is_empty() {
+        text.push_str("\n# Nothing of the project's own was found to watch. A model of any app may be named:\n# [[watch]]\n# model = \"auth.User\"\n");
+    } else {
+        text.push_str(
+            "\n# Below: what there is to watch, each with a rule for staff, and one for the user that a row belongs to. Other targets are
+# \"public\", \"users\", \"superuser\" and { group = \"editors\" }; `on`, `changed`, `when`, `message` and `data` say more.\n",
+        );
+    }
+    for subject in &found.subjects {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n# {}\n{}", subject.name, subject.proposal());
+    }
+    text
+}
+
+/// What Instant must know of log-ins.
+fn django(project: &Project) -> String {
+    let engine = project.session_engine.rsplit('.').next().unwrap_or_default();
+    let is_readable = project.sessions && matches!(engine, "db" | "cached_db" | "signed_cookies");
+    let Some(model) = project.user_model.as_deref().filter(|_| is_readable) else {
+        return "
+# The project's log-ins are no sessions that Instant could read: name an endpoint of the site that says who asks.
+# [django]
+# whoami = \"http://127.0.0.1:8000/whoami\"
+"
+        .to_owned();
+    };
+    let mut lines = vec!["[django]".to_owned(), "secret_key = \"${DJANGO_SECRET_KEY}\"".to_owned()];
+    if project.session_cookie != "sessionid" {
+        lines.push(format!("session_cookie = {}", quoted(&project.session_cookie)));
+    }
+    if engine != "db" {
+        lines.push(format!("session_engine = {}", quoted(engine)));
+    }
+    if project.session_cookie_age != TWO_WEEKS {
+        lines.push(format!("session_cookie_age = \"{}s\"", project.session_cookie_age));
+    }
+    if model != "auth.User" {
+        lines.push(format!("user_model = {}", quoted(model)));
+        let own = project.user_table.iter().filter(|table| **table != default_table(model));
+        lines.extend(own.map(|table| format!("user_table = {}", quoted(&table_name(table)))));
+    }
+    format!("\n{}\n", lines.join("\n"))
+}
