@@ -141,6 +141,8 @@ pub struct Rule {
     pub changed: Vec<Spanned<String>>,
     /// A condition on the row.
     pub when: Option<Expression>,
+    /// Whether rows that stop to match `when` are told to have left.
+    pub follow: bool,
     /// Who hears it.
     pub destination: Destination,
     /// The string a browser dispatches on; none: `<Model> created`, `edited`, `deleted` or `truncated`.

@@ -63,6 +63,25 @@ pub struct Origin {
     pub operation: Operation,
     /// The rule.
     pub rule: Arc<RuleName>,
+    /// Whether it tells the former audience that the row left, instead of what the row is now.
+    pub left: bool,
+}
+
+/// What ends the idempotency key of a departure.
+const LEFT: &str = "-left";
+
+impl Origin {
+    /// What happened, in an event's word.
+    #[must_use]
+    pub const fn what(&self) -> &'static str {
+        if self.left { "leave" } else { self.operation.name() }
+    }
+
+    /// Whether an idempotency key is that of a departure.
+    #[must_use]
+    pub fn is_departure(key: &str) -> bool {
+        key.ends_with(LEFT)
+    }
 }
 
 /// A rule's name in logs and dead letters.
@@ -76,10 +95,18 @@ pub struct RuleName {
     pub number: u32,
 }
 
-/// The idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule.
+/// The idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule, and for the
+/// departure among the two publications of one change and rule.
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{:x}-{}", self.change_id, self.at.as_microsecond(), self.rule.number)
+        let left = if self.left { LEFT } else { "" };
+        write!(
+            f,
+            "{}-{:x}-{}{left}",
+            self.change_id,
+            self.at.as_microsecond(),
+            self.rule.number
+        )
     }
 }
 
@@ -142,11 +169,12 @@ impl Mapping {
         self.audience.resync(lost, at)
     }
 
-    /// What the rule `number` of the change's watch makes of it today: a publication, or nothing.
+    /// What the rule `number` of the change's watch makes of it today: a publication, or nothing. `left` asks for the word to the
+    /// former audience.
     ///
     /// # Errors
     /// When there is no such rule any more, or it fails; for people.
-    pub fn map_by(&self, number: u32, change: &Change<'_>) -> Result<Option<Publication>, String> {
+    pub fn map_by(&self, number: u32, left: bool, change: &Change<'_>) -> Result<Option<Publication>, String> {
         if change.operation == Operation::Broadcast {
             return self.broadcasts.publication(change).map(Some);
         }
@@ -159,7 +187,11 @@ impl Mapping {
             return Ok(None);
         }
         let row = Row::read(change, &watch.key).map_err(|error| format!("the captured row: {error}"))?;
-        rule.apply(&self.templates, change, &row, || rule.origin(change))
+        if left {
+            rule.depart(&self.templates, change, &row)
+        } else {
+            rule.apply(&self.templates, change, &row, || rule.origin(change))
+        }
     }
 
     /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several.
@@ -189,10 +221,16 @@ impl Mapping {
         for rule in hearing {
             let origin = || rule.origin(change);
             match &row {
-                Ok(row) => match rule.apply(&self.templates, change, row, origin) {
-                    Ok(publication) => outcomes.extend(publication.map(Ok)),
-                    Err(reason) => outcomes.push(failure(origin(), reason)),
-                },
+                Ok(row) => {
+                    match rule.depart(&self.templates, change, row) {
+                        Ok(publication) => outcomes.extend(publication.map(Ok)),
+                        Err(reason) => outcomes.push(failure(rule.departure(change), reason)),
+                    }
+                    match rule.apply(&self.templates, change, row, origin) {
+                        Ok(publication) => outcomes.extend(publication.map(Ok)),
+                        Err(reason) => outcomes.push(failure(origin(), reason)),
+                    }
+                }
                 Err(error) => outcomes.push(failure(origin(), format!("the captured row: {error}"))),
             }
         }

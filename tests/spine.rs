@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod letters;
 mod losses;
+mod moves;
 mod pause;
 mod replay;
 mod status;

@@ -1,6 +1,7 @@
 //! The configuration's names, found in the database.
 
 mod code;
+mod moved;
 mod reference;
 mod scope;
 mod subject;

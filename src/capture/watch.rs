@@ -61,6 +61,11 @@ pub struct Rule {
     pub changed: Vec<String>,
     /// A condition on the row.
     pub when: Option<Expression>,
+    /// Whether rows that stop to match `when` are told to have left.
+    pub follow: bool,
+    /// The columns that decide who hears a row: where an update changes one of them, the row may leave its audience. All are in the
+    /// watch's `old`. Empty: rows never leave.
+    pub moved_by: Vec<String>,
     /// Who hears it.
     pub destination: Destination,
     /// The event class, if not the default.

@@ -36,7 +36,7 @@ impl Frame {
         }
     }
 
-    /// Encodes one event. Columns that no longer exist are left out of `data`.
+    /// Encodes one event. Columns that no longer exist are left out of `data`; of a row that left, all are.
     pub(super) fn encode(&self, origin: &Origin, event_class: &str, message: &str, channel: &str, row: &Row<'_>) -> Vec<u8> {
         let mut out = Vec::with_capacity(384);
         out.extend_from_slice(b"{\"event_class\":");
@@ -48,7 +48,7 @@ impl Frame {
         out.extend_from_slice(&self.site);
         out.extend_from_slice(b",\"data\":{");
         let mut separate = false;
-        for (column, key) in &self.data {
+        for (column, key) in self.data.iter().filter(|_| !origin.left) {
             if let Some(value) = row.current.get(column) {
                 if separate {
                     out.push(b',');
@@ -61,7 +61,7 @@ impl Frame {
         // Writing to a Vec cannot fail.
         let _ = write!(out, "}},\"id\":\"{origin}\",\"at\":\"{:.3}\"", origin.at);
         out.extend_from_slice(&self.model);
-        let _ = write!(out, ",\"op\":\"{}\",\"pk\":", origin.operation.name());
+        let _ = write!(out, ",\"op\":\"{}\",\"pk\":", origin.what());
         row.write_pk(&mut out);
         out.push(b'}');
         out

@@ -21,11 +21,11 @@ pub(super) struct Row<'a> {
 }
 
 /// One version: names and raw values in the order they were captured in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Columns<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
 /// A column's name; borrowed, unless JSON had to escape it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Row<'a> {
@@ -41,6 +41,15 @@ impl<'a> Row<'a> {
             old: parse(old)?,
             key,
         })
+    }
+
+    /// The row as it was before an update.
+    pub(super) fn former(&self) -> Self {
+        Self {
+            current: self.old.clone(),
+            old: Columns::default(),
+            key: self.key,
+        }
     }
 
     /// The primary key as JSON: a value, a list where the key is composite, `null` without a key.
@@ -80,6 +89,11 @@ impl<'a> Columns<'a> {
     /// Reads a flat JSON object; its values stay text.
     pub(super) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
+    }
+
+    /// Whether there is no such version.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The raw value of a column.

@@ -1,5 +1,7 @@
 //! One rule, compiled.
 
+mod departure;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -21,10 +23,14 @@ pub(super) struct Rule {
     on: Operations,
     changed: Vec<String>,
     when: Option<Text>,
+    follow: bool,
+    moved_by: Vec<String>,
     destination: Destination,
     event_class: Option<Text>,
     /// "Order created", … by [`Operation::ALL`], for rules without an event class.
     default_classes: [Arc<str>; 4],
+    /// "Order left".
+    left: String,
     message: Option<Text>,
     /// The model's bare name, for rules without a message.
     subject: String,
@@ -116,9 +122,12 @@ impl Rule {
             on: rule.on,
             changed: rule.changed.clone(),
             when,
+            follow: rule.follow,
+            moved_by: rule.moved_by.clone(),
             destination,
             event_class,
             default_classes: Operation::ALL.map(|operation| format!("{} {}", watch.name, operation.verb()).into()),
+            left: format!("{} left", watch.name),
             message,
             subject: watch.name.clone(),
             model: watch.model.as_str().into(),
@@ -147,6 +156,7 @@ impl Rule {
             at: change.at,
             operation: change.operation,
             rule: Arc::clone(&self.name),
+            left: false,
         }
     }
 
@@ -161,31 +171,14 @@ impl Rule {
         row: &Row<'_>,
         origin: impl FnOnce() -> Origin,
     ) -> Result<Option<Publication>, String> {
-        if change.operation == Operation::Update && !self.changed.is_empty() && !row.changed(&self.changed) {
+        if !self.counts(change, row) {
             return Ok(None);
         }
-        let scope = self
-            .reads
-            .as_ref()
-            .map_or_else(|| Value::from(()), |reads| reads.scope(change, &self.model, row));
-        let render = |part: &str, text: &Text| templates.render(text, &scope).map_err(|error| failure(part, &error));
-        if let Some(when) = &self.when
-            && render("when", when)?.is_empty()
-        {
+        let scope = self.scope(change, row);
+        let render = |part: &str, text: &Text| render(templates, &scope, part, text);
+        let Some(channel) = self.audience(templates, &scope, row)? else {
             return Ok(None);
-        }
-        let channel = match &self.destination {
-            Destination::Channel(text) => render("channel", text)?,
-            Destination::Group { prefix, name } => format!("{prefix}{}", channel::group(&render("target", name)?)).into(),
-            Destination::User { prefix, column } => match row.current.get(column).map(plain) {
-                Some(Some(user)) => format!("{prefix}{}", channel::personal(&user)).into(),
-                Some(None) => return Ok(None),
-                None => return Err(format!("target: the row has no column `{column}`")),
-            },
         };
-        if channel.is_empty() {
-            return Err("channel: the template came to nothing".to_owned());
-        }
         let event_class = match &self.event_class {
             Some(text) => render("event_class", text)?,
             None => Arc::clone(&self.default_classes[change.operation as usize]),
@@ -204,6 +197,46 @@ impl Rule {
         }))
     }
 
+    /// Whether a change counts at all: an update may be of other columns than `changed`.
+    fn counts(&self, change: &Change<'_>, row: &Row<'_>) -> bool {
+        change.operation != Operation::Update || self.changed.is_empty() || row.changed(&self.changed)
+    }
+
+    /// What the templates see.
+    fn scope(&self, change: &Change<'_>, row: &Row<'_>) -> Value {
+        let reads = self.reads.as_ref();
+        reads.map_or_else(|| Value::from(()), |reads| reads.scope(change, &self.model, row))
+    }
+
+    /// Whether the row matches `when`.
+    fn matches(&self, templates: &Templates, scope: &Value) -> Result<bool, String> {
+        match &self.when {
+            Some(when) => Ok(!render(templates, scope, "when", when)?.is_empty()),
+            None => Ok(true),
+        }
+    }
+
+    /// The channel of those who hear `row`; none where it does not match `when`, or the target is null.
+    fn audience(&self, templates: &Templates, scope: &Value, row: &Row<'_>) -> Result<Option<Arc<str>>, String> {
+        if !self.matches(templates, scope)? {
+            return Ok(None);
+        }
+        let render = |part: &str, text: &Text| render(templates, scope, part, text);
+        let channel = match &self.destination {
+            Destination::Channel(text) => render("channel", text)?,
+            Destination::Group { prefix, name } => format!("{prefix}{}", channel::group(&render("target", name)?)).into(),
+            Destination::User { prefix, column } => match row.current.get(column).map(plain) {
+                Some(Some(user)) => format!("{prefix}{}", channel::personal(&user)).into(),
+                Some(None) => return Ok(None),
+                None => return Err(format!("target: the row has no column `{column}`")),
+            },
+        };
+        if channel.is_empty() {
+            return Err("channel: the template came to nothing".to_owned());
+        }
+        Ok(Some(channel))
+    }
+
     /// The model and the key: `Order 17`.
     fn default_message(&self, row: &Row<'_>) -> String {
         let mut message = self.subject.clone();
@@ -214,6 +247,11 @@ impl Rule {
         }
         message
     }
+}
+
+/// Renders one part of a rule.
+fn render(templates: &Templates, scope: &Value, part: &str, text: &Text) -> Result<Arc<str>, String> {
+    templates.render(text, scope).map_err(|error| failure(part, &error))
 }
 
 /// A scalar JSON value without its quotes; none for null.

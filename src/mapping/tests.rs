@@ -1,3 +1,5 @@
+mod moves;
+
 use super::*;
 use crate::capture::watch::{Column, Destination, Encoding, Rule as WatchRule};
 use crate::change::Operations;
@@ -27,6 +29,8 @@ fn rule(destination: Destination) -> WatchRule {
         on: Operations::ROWS,
         changed: Vec::new(),
         when: None,
+        follow: false,
+        moved_by: Vec::new(),
         destination,
         event_class: None,
         message: None,

@@ -2,6 +2,7 @@
 
 use super::code::{CANNOT_WATCH, NOT_CAPTURED, REPEATED_FIELD, UNKNOWN_COLUMN};
 use super::hears_update;
+use super::moved::Moved;
 use super::reference::references;
 use crate::capture::catalog::{Table, TableColumn};
 use crate::capture::watch::{Column, Destination, Rule};
@@ -58,6 +59,8 @@ impl<'a> Scope<'a> {
             on: rule.on,
             changed,
             when: rule.when.clone(),
+            follow: rule.follow,
+            moved_by: self.moved_by(rule),
             destination: self.destination(&rule.destination),
             event_class: rule.event_class.clone(),
             message: rule.message.clone(),
@@ -66,9 +69,26 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// The captured columns that decide who hears a rule's rows; the key's among them, since a row leaves under its former key.
+    fn moved_by(&self, rule: &config::Rule) -> Vec<String> {
+        let Some(moved) = Moved::new(rule) else {
+            return Vec::new();
+        };
+        let user = moved.user.and_then(|field| self.table.resolve(field));
+        let decides = |column: &&Column| {
+            moved.whole
+                || self.key.contains(column)
+                || moved.columns.contains(&column.name.as_str())
+                || user.is_some_and(|user| user.column == **column)
+        };
+        self.captured().filter(decides).map(|column| column.name.clone()).collect()
+    }
+
     /// The captured columns whose value before an update some rule reads, in the order of capture.
     pub(super) fn former(&self, rules: &[config::Rule]) -> Vec<Column> {
         let mut names: Vec<&str> = Vec::new();
+        let moved_by: Vec<String> = rules.iter().flat_map(|rule| self.moved_by(rule)).collect();
+        names.extend(moved_by.iter().map(String::as_str));
         for rule in rules.iter().filter(|rule| hears_update(rule)) {
             let changed = rule.changed.iter().filter_map(|name| self.table.resolve(&name.value));
             names.extend(changed.map(|column| column.column.name.as_str()));

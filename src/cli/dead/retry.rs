@@ -106,6 +106,7 @@ fn attempt(stored: &StoredLetter, rules: Option<&Mapping>) -> Attempt {
         return Attempt::Refused("it was parked by a newer version".to_owned());
     };
     let number = u32::try_from(letter.rule).unwrap_or_default();
+    let left = Origin::is_departure(&letter.key);
     if let (Some(event), Some(channel)) = (&letter.event, &letter.channel) {
         return Attempt::Send(Publication {
             origin: Origin {
@@ -113,13 +114,14 @@ fn attempt(stored: &StoredLetter, rules: Option<&Mapping>) -> Attempt {
                 at: change.at,
                 operation: change.operation,
                 rule: Arc::new(name(letter, number)),
+                left,
             },
             channel: channel.as_str().into(),
             event: event.clone().into_bytes(),
             key: Some(letter.key.as_str().into()),
         });
     }
-    match rules.map(|rules| rules.map_by(number, &change)) {
+    match rules.map(|rules| rules.map_by(number, left, &change)) {
         Some(Ok(Some(mut publication))) => {
             publication.key = Some(letter.key.as_str().into());
             Attempt::Send(publication)

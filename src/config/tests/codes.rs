@@ -37,6 +37,7 @@ snapshots! {
     unknown_column: UNKNOWN_COLUMN, with_rule("[\"status\", \"customer\"]", "when = \"row.stauts == old.status\"\nchanged = \"statu\"\ntarget = { user = \"custmer\" }\ndata = [\"statuses\"]");
     uncertain_column: UNCERTAIN_COLUMN, with_rule("[\"status\"]", "message = \"{{ row.code }} {{ row.id }}\"");
     exclusive_keys: EXCLUSIVE_KEYS, with_rule("[]", "target = \"staff\"\nchannel = \"x\"\n[[watch.rule]]\ntarget = { group = \"a\", user = \"id\" }");
+    never_follows: NEVER_FIRES, with_rule("[\"a\"]", "follow = true\n[[watch.rule]]\non = \"insert\"\nwhen = \"row.a\"\nfollow = true\n[[watch.rule]]\nwhen = \"row.a != old.a\"\nfollow = true");
     never_fires: NEVER_FIRES, with_rule("[\"a\"]", "on = [\"insert\", \"delete\"]\nchanged = \"a\"\n[[watch.rule]]\non = []");
     truncate_without_row: TRUNCATE_WITHOUT_ROW, with_rule("[\"a\"]", "on = \"truncate\"\ntarget = { user = \"a\" }\n[[watch.rule]]\non = \"truncate\"\nchannel = \"x:{{ pk }}\"\n[[watch.rule]]\non = \"truncate\"\ntarget = { group = \"{{ row.a }}\" }");
     duplicate_watch: DUPLICATE_WATCH, format!("{HEAD}[[watch]]\nmodel = \"shop.Order\"\n[[watch]]\nmodel = \"shop.order\"\n[[watch]]\ntable = \"a.b\"\n[[watch]]\ntable = '\"a\".b'\n");

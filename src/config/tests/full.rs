@@ -83,6 +83,7 @@ fn rules_are_read_with_what_they_refer_to() {
     assert_eq!(rules[1].message.as_ref().unwrap().references, [row("number"), row("status")]);
     assert!(matches!(&rules[1].destination, Destination::User(field) if field.value == "customer"));
 
+    assert!(rules[2].follow && !rules[1].follow);
     assert!(matches!(&rules[2].destination, Destination::Group(group) if group.references == [row("customer_id")]));
     assert!(
         matches!(&rules[3].destination, Destination::Channel(name) if name.references == [Reference::Variable("op".to_owned())])
