@@ -25,8 +25,8 @@ pub(super) struct Broadcasts {
 /// A message as the function has written it; what is null is left out of the event.
 #[derive(Debug, Deserialize)]
 struct Message<'a> {
-    #[serde(borrow)]
-    message: Cow<'a, str>,
+    #[serde(borrow, rename = "message")]
+    text: Cow<'a, str>,
     #[serde(borrow)]
     event_class: Cow<'a, str>,
     target: Option<String>,
@@ -105,7 +105,7 @@ impl Broadcasts {
             write_string(out, value);
         };
         member(&mut out, "{\"event_class\":", &message.event_class);
-        member(&mut out, ",\"message\":", &message.message);
+        member(&mut out, ",\"message\":", &message.text);
         member(&mut out, ",\"channel\":", channel);
         if let Some(site) = message.site.as_ref().or(self.site.as_ref()) {
             member(&mut out, ",\"site\":", site);

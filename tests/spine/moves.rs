@@ -110,12 +110,7 @@ async fn a_rule_that_follows_tells_of_rows_that_stop_and_start_to_match() {
                  Order.objects.update(status='gone')\nOrder.objects.update(status='open')\nOrder.objects.all().delete()",
             )
             .await;
-        let heard: Vec<_> = users
-            .take(5, SOON)
-            .await
-            .iter()
-            .map(|publication| publication.value())
-            .collect();
+        let heard: Vec<_> = users.take(5, SOON).await.iter().map(Publication::value).collect();
         let classes: Vec<_> = heard.iter().map(|event| event["event_class"].as_str().unwrap()).collect();
         assert_eq!(classes, ["open", "open", "Order left", "open", "open"]);
         assert_eq!(
