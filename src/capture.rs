@@ -5,6 +5,7 @@ mod catalog;
 mod grant;
 mod health;
 pub mod identifier;
+pub mod identity;
 mod installed;
 mod pause;
 mod plan;

@@ -5,6 +5,7 @@ mod apply;
 mod check;
 mod dead;
 mod doctor;
+mod generate;
 mod moment;
 mod pause;
 mod plan;
@@ -16,6 +17,7 @@ mod send;
 mod sql;
 mod status;
 mod step;
+mod token;
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -101,6 +103,10 @@ enum Command {
     Pause(pause::Args),
     /// Capture changes again.
     Resume(resume::Args),
+    /// Print a connection token for a user, for scripts.
+    Token(token::Args),
+    /// Print a ready configuration for another program.
+    Gen(generate::Args),
 }
 
 impl Cli {
@@ -127,6 +133,8 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args, &context).await,
             Command::Pause(args) => pause::run(args, &context).await,
             Command::Resume(args) => resume::run(args, &context).await,
+            Command::Token(args) => token::run(args, &context).await,
+            Command::Gen(args) => generate::run(&args, &context),
         }
     }
 }

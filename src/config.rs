@@ -1,7 +1,9 @@
 //! `instant.toml` as domain types: parsed once, every problem reported at once, with its line.
 
+pub mod channel;
 mod column;
 pub mod diagnostic;
+mod django;
 mod document;
 pub(crate) mod duration;
 mod environment;
@@ -11,6 +13,7 @@ mod parse;
 mod reader;
 mod reading;
 mod rule;
+mod server;
 mod table_name;
 mod target;
 pub mod template;
@@ -27,7 +30,10 @@ use secrecy::SecretString;
 
 use crate::change::Operations;
 
+pub use channel::Channel;
+pub use django::{Django, SessionEngine, UserModel};
 pub use file::{FILE_NAME, LoadError, find, load};
+pub use server::Server;
 
 /// A byte range in the text of `instant.toml`.
 pub type Span = std::ops::Range<usize>;
@@ -70,10 +76,18 @@ pub struct Config {
     pub database: Database,
     /// The Centrifugo server that publications go to.
     pub centrifugo: Option<Centrifugo>,
+    /// How the project's sessions are read.
+    pub django: Option<Django>,
+    /// The HTTP server that answers Centrifugo and browsers.
+    pub server: Option<Server>,
     /// How long settled changes stay in the outbox.
     pub retention: Duration,
     /// What every channel of a target begins with, empty by default.
     pub prefix: String,
+    /// Whether visitors who are not logged in may connect, and hear `public`.
+    pub anonymous: bool,
+    /// Who may listen to the channels that are no target's, in the file's order.
+    pub channels: Vec<Channel>,
     /// The watched models, in the file's order.
     pub watches: Vec<Watch>,
 }
@@ -94,6 +108,8 @@ pub struct Centrifugo {
     pub url: String,
     /// The key of its HTTP API.
     pub api_key: SecretString,
+    /// `client.token.hmac_secret_key`; none: it is derived from `api_key`.
+    pub token_secret: Option<SecretString>,
 }
 
 /// `[[watch]]`: a model and the columns captured from it.

@@ -1,4 +1,7 @@
-//! What Instant knows of Django's naming: which table a model has, and which models a project has.
+//! What Instant knows of Django: which table a model has, which models a project has, and how it signs.
+
+pub mod mac;
+pub mod signing;
 
 use sqlx::PgPool;
 

@@ -2,7 +2,7 @@
 
 mod audience;
 mod broadcast;
-mod channel;
+pub mod channel;
 mod event;
 mod row;
 mod rule;

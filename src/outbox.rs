@@ -6,12 +6,14 @@
 
 mod broadcast;
 mod handshake;
+mod incumbent;
 mod leader;
 mod letters;
 mod operator;
 mod position;
 mod reader;
 mod replay;
+mod rest;
 mod session;
 mod sql;
 mod status;
@@ -29,6 +31,9 @@ pub use status::{BACKLOG_LIMIT, Backlog, LeaderSession, OutboxSize, Status};
 
 /// The advisory lock that the leader holds for as long as it lives. ASCII "instant" and 2; the doze lock is its neighbour.
 const LEADER_LOCK: i64 = 0x696e_7374_616e_7402;
+
+/// The channel on which a standby calls the leader.
+const STANDBY_CHANNEL: &str = "instant_standby";
 
 /// The channel that triggers notify while the relay dozes.
 const CHANNEL: &str = "instant";

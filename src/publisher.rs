@@ -44,3 +44,14 @@ pub enum BatchError {
         hint: Option<&'static str>,
     },
 }
+
+impl BatchError {
+    /// What an operator can do, where it is known.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Unavailable { hint, .. } => *hint,
+        }
+    }
+}

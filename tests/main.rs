@@ -7,6 +7,7 @@
     reason = "a test that fails panics, also in its helpers"
 )]
 
+mod access;
 mod architecture;
 mod capture;
 mod failures;

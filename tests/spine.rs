@@ -11,6 +11,7 @@ mod losses;
 mod moves;
 mod pause;
 mod replay;
+mod standby;
 mod status;
 mod tls;
 
@@ -131,6 +132,20 @@ target = 'public'
 [[watch]]
 model = 'shop.Order.tags'
 fields = ['order', 'tag']
+[[watch.rule]]
+target = 'public'
+";
+
+/// A rule that fails, one whose namespace is unknown, and one that works.
+const FAILING: &str = "
+[[watch]]
+model = 'shop.Tag'
+fields = ['name']
+[[watch.rule]]
+target = 'public'
+message = '{{ row.name.nothing.there }}'
+[[watch.rule]]
+channel = 'nowhere:{{ pk }}'
 [[watch.rule]]
 target = 'public'
 ";

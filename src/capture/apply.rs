@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
+use super::identity::{self, Definers};
 use super::installed::{self, State};
 use super::plan::{Plan, Step};
 use super::schema::{self, SchemaState};
@@ -32,6 +33,17 @@ pub enum Error {
     /// The role of `[database] relay_role` is not there.
     #[error("there is no role `{0}`, which `[database] relay_role` names: create it, or mend the name")]
     NoRole(String),
+    /// A table of the project that `[django]` needs is not there.
+    #[error("there is no table `{table}`, which `[django]` needs: {help}")]
+    NoTable {
+        /// The table.
+        table: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The table of users is not one of Django's.
+    #[error("the table `{0}` has no key of one column or no `password`: `[django] user_model` must name a Django user model")]
+    NoUsers(String),
     /// Another `apply` or `remove` is under way.
     #[error("another `instant apply` or `remove` is under way in this database: wait for its end, then try again")]
     AnotherApply,
@@ -129,6 +141,10 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
         triggers: installed::triggers(pool).await?,
         tables: installed::tables(pool, watches).await?,
         missing_grants,
+        definers: Definers {
+            wanted: identity::found::wanted(pool, config).await?,
+            found: identity::found::found(pool).await?,
+        },
     };
     Ok(Plan::new(watches, &state))
 }

@@ -4,6 +4,7 @@ use sqlx::{FromRow, PgPool};
 
 use super::catalog;
 use super::identifier::QualifiedName;
+use super::identity::Definers;
 use super::schema::SchemaState;
 use super::watch::Watch;
 
@@ -20,6 +21,8 @@ pub struct State {
     pub tables: Vec<Vec<QualifiedName>>,
     /// The grants that are missing: the statement, and why.
     pub missing_grants: Vec<(String, &'static str)>,
+    /// The functions through which the relay's role sees sessions and users.
+    pub definers: Definers,
 }
 
 /// A trigger function as the database has it.

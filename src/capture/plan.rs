@@ -43,7 +43,7 @@ pub struct Step {
 }
 
 impl Step {
-    fn new(action: impl Into<String>, reason: &'static str, lock: &'static str, sql: String) -> Self {
+    pub(super) fn new(action: impl Into<String>, reason: &'static str, lock: &'static str, sql: String) -> Self {
         Self {
             action: action.into(),
             reason,
@@ -75,6 +75,7 @@ impl Plan {
         for (sql, reason) in &state.missing_grants {
             steps.push(Step::new(sql, reason, NO_LOCK, sql.clone()));
         }
+        steps.extend(state.definers.steps());
         let functions: Vec<Function> = watches.iter().map(Function::new).collect();
         let mut wanted = Vec::new();
         for (function, tables) in functions.iter().zip(&state.tables) {
@@ -119,7 +120,7 @@ impl Plan {
         let triggers = state.triggers.iter().filter(ours).map(|found| drop_trigger(found, "removed"));
         let functions = state.functions.iter().map(|found| drop_function(found, "removed"));
         Self {
-            steps: triggers.chain(functions).collect(),
+            steps: triggers.chain(functions).chain(state.definers.removal()).collect(),
         }
     }
 

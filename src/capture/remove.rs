@@ -3,6 +3,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::apply::{Error, Progress, locked, run_all, unlock};
+use super::identity::{self, Definers};
 use super::installed::{self, State};
 use super::plan::{Plan, Step};
 use super::schema::{FUNCTIONS, SEQUENCES, SchemaState, TABLES};
@@ -39,6 +40,10 @@ async fn remove_all(connection: &mut PgConnection, pool: &PgPool, progress: impl
         triggers: installed::triggers(pool).await?,
         tables: Vec::new(),
         missing_grants: Vec::new(),
+        definers: Definers {
+            wanted: Vec::new(),
+            found: identity::found::found(pool).await?,
+        },
     };
     let mut plan = Plan::removal(&state);
     plan.steps.push(Step {
@@ -77,8 +82,8 @@ async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
              from pg_class c
              where c.relnamespace = 'instant'::regnamespace
              union all
-             select 'pg_proc'::regclass::oid, p.oid, p.proname ^@ 'capture_'
-                 or exists (select from unnest($2::text[]) as name where to_regprocedure(name)::oid = p.oid)
+             select 'pg_proc'::regclass::oid, p.oid, p.proname ^@ 'capture_' or p.proname = any ($2)
+                 or exists (select from unnest($3::text[]) as name where to_regprocedure(name)::oid = p.oid)
              from pg_proc p
              where p.pronamespace = 'instant'::regnamespace
              union all
@@ -121,6 +126,7 @@ async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
             .map(|name| (*name).to_owned())
             .collect::<Vec<_>>(),
     )
+    .bind(identity::NAMES)
     .bind(FUNCTIONS.map(str::to_owned).to_vec())
     .fetch_all(pool)
     .await

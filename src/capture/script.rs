@@ -6,6 +6,7 @@ use sqlx::PgPool;
 
 use super::apply::Error;
 use super::grant;
+use super::identity::{self, Definers};
 use super::installed::{self, State};
 use super::plan::Plan;
 use super::schema::{self, MIGRATIONS_TABLE, SchemaState};
@@ -43,6 +44,10 @@ pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result
         triggers: Vec::new(),
         tables: installed::tables(pool, watches).await?,
         missing_grants: grants.chain(of_senders).collect(),
+        definers: Definers {
+            wanted: identity::found::wanted(pool, config).await?,
+            found: Vec::new(),
+        },
     };
     Ok(text(&Plan::new(watches, &state)))
 }

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::Context;
+use super::{Context, Reported, report};
+use crate::access::Access;
 
 /// Find every problem in instant.toml: syntax, keys, templates and names, without a database; with --db also whether the models,
 /// tables and columns exist.
@@ -20,6 +21,11 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if args.db {
         let pool = context.pool(&config).await?;
         context.resolve(&pool, &config).await?;
+        let problems = Access::new(&config)?.broken_rules().await?;
+        report(&problems, &config.source)?;
+        if problems.has_errors() {
+            return Err(Reported.into());
+        }
     }
     let rules: usize = config.watches.iter().map(|watch| watch.rules.len()).sum();
     let asked = if args.db {

@@ -174,7 +174,7 @@ impl<P: Publisher> Progress<'_, P> {
         self.refused += 1;
         match self.refused {
             1..=REASONS => writeln!(anstream::stderr(), "refused: {reason}"),
-            11 => writeln!(anstream::stderr(), "refused: … more of them are counted only"),
+            more if more == REASONS + 1 => writeln!(anstream::stderr(), "refused: … more of them are counted only"),
             _ => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,10 +15,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Context, publisher};
 use crate::capture;
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::mapping::Mapping;
 use crate::outbox::Operator;
 use crate::relay::Relay;
+use crate::web::{self, Web};
 
 /// Publish every committed change until SIGTERM or SIGINT. SIGHUP reads the rules again.
 #[derive(Debug, clap::Args)]
@@ -48,6 +50,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::hangup())?,
     );
     let publisher = Arc::new(publisher(&config)?);
+    let web = match &config.server {
+        Some(server) => Some((listen(server).await?, Arc::new(Web::new(&config, server)?))),
+        None => None,
+    };
     // First of all: through a pooler whatever follows fails in ways that only confuse.
     drop(Operator::connect(&config.database.url).await?);
     let (replace, rules) = watch::channel(Arc::new(rules(context, &config).await?));
@@ -60,16 +66,28 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         shutdown: shutdown.clone(),
     };
     let mut relay = tokio::spawn(relay.run());
+    let (web, serving) = match web {
+        Some((listener, web)) => {
+            let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), shutdown.clone()));
+            (Some(web), Some(serving))
+        }
+        None => (None, None),
+    };
     loop {
         tokio::select! {
             ended = &mut relay => {
+                shutdown.cancel();
+                if let Some(serving) = serving {
+                    // It ends by itself within a grace period.
+                    let _ = serving.await;
+                }
                 ended.context("the relay ended unexpectedly")??;
                 info!("stopped");
                 return Ok(ExitCode::SUCCESS);
             }
             _ = terminate.recv() => stop(&shutdown),
             _ = interrupt.recv() => stop(&shutdown),
-            _ = hangup.recv() => match reload(context).await {
+            _ = hangup.recv() => match reload(context, web.as_deref()).await {
                 Ok(mapping) => {
                     replace.send_replace(Arc::new(mapping));
                     info!("the rules were read again");
@@ -81,9 +99,21 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 }
 
 /// The rules of the file as it is now.
-async fn reload(context: &Context) -> anyhow::Result<Mapping> {
+async fn reload(context: &Context, web: Option<&Web>) -> anyhow::Result<Mapping> {
     let config = context.load()?;
-    rules(context, &config).await
+    let mapping = rules(context, &config).await?;
+    if let Some(web) = web {
+        web.reload(&config)?;
+    }
+    Ok(mapping)
+}
+
+/// Opens the server's port, so that a port that is taken is told before anything starts.
+async fn listen(server: &Server) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(&server.listen).await;
+    let listener = listener.with_context(|| format!("`[server] listen`: {} cannot be used", server.listen))?;
+    info!(listen = server.listen, "answering Centrifugo and browsers");
+    Ok(listener)
 }
 
 /// Resolves and compiles the rules; says when the triggers are not those that the rules need.

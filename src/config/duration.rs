@@ -2,6 +2,22 @@
 
 use std::time::Duration;
 
+use super::diagnostic::{Diagnostic, code};
+use super::reader::Reader;
+use super::reading::Reading;
+
+/// The duration at `key`, called `name` in messages, of at least a second. None: it is missing, or is none, which has been recorded.
+pub(super) fn at(table: &Reader<'_>, key: &str, name: &str, reading: &mut Reading<'_>) -> Option<Duration> {
+    let value = table.string(key, reading)?;
+    let found = parse(&value.value).filter(|duration| !duration.is_zero());
+    if found.is_none() {
+        let message = format!("`{name}` must be a duration of at least a second");
+        let problem = Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a duration");
+        reading.problem(problem.help("write it like `24h`, `30m`, `7d` or `1h30m`".to_owned()));
+    }
+    found
+}
+
 /// The duration that `text` says, or none. Units are `s`, `m`, `h`, `d` and `w`, each number has one.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();

@@ -3,16 +3,25 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Diagnostics, code};
 use super::environment::expand;
 use super::reader::Reader;
 use super::reading::Reading;
-use super::{Centrifugo, Config, Database, Source, Spanned, document, duration, watch};
+use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, server, watch};
 
 /// The keys of the top level.
-const KEYS: [&str; 6] = ["site", "database", "centrifugo", "outbox", "channels", "watch"];
+const KEYS: [&str; 8] = [
+    "site",
+    "database",
+    "centrifugo",
+    "django",
+    "server",
+    "outbox",
+    "channels",
+    "watch",
+];
 /// How long settled changes are kept unless the file says otherwise: a day to look into what went wrong.
 const RETENTION: Duration = Duration::from_hours(24);
 /// The shortest retention: the purge must not race the relay's own windows.
@@ -65,15 +74,22 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
     let database = database(&root, reading);
     let centrifugo = centrifugo(&root, reading);
     let retention = retention(&root, reading);
-    let prefix = prefix(&root, reading);
+    let (prefix, anonymous) = naming(&root, reading);
+    let channels = channel::channels(&root, &prefix, reading);
+    let django = django::django(&root, reading);
+    let server = server::server(&root, reading);
     let watches = watch::watches(&root, reading);
     Some(Config {
         source,
         site,
         database: database?,
         centrifugo,
+        django,
+        server,
         retention,
         prefix,
+        anonymous,
+        channels,
         watches,
     })
 }
@@ -106,7 +122,7 @@ fn database(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Database> {
 
 /// `[centrifugo]`.
 fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo> {
-    let table = root.table("centrifugo", "[centrifugo]", &["url", "api_key"], reading)?;
+    let table = root.table("centrifugo", "[centrifugo]", &["url", "api_key", "token_secret"], reading)?;
     let url = url(
         &table,
         "centrifugo.url",
@@ -116,9 +132,12 @@ fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo
     );
     let api_key = required(&table, "api_key", "api_key = \"${CENTRIFUGO_API_KEY}\"", reading);
     let api_key = api_key.and_then(|key| not_empty("centrifugo.api_key", key, reading));
+    let token_secret = text(&table, "token_secret", reading);
+    let token_secret = token_secret.and_then(|secret| not_empty("centrifugo.token_secret", secret, reading));
     Some(Centrifugo {
         url: url?.value.trim_end_matches('/').to_owned(),
         api_key: SecretString::from(api_key?.value),
+        token_secret: token_secret.map(|secret| SecretString::from(secret.value)),
     })
 }
 
@@ -144,22 +163,28 @@ fn retention(root: &Reader<'_>, reading: &mut Reading<'_>) -> Duration {
     }
 }
 
-/// `[channels]`.
-fn prefix(root: &Reader<'_>, reading: &mut Reading<'_>) -> String {
-    let table = root.table("channels", "[channels]", &["prefix"], reading);
-    table
-        .and_then(|table| text(&table, "prefix", reading))
-        .map(|prefix| prefix.value)
-        .unwrap_or_default()
+/// `[channels]` without its channels: the targets' prefix, and whether visitors may connect.
+fn naming(root: &Reader<'_>, reading: &mut Reading<'_>) -> (String, bool) {
+    let found = match root.value("channels") {
+        // The other keys are channels.
+        Some((DeValue::Table(table), span)) => Some(Reader::open(table, span, "[channels]")),
+        _ => root.table("channels", "[channels]", &[], reading),
+    };
+    let prefix = found.as_ref().and_then(|table| text(table, "prefix", reading));
+    let anonymous = found.and_then(|table| table.boolean("anonymous", reading));
+    (
+        prefix.map(|prefix| prefix.value).unwrap_or_default(),
+        anonymous.unwrap_or(true),
+    )
 }
 
 /// A string that may come from the environment.
-fn text(table: &Reader<'_>, key: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+pub(super) fn text(table: &Reader<'_>, key: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
     table.string(key, reading).and_then(|value| expand(reading, value))
 }
 
 /// A string that must be there.
-fn required(table: &Reader<'_>, key: &str, example: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+pub(super) fn required(table: &Reader<'_>, key: &str, example: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
     if !table.has(key) {
         table.missing(key, &format!("add `{example}`"), reading);
         return None;
@@ -167,7 +192,8 @@ fn required(table: &Reader<'_>, key: &str, example: &str, reading: &mut Reading<
     text(table, key, reading)
 }
 
-fn not_empty(name: &str, value: Spanned<String>, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+/// The value, unless it is blank, which is recorded.
+pub(super) fn not_empty(name: &str, value: Spanned<String>, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
     if !value.value.trim().is_empty() {
         return Some(value);
     }

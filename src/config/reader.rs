@@ -40,6 +40,11 @@ impl<'a> Reader<'a> {
         Self { table, span, name }
     }
 
+    /// A view on `table`, whose keys are looked at elsewhere.
+    pub(super) const fn open(table: &'a DeTable<'a>, span: Span, name: &'static str) -> Self {
+        Self { table, span, name }
+    }
+
     /// Whether the key is there, whatever its value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
@@ -66,6 +71,31 @@ impl<'a> Reader<'a> {
         }
         wrong_type(key, "a string", value, span, reading);
         None
+    }
+
+    /// A boolean.
+    pub(super) fn boolean(&self, key: &str, reading: &mut Reading<'_>) -> Option<bool> {
+        match self.value(key)? {
+            (DeValue::Boolean(value), _) => Some(*value),
+            (other, span) => {
+                wrong_type(key, "true or false", other, span, reading);
+                None
+            }
+        }
+    }
+
+    /// A number of at least one.
+    pub(super) fn positive(&self, key: &str, reading: &mut Reading<'_>) -> Option<u32> {
+        let (value, span) = self.value(key)?;
+        let number = match value {
+            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| *number > 0);
+        if number.is_none() {
+            wrong_type(key, "a whole number of at least one", value, span, reading);
+        }
+        number
     }
 
     /// A list of strings. None: the key is missing or its value is not such a list.

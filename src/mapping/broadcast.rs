@@ -24,6 +24,7 @@ pub(super) struct Broadcasts {
 
 /// A message as the function has written it; what is null is left out of the event.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names that the event has")]
 struct Message<'a> {
     #[serde(borrow, rename = "message")]
     text: Cow<'a, str>,

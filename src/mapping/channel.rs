@@ -1,18 +1,19 @@
-//! The channels that targets name.
+//! The channels that targets name: those that rules publish to, and that users are let into.
 
 use std::fmt::Write;
 
 /// Everyone's channel.
-pub(super) const PUBLIC: &str = "public";
+pub const PUBLIC: &str = "public";
 /// The channel of those who are logged in.
-pub(super) const USERS: &str = "users";
+pub const USERS: &str = "users";
 /// The channel of users with `is_staff`.
-pub(super) const STAFF: &str = "staff";
+pub const STAFF: &str = "staff";
 /// The channel of users with `is_superuser`.
-pub(super) const SUPERUSER: &str = "superuser";
+pub const SUPERUSER: &str = "superuser";
 
 /// The channel of the Django group `name`: bytes that a channel cannot carry, or that separate its parts, are written `%XX`.
-pub(super) fn group(name: &str) -> String {
+#[must_use]
+pub fn group(name: &str) -> String {
     let mut channel = String::with_capacity(name.len() + 6);
     channel.push_str("group.");
     for byte in name.bytes() {
@@ -27,7 +28,8 @@ pub(super) fn group(name: &str) -> String {
 }
 
 /// The personal channel of the user whose key is `id`: Centrifugo lets user `42` alone into `#42`.
-pub(super) fn personal(id: &str) -> String {
+#[must_use]
+pub fn personal(id: &str) -> String {
     format!("#{id}")
 }
 

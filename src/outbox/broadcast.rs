@@ -1,8 +1,7 @@
 //! A message that an operator sends by hand.
 
-use super::leader::patiently;
 use super::operator::Operator;
-use super::session::Error;
+use super::session::{Error, patiently};
 use super::sql;
 
 /// The arguments of `instant.broadcast`.

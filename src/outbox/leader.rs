@@ -6,14 +6,13 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_postgres::Row;
 
+use super::incumbent::Incumbent;
 use super::position::{Position, Snapshot};
-use super::session::{Error, Session};
+use super::session::{Error, Session, patiently};
 use super::sql;
 
-/// How often a standby tries to become the leader.
+/// How often a standby tries to become the leader, and calls the one there is.
 const POLL: Duration = Duration::from_secs(1);
-/// How long a write of the leader may take before its connection counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The changes purged by one statement: some milliseconds, so that a cursor that waits behind it waits no longer.
 const PURGE_CHUNK: i64 = 2_000;
 
@@ -73,13 +72,29 @@ impl Leader {
     pub async fn elect(url: &SecretString, standby: impl FnOnce()) -> Result<Self, Error> {
         let session = Session::connect(url, "instant leader").await?;
         let mut standby = Some(standby);
+        let mut incumbent = Incumbent::default();
         while !patiently(sql::try_lead(&session.client)).await? {
             if let Some(standby) = standby.take() {
                 standby();
             }
+            incumbent.call(&session).await?;
             tokio::time::sleep(POLL).await;
         }
+        patiently(sql::standby::listen(&session.client)).await?;
         Ok(Self { session })
+    }
+
+    /// Waits for a call of a standby, which wants to know whether this leader is alive.
+    pub async fn called(&self) {
+        self.session.notified.notified().await;
+    }
+
+    /// Answers it: any statement does, since the standby sees when this session was last active.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn answer(&self) -> Result<(), Error> {
+        patiently(sql::standby::answer(&self.session.client)).await
     }
 
     /// The cursor, read from the database: after a crash it is what the database says, not what was once written to it.
@@ -88,10 +103,7 @@ impl Leader {
     /// When the schema is not there, or the database was restored from another cluster.
     pub async fn cursor(&self) -> Result<Position, Error> {
         let row = patiently(sql::cursor(&self.session.client)).await?;
-        let (stored, here) = (row.try_get(3)?, row.try_get(4)?);
-        if stored != here {
-            return Err(Error::ForeignCursor { stored, here });
-        }
+        check_cluster(&row)?;
         patiently(sql::take_office(&self.session.client)).await?;
         let start = snapshot(&row, 0)?.ok_or(Error::Protocol("a cursor without a snapshot"))?;
         Ok(match (snapshot(&row, 1)?, row.try_get::<_, Option<i64>>(2)?) {
@@ -111,7 +123,7 @@ impl Leader {
         }
         patiently(client.batch_execute("begin")).await?;
         for letter in letters {
-            patiently(sql::park(client, letter)).await?;
+            patiently(sql::letters::park(client, letter)).await?;
         }
         patiently(sql::move_cursor(client, position)).await?;
         patiently(client.batch_execute("commit")).await
@@ -131,7 +143,7 @@ impl Leader {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn losses(&self) -> Result<Losses, Error> {
-        patiently(sql::losses(&self.session.client)).await
+        patiently(sql::losses::count(&self.session.client)).await
     }
 
     /// Remembers the count of losses that subscribers were told of.
@@ -139,7 +151,7 @@ impl Leader {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn told(&self, counted: i64) -> Result<(), Error> {
-        patiently(sql::remember_told(&self.session.client, counted)).await
+        patiently(sql::losses::remember(&self.session.client, counted)).await
     }
 
     /// Steps down, so that a standby takes over at once.
@@ -156,16 +168,19 @@ impl Leader {
     }
 }
 
+/// Checks that the cursor in `row` was written in this cluster: in another its transaction ids mean nothing.
+pub(super) fn check_cluster(row: &Row) -> Result<(), Error> {
+    let (stored, here) = (row.try_get(3)?, row.try_get(4)?);
+    if stored == here {
+        Ok(())
+    } else {
+        Err(Error::ForeignCursor { stored, here })
+    }
+}
+
 /// A snapshot among the cursor's columns.
 fn snapshot(row: &Row, index: usize) -> Result<Option<Snapshot>, Error> {
     let text: Option<&str> = row.try_get(index)?;
     text.map(|text| Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot")))
         .transpose()
-}
-
-/// A half-open connection answers nothing; this says so before TCP does.
-pub(super) async fn patiently<T>(query: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
-    Ok(tokio::time::timeout(PATIENCE, query)
-        .await
-        .map_err(|_| Error::Silent(PATIENCE))??)
 }

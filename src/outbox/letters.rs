@@ -6,9 +6,9 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::leader::{DeadLetter, patiently};
+use super::leader::DeadLetter;
 use super::operator::Operator;
-use super::session::Error;
+use super::session::{Error, patiently};
 use super::sql::{Json, letters as sql};
 use crate::change::{Change, Operation};
 

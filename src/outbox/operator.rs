@@ -2,8 +2,8 @@
 
 use secrecy::SecretString;
 
-use super::leader::patiently;
-use super::session::{Error, Session};
+use super::leader::check_cluster;
+use super::session::{Error, Session, patiently};
 use super::sql;
 
 /// A connection of a command.
@@ -29,11 +29,6 @@ impl Operator {
     /// [`Error::ForeignCursor`] when it was not.
     pub async fn check_cluster(&self) -> Result<(), Error> {
         let row = patiently(sql::cursor(&self.session.client)).await?;
-        let (stored, here) = (row.try_get(3)?, row.try_get(4)?);
-        if stored == here {
-            Ok(())
-        } else {
-            Err(Error::ForeignCursor { stored, here })
-        }
+        check_cluster(&row)
     }
 }

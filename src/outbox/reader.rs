@@ -3,22 +3,20 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_postgres::{Row, RowStream, Statement};
 
-use super::leader::patiently;
 use super::position::{Position, Snapshot, Within};
-use super::session::{Error, Session};
-use super::sql::{self, Json};
+use super::rest::{Rest, RestPage};
+use super::session::{Error, Session, patiently, within};
+use super::sql::{self, Json, windows};
 use crate::change::{Change, Operation};
 
 /// The changes of a window's first page. A window that fills it may be a giant one, and is read on through a held cursor.
 const FIRST_PAGE: i64 = 1_000;
-/// The changes of each further page. The rows stream: however large they are, only those in the socket's buffer are in memory.
-const NEXT_PAGE: i64 = 2_000;
-/// How long PostgreSQL may take for the next row: sorting a giant window takes seconds.
+/// How long PostgreSQL may take for the next row.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Reads the outbox.
@@ -31,8 +29,8 @@ pub struct Reader {
     start: Snapshot,
     /// The window that is being read: its end, and the last change read of it.
     within: Option<Within>,
-    /// Whether the cursor on the rest of the window is open.
-    holding: bool,
+    /// The cursor on the rest of that window, once it is open.
+    rest: Option<Rest>,
 }
 
 /// The changes of one page, as they come from the socket.
@@ -40,6 +38,7 @@ pub struct Page<'a> {
     reader: &'a mut Reader,
     rows: Pin<Box<RowStream>>,
     limit: i64,
+    known: Option<i64>,
     count: i64,
     until: Option<Snapshot>,
 }
@@ -51,7 +50,7 @@ impl Reader {
     /// When PostgreSQL cannot be reached, or its schema is not the one this binary knows.
     pub async fn open(url: &SecretString, position: Position) -> Result<Self, Error> {
         let session = Session::connect(url, "instant reader").await?;
-        let window = patiently(sql::prepare_window(&session.client)).await?;
+        let window = patiently(windows::prepare(&session.client)).await?;
         patiently(sql::listen(&session.client)).await?;
         let can_doze = patiently(sql::triggers_notify(&session.client)).await?;
         Ok(Self {
@@ -60,7 +59,7 @@ impl Reader {
             can_doze,
             start: position.snapshot,
             within: position.within,
-            holding: false,
+            rest: None,
         })
     }
 
@@ -70,30 +69,26 @@ impl Reader {
     /// When PostgreSQL refuses or does not answer.
     pub async fn page(&mut self) -> Result<Page<'_>, Error> {
         let client = &self.session.client;
-        let (rows, limit, until) = if let Some(within) = &self.within {
-            if !self.holding {
-                let open = sql::open_rest(client, &self.start, &within.until, within.after);
-                tokio::time::timeout(PATIENCE, open)
-                    .await
-                    .map_err(|_| Error::Silent(PATIENCE))??;
-                self.holding = true;
-            }
-            (
-                patiently(sql::fetch_rest(client, NEXT_PAGE)).await?,
-                NEXT_PAGE,
-                Some(within.until.clone()),
-            )
+        let (page, until) = if let Some(within) = &self.within {
+            let rest = match self.rest {
+                Some(rest) => rest,
+                None => *self.rest.insert(Rest::open(client, &self.start, within).await?),
+            };
+            (rest.page(client).await?, Some(within.until.clone()))
         } else {
-            (
-                patiently(sql::window(client, &self.window, &self.start, FIRST_PAGE)).await?,
-                FIRST_PAGE,
-                None,
-            )
+            let rows = patiently(windows::first_page(client, &self.window, &self.start, FIRST_PAGE)).await?;
+            let page = RestPage {
+                rows,
+                limit: FIRST_PAGE,
+                known: None,
+            };
+            (page, None)
         };
         Ok(Page {
             reader: self,
-            rows,
-            limit,
+            rows: page.rows,
+            limit: page.limit,
+            known: page.known,
             count: 0,
             until,
         })
@@ -141,10 +136,9 @@ impl Page<'_> {
     /// When PostgreSQL refuses or does not answer.
     pub async fn next(&mut self) -> Result<Option<ChangeRow>, Error> {
         loop {
-            let row = tokio::time::timeout(PATIENCE, self.rows.next())
-                .await
-                .map_err(|_| Error::Silent(PATIENCE))?;
-            let Some(row) = row.transpose()? else { return Ok(None) };
+            let Some(row) = within(PATIENCE, self.rows.try_next()).await? else {
+                return Ok(None);
+            };
             if let Some(text) = row.try_get::<_, Option<&str>>(0)? {
                 self.until = Some(Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot"))?);
                 continue;
@@ -172,17 +166,18 @@ impl Page<'_> {
         let Self {
             reader,
             limit,
+            known,
             count,
             until,
             ..
         } = self;
         let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
-        if let Some(after) = last.filter(|_| count == limit) {
+        if let Some(after) = last.filter(|_| known.unwrap_or(count) == limit) {
             reader.within = Some(Within { until, after });
             return Ok(None);
         }
-        if std::mem::take(&mut reader.holding) {
-            patiently(sql::close_rest(&reader.session.client)).await?;
+        if let Some(rest) = reader.rest.take() {
+            rest.close(&reader.session.client).await?;
         }
         reader.within = None;
         reader.start = until.clone();

@@ -3,14 +3,13 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use tokio_postgres::RowStream;
 
-use super::leader::patiently;
 use super::operator::Operator;
 use super::reader::ChangeRow;
-use super::session::Error;
+use super::session::{Error, patiently, within};
 use super::sql::replay as sql;
 
 /// The changes of a page. They stream: only those in the socket's buffer are in memory.
@@ -44,9 +43,7 @@ impl Operator {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn replay(&self, span: &Span) -> Result<Replay<'_>, Error> {
-        tokio::time::timeout(PATIENCE, sql::open(&self.session.client, span))
-            .await
-            .map_err(|_| Error::Silent(PATIENCE))??;
+        within(PATIENCE, sql::open(&self.session.client, span)).await?;
         Ok(Replay {
             operator: self,
             rows: None,
@@ -70,10 +67,7 @@ impl Replay<'_> {
                     none.insert(patiently(sql::fetch(client, PAGE)).await?)
                 }
             };
-            let row = tokio::time::timeout(PATIENCE, rows.next())
-                .await
-                .map_err(|_| Error::Silent(PATIENCE))?;
-            if let Some(row) = row.transpose()? {
+            if let Some(row) = within(PATIENCE, rows.try_next()).await? {
                 self.count += 1;
                 return Ok(Some(ChangeRow::new(row)));
             }

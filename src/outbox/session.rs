@@ -21,6 +21,9 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_RETRIES: u32 = 3;
 
+/// How long a statement may take, unless it is one that sorts: then the connection counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What went wrong between the relay and PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -158,4 +161,17 @@ impl Session {
             Err(Error::Pooler)
         }
     }
+}
+
+/// Waits for a statement. A half-open connection answers nothing; this says so before TCP does.
+pub(super) async fn patiently<T>(query: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    within(PATIENCE, query).await
+}
+
+/// Waits for a statement that may take longer.
+pub(super) async fn within<T>(
+    limit: Duration,
+    query: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Error> {
+    Ok(tokio::time::timeout(limit, query).await.map_err(|_| Error::Silent(limit))??)
 }

@@ -4,18 +4,19 @@
 //! waits for one would hold back the xmin horizon of the whole cluster.
 
 pub(super) mod letters;
+pub(super) mod losses;
 pub(super) mod replay;
+pub(super) mod standby;
 pub(super) mod status;
+pub(super) mod windows;
 
-use std::pin::Pin;
 use std::time::Duration;
 
-use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, Error, Row, RowStream, Statement};
+use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::{Client, Error, Row};
 
 use super::broadcast::Message;
-use super::leader::{DeadLetter, Losses};
-use super::position::{Position, Snapshot};
+use super::position::Position;
 use super::{CHANNEL, LEADER_LOCK};
 use crate::capture::DOZE_LOCK;
 
@@ -107,26 +108,6 @@ pub(super) async fn take_office(client: &Client) -> Result<(), Error> {
         .map(drop)
 }
 
-/// The count of lost changes; the sequence's first value is 0.
-pub(super) async fn losses(client: &Client) -> Result<Losses, Error> {
-    let statement = "select case when lost.is_called then lost.last_value + 1 else 0 end, relay.told_lost
-                     from instant.lost, instant.relay
-                     where relay.name = 'main'";
-    let row = client.query_one(statement, &[]).await?;
-    Ok(Losses {
-        counted: row.try_get(0)?,
-        told: row.try_get(1)?,
-    })
-}
-
-/// Remembers the count of lost changes that subscribers were told of.
-pub(super) async fn remember_told(client: &Client, counted: i64) -> Result<(), Error> {
-    client
-        .execute("update instant.relay set told_lost = $1 where name = 'main'", &[&counted])
-        .await
-        .map(drop)
-}
-
 /// Writes the cursor. The caller holds the leader's lock on this very connection: who has lost it cannot write.
 pub(super) async fn move_cursor(client: &Client, position: &Position) -> Result<(), Error> {
     let within = position.within.as_ref();
@@ -139,96 +120,6 @@ pub(super) async fn move_cursor(client: &Client, position: &Position) -> Result<
                 &position.snapshot.as_str(),
                 &within.map(|within| within.until.as_str()),
                 &within.map(|within| within.after),
-            ],
-        )
-        .await
-        .map(drop)
-}
-
-/// The first page of the window that begins at a snapshot and ends now: `(snapshot, limit)`. A row visible to the statement was
-/// committed before its snapshot, so the window needs no further test. The first row has the snapshot alone.
-pub(super) async fn prepare_window(client: &Client) -> Result<Statement, Error> {
-    client
-        .prepare(
-            "select pg_current_snapshot()::text as snapshot, null::bigint as id, null::timestamptz as at,
-                    null::text as source, null::\"char\" as op, null::json as old, null::json as new
-             union all
-             (select null, id, at, source, op, old, new
-              from instant.outbox
-              where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
-                 or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot)))
-              order by id
-              limit $2)",
-        )
-        .await
-}
-
-/// Runs [`prepare_window`]'s statement.
-pub(super) async fn window(
-    client: &Client,
-    statement: &Statement,
-    snapshot: &Snapshot,
-    limit: i64,
-) -> Result<Pin<Box<RowStream>>, Error> {
-    let parameters: [&(dyn ToSql + Sync); 2] = [&snapshot.as_str(), &limit];
-    client.query_raw(statement, parameters).await.map(Box::pin)
-}
-
-/// Opens a cursor on the rest of a window. WITH HOLD: the server materialises it at commit, so that neither its memory nor ours,
-/// nor the xmin horizon, depends on how long the publishing takes.
-pub(super) async fn open_rest(client: &Client, from: &Snapshot, until: &Snapshot, after: i64) -> Result<(), Error> {
-    client
-        .batch_execute(&format!(
-            "begin;
-             declare rest no scroll cursor with hold for
-             select null::text as snapshot, id, at, source, op, old, new
-             from instant.outbox
-             where (xid >= pg_snapshot_xmax('{from}') or xid = any (array(select pg_snapshot_xip('{from}'))))
-               and pg_visible_in_snapshot(xid, '{until}')
-               and id > {after}
-             order by id;
-             commit"
-        ))
-        .await
-}
-
-/// The next `count` changes of the rest.
-pub(super) async fn fetch_rest(client: &Client, count: i64) -> Result<Pin<Box<RowStream>>, Error> {
-    let none: [&(dyn ToSql + Sync); 0] = [];
-    client
-        .query_raw(&format!("fetch forward {count} from rest"), none)
-        .await
-        .map(Box::pin)
-}
-
-/// Closes the cursor and its temporary file.
-pub(super) async fn close_rest(client: &Client) -> Result<(), Error> {
-    client.batch_execute("close rest").await
-}
-
-/// Parks a publication. A change that was parked before a crash and is read again is parked once.
-pub(super) async fn park(client: &Client, letter: &DeadLetter) -> Result<(), Error> {
-    client
-        .execute(
-            "insert into instant.dead_letter
-                (key, change_id, change_at, source, op, model, rule, channel, event, old, new, reason, code, attempts)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10::text::json, $11::text::json, $12, $13, $14)
-             on conflict (key) do nothing",
-            &[
-                &letter.key,
-                &letter.change_id,
-                &letter.change_at,
-                &letter.source,
-                &letter.operation,
-                &letter.model,
-                &letter.rule,
-                &letter.channel,
-                &letter.event,
-                &letter.old,
-                &letter.new,
-                &letter.reason,
-                &letter.code,
-                &letter.attempts,
             ],
         )
         .await

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::leader::{Losses, patiently};
+use super::leader::Losses;
 use super::operator::Operator;
-use super::session::Error;
+use super::session::{Error, patiently};
 use super::sql::status as sql;
 
 /// The most changes that a backlog is counted to: beyond it, only that there are more is of interest.
@@ -100,7 +100,7 @@ impl Operator {
             },
             last_changes: last_changes.collect::<Result<_, tokio_postgres::Error>>()?,
             dead_letters: patiently(super::sql::letters::count(client, &super::LetterFilter::default())).await?,
-            lost: patiently(super::sql::losses(client)).await?,
+            lost: patiently(super::sql::losses::count(client)).await?,
         })
     }
 }

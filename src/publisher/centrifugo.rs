@@ -1,5 +1,7 @@
 //! Centrifugo's HTTP API: one `POST /api/batch` a batch.
 
+mod call;
+mod cut;
 mod probe;
 
 use std::io::Write;
@@ -13,7 +15,7 @@ use serde::Deserialize;
 use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, on_status};
 use crate::mapping::Publication;
 
-pub use probe::ProbeError;
+pub use call::CallError;
 
 /// Centrifugo closes a request's connection after 10 s of writing and 30 s of reading; no answer after this is no answer.
 const TIMEOUT: Duration = Duration::from_secs(15);

@@ -1,4 +1,4 @@
-//! One attempt at a batch, where nobody keeps what is left for later: the commands of an operator.
+//! One attempt at a batch, down to the publication at fault where a batch is refused whole.
 
 use super::{BatchError, Publisher, Rejection, Reply};
 use crate::mapping::Publication;

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::backoff::Backoff;
 use super::ledger::{Entry, Finished, rejected};
 use crate::mapping::Publication;
-use crate::publisher::{BatchError, Directive, Publisher, Rejection, directive};
+use crate::publisher::{Directive, Publisher, Rejection, deliver, directive};
 
 /// The publications of a batch: beyond this Centrifugo gains little.
 const BATCH: usize = 200;
@@ -125,42 +125,27 @@ impl<P: Publisher> Lane<P> {
     }
 
     /// Publishes a batch until each of its items is published, parked or held.
-    async fn publish(&mut self, batch: Vec<Item>, finished: &mut Finished) {
-        // Parts still to be sent, the first on top: a batch that is refused whole is halved until the culprit is alone.
-        let mut parts = vec![batch];
-        while let Some(mut part) = parts.pop() {
-            let publications: Vec<_> = part.iter().map(|item| &item.publication).collect();
-            match self.publisher.publish(&publications).await {
-                Ok(replies) => {
-                    let retry = self.sort(part, replies, finished);
-                    self.hold(retry);
-                }
-                Err(BatchError::Refused(reason)) if part.len() == 1 => {
-                    let rejection = Rejection {
-                        code: 400,
-                        message: reason,
-                    };
-                    for item in part {
-                        self.park(&item, &rejection, None, finished);
-                    }
-                }
-                Err(BatchError::Refused(_)) => {
-                    let second = part.split_off(part.len() / 2);
-                    parts.extend([second, part]);
-                }
-                Err(BatchError::Unavailable { reason, hint }) => {
-                    let wait = self.backoff.next();
-                    let attempts = self.backoff.attempts();
-                    warn!(
-                        attempts,
-                        hint,
-                        "{reason}; {} publications wait {} ms",
-                        part.len(),
-                        wait.as_millis()
-                    );
-                    parts.push(part);
-                    tokio::time::sleep(wait).await;
-                }
+    async fn publish(&mut self, mut batch: Vec<Item>, finished: &mut Finished) {
+        while !batch.is_empty() {
+            let publications: Vec<_> = batch.iter().map(|item| &item.publication).collect();
+            let delivery = deliver(&*self.publisher, &publications).await;
+            let rest = batch.split_off(delivery.replies.len());
+            if !batch.is_empty() {
+                let retry = self.sort(batch, delivery.replies, finished);
+                self.hold(retry);
+            }
+            batch = rest;
+            if let Some(interrupted) = delivery.interrupted {
+                let wait = self.backoff.next();
+                let (attempts, hint) = (self.backoff.attempts(), interrupted.hint());
+                warn!(
+                    attempts,
+                    hint,
+                    "{interrupted}; {} publications wait {} ms",
+                    batch.len(),
+                    wait.as_millis()
+                );
+                tokio::time::sleep(wait).await;
             }
         }
     }

@@ -98,6 +98,7 @@ impl Ledger {
             tokio::select! {
                 biased;
                 error = self.leader.lost() => return Err(error),
+                () = self.leader.called() => self.leader.answer().await?,
                 () = tokio::time::sleep_until(write_at), if self.settled.is_some() => self.write().await?,
                 entry = self.entries.recv() => match entry {
                     Some(entry) => self.enter(entry),

@@ -4,26 +4,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{ORDERS, Stack, expect, write_config};
+use super::{FAILING, ORDERS, Stack, expect, write_config};
+use crate::support::centrifugo::Centrifugo;
 use crate::support::client::Subscriber;
-use crate::support::process::Process;
+use crate::support::postgres::{self, Cluster};
+use crate::support::process::{Process, instant};
 use crate::support::wait::{SOON, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_that_fails_and_a_channel_that_is_refused_are_parked_and_stop_nothing() {
-    let watches = "
-[[watch]]
-model = 'shop.Tag'
-fields = ['name']
-[[watch.rule]]
-target = 'public'
-message = '{{ row.name.nothing.there }}'
-[[watch.rule]]
-channel = 'nowhere:{{ pk }}'
-[[watch.rule]]
-target = 'public'
-";
-    let mut stack = Stack::start(15, watches).await;
+    let mut stack = Stack::start(15, FAILING).await;
     let events = stack.events("Tag.objects.create(name='a')").await;
     expect(&events, &[("Tag created", json!(1))]);
     stack.relay.line("parked: unknown channel", SOON).await;
@@ -123,4 +113,73 @@ async fn a_million_changes_in_one_transaction_pass_in_bounded_memory_and_linear_
     assert!(whole < tenth * 30, "100,000 changes took {tenth:?}, a million {whole:?}");
     let peak = stack.relay.peak_memory();
     assert!(peak < 64 << 20, "the relay held {peak} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_giant_transaction_passes_where_postgresql_may_write_no_large_temporary_files() {
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, ORDERS).await;
+        let name = &stack.django.database.name;
+        let client = stack.django.database.connect().await;
+        client
+            .batch_execute(&format!("alter database {name} set temp_file_limit = '1MB'"))
+            .await
+            .unwrap();
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        // The limit is reached by the changes, not by their keys.
+        client
+            .batch_execute(
+                "set temp_file_limit = -1;
+                 insert into shop_order (number, status, total, notes) select i, 'new', i, '' from generate_series(1, 40000) as i",
+            )
+            .await
+            .unwrap();
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+        stack.relay.line("reading them by their keys", SOON).await;
+        for number in 1..=40_000 {
+            let event = stack.public.next(SOON).await.value();
+            assert_eq!(event["data"]["number"], number.to_string());
+        }
+        assert!(stack.events("pass").await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_notify_queue_fails_no_watched_write_and_the_change_arrives_by_the_safety_poll() {
+    // Before 17 the queue has 8 GB, which is more than a test should fill.
+    for version in postgres::versions().into_iter().filter(|&version| version >= 17) {
+        let cluster = Cluster::start_new(version, &["max_notify_queue_pages=64"]).await;
+        let database = cluster.database().await;
+        let client = database.connect().await;
+        client
+            .batch_execute("create table thing (id integer primary key)")
+            .await
+            .unwrap();
+        let centrifugo = Centrifugo::start_new().await;
+        let mut public = Subscriber::anonymous(&centrifugo, &["public"]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[database]\nurl = '{}'\n[centrifugo]\nurl = '{}'\napi_key = '{}'\n\
+             [[watch]]\ntable = 'thing'\n[[watch.rule]]\ntarget = 'public'\n",
+            database.url, centrifugo.url, centrifugo.api_key
+        );
+        std::fs::write(folder.path().join("instant.toml"), config).unwrap();
+        assert!(instant(folder.path(), &["apply"], &[]).await.status.success());
+        let relay = Process::instant(folder.path(), &["run"], &[]);
+        relay.line("leading", SOON).await;
+
+        // A listener in an open transaction keeps what it has not read in the queue.
+        let sleeper = database.connect().await;
+        sleeper.batch_execute("listen elsewhere").await.unwrap();
+        sleeper.batch_execute("begin; select 1").await.unwrap();
+        let mut filled = false;
+        for number in 0..200 {
+            let notify = format!("select pg_notify('elsewhere', repeat('x', 7000) || '{number}')");
+            filled |= client.batch_execute(&notify).await.is_err();
+        }
+        assert!(filled, "the queue is not full");
+        client.batch_execute("insert into thing values (1)").await.unwrap();
+        assert_eq!(public.next(SOON).await.value()["pk"], 1);
+    }
 }

@@ -87,7 +87,7 @@ async fn connections_are_encrypted_and_certificates_checked_as_sslmode_says() {
     ] {
         let leader = Leader::elect(&url(host, &parameters).into(), || {}).await;
         let Some(encrypted) = encrypted else {
-            let error = leader.err().expect("the certificate does not fit");
+            let error = leader.expect_err("the certificate does not fit");
             assert!(matches!(error, Error::Postgres(_)), "{error}");
             assert!(error.to_string().contains("certificate"), "{error}");
             continue;

@@ -59,11 +59,17 @@ impl Centrifugo {
             "health": { "enabled": true },
         });
         config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        Self::configured(&config).await
+    }
+
+    /// A server with this configuration, which names its port and API key.
+    pub(crate) async fn configured(config: &Value) -> Self {
+        let port = &config["http_server"]["port"];
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
         let mut server = Self {
             url: format!("http://127.0.0.1:{port}"),
-            api_key: "an api key".to_owned(),
+            api_key: config["http_api"]["key"].as_str().unwrap().to_owned(),
             ws_url: format!("ws://127.0.0.1:{port}/connection/websocket"),
             folder,
             http: reqwest::Client::new(),

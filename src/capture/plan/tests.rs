@@ -28,6 +28,7 @@ fn empty(tables: Vec<Vec<QualifiedName>>) -> State {
         triggers: Vec::new(),
         tables,
         missing_grants: Vec::new(),
+        definers: crate::capture::identity::Definers::default(),
     }
 }
 
@@ -65,6 +66,7 @@ fn applied(watches: &[Watch]) -> State {
             .collect(),
         tables: watches.iter().map(|watch| vec![public(&watch.table)]).collect(),
         missing_grants: Vec::new(),
+        definers: crate::capture::identity::Definers::default(),
     }
 }
 

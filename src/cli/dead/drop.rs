@@ -4,34 +4,26 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::super::{Context, confirm, exit};
-use super::filter::Filter;
-use crate::outbox::{LetterFilter, Operator};
+use super::filter::Selection;
+use crate::outbox::Operator;
 
 /// Delete dead letters: what they tell of is then never published.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant dead drop --rule shop.Order/2 --older 7d --yes")]
 pub(super) struct Args {
     #[command(flatten)]
-    filter: Filter,
-    /// Every dead letter.
-    #[arg(long)]
-    all: bool,
+    selection: Selection,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    if args.filter.is_empty() != args.all {
-        writeln!(
-            anstream::stderr(),
-            "name ids or conditions, or every dead letter with `--all`"
-        )?;
+    let Some(filter) = args.selection.filter()? else {
         return Ok(ExitCode::from(exit::USAGE));
-    }
+    };
     let config = context.load()?;
     let operator = Operator::connect(&config.database.url).await?;
-    let filter = LetterFilter::from(args.filter);
     let found = operator.count_letters(&filter).await?;
     if found > 0 && !args.yes && !confirm(&format!("Delete {found} dead letters?"))? {
         writeln!(anstream::stderr(), "nothing was deleted; `--yes` deletes without asking")?;

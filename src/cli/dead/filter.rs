@@ -1,5 +1,6 @@
 //! Which dead letters a command means.
 
+use std::io::Write;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -29,6 +30,16 @@ pub(super) struct Filter {
     newer: Option<Duration>,
 }
 
+/// The letters that a command changes: those of a filter, or all when that is said.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Selection {
+    #[command(flatten)]
+    filter: Filter,
+    /// Every dead letter.
+    #[arg(long)]
+    all: bool,
+}
+
 /// A model, and maybe one of its rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct RuleFilter {
@@ -38,7 +49,7 @@ struct RuleFilter {
 
 impl Filter {
     /// Whether it means every letter.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         let narrows = [
             self.rule.is_some(),
             self.channel.is_some(),
@@ -47,6 +58,20 @@ impl Filter {
             self.newer.is_some(),
         ];
         self.ids.is_empty() && !narrows.contains(&true)
+    }
+}
+
+impl Selection {
+    /// What is selected; none, with a word on standard error, when that is not said, or said twice.
+    pub(super) fn filter(self) -> std::io::Result<Option<LetterFilter>> {
+        if self.filter.is_empty() == self.all {
+            return Ok(Some(self.filter.into()));
+        }
+        writeln!(
+            anstream::stderr(),
+            "name ids or conditions, or every dead letter with `--all`"
+        )?;
+        Ok(None)
     }
 }
 

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::super::{Context, exit, publisher};
-use super::filter::Filter;
+use super::filter::Selection;
 use crate::config::Config;
 use crate::mapping::{Mapping, Origin, Publication, RuleName};
-use crate::outbox::{DeadLetter, LetterFilter, Operator, Refusal, StoredLetter};
+use crate::outbox::{DeadLetter, Operator, Refusal, StoredLetter};
 use crate::publisher::deliver;
 
 /// Send dead letters again, the oldest first, under the same idempotency keys. What is taken is deleted; what is refused again
@@ -17,10 +17,7 @@ use crate::publisher::deliver;
 #[command(after_help = "Example:\n  instant dead retry --reason 'unknown channel'")]
 pub(super) struct Args {
     #[command(flatten)]
-    filter: Filter,
-    /// Every dead letter.
-    #[arg(long)]
-    all: bool,
+    selection: Selection,
 }
 
 /// What a letter comes to before it is sent.
@@ -32,17 +29,12 @@ enum Attempt {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    if args.filter.is_empty() != args.all {
-        writeln!(
-            anstream::stderr(),
-            "name ids or conditions, or every dead letter with `--all`"
-        )?;
+    let Some(filter) = args.selection.filter()? else {
         return Ok(ExitCode::from(exit::USAGE));
-    }
+    };
     let config = context.load()?;
     let publisher = publisher(&config)?;
     let operator = Operator::connect(&config.database.url).await?;
-    let filter = LetterFilter::from(args.filter);
     let mut rules = None;
     let (mut after, mut sent, mut obsolete, mut refused) = (0, 0, 0, 0);
     loop {
@@ -85,7 +77,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         refused += refusals.len();
         operator.settle_letters(&taken, &refusals).await?;
         if let Some(interrupted) = delivery.interrupted {
-            anyhow::bail!("{interrupted}; sent before: {sent}, the others wait for another `instant dead retry`");
+            let hint = interrupted.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+            anyhow::bail!("{interrupted}{hint}; sent before: {sent}, the others wait for another `instant dead retry`");
         }
     }
     writeln!(

@@ -8,7 +8,7 @@ use super::Findings;
 use super::database::CLOCK_DIFFERENCE;
 use crate::capture::watch::{Destination, Watch};
 use crate::config::Config;
-use crate::publisher::centrifugo::{Centrifugo, ProbeError};
+use crate::publisher::centrifugo::{CallError, Centrifugo};
 
 /// Where the configuration says which Centrifugo.
 const URL: &str = "[centrifugo] url";
@@ -27,7 +27,7 @@ pub(super) async fn look(server: &Centrifugo, watches: &[Watch], config: &Config
                 );
             }
         }
-        Err(ProbeError::Key) => {
+        Err(CallError::Key) => {
             findings.add(
                 "centrifugo-key",
                 "Centrifugo does not accept the key",
@@ -36,7 +36,7 @@ pub(super) async fn look(server: &Centrifugo, watches: &[Watch], config: &Config
             );
             return;
         }
-        Err(ProbeError::Other(error)) => {
+        Err(CallError::Other(error)) => {
             findings.add(
                 "centrifugo-unreachable",
                 error.to_string(),

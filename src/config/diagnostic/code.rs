@@ -38,5 +38,7 @@ pub const TRUNCATE_WITHOUT_ROW: &str = "truncate-without-row";
 pub const DUPLICATE_WATCH: &str = "duplicate-watch";
 /// A name that stands twice in a list.
 pub const DUPLICATE_NAME: &str = "duplicate-name";
+/// A channel's query that PostgreSQL does not prepare; only a database can say.
+pub const BROKEN_QUERY: &str = "broken-query";
 /// A file without any watch.
 pub const NOTHING_WATCHED: &str = "nothing-watched";

@@ -8,9 +8,26 @@ use std::ops::Range;
 /// What stands for a secret, whatever its length.
 const MASK: &str = "***";
 /// First components of key paths under which no secret belongs.
-const OPEN: [&str; 4] = ["site", "outbox", "channels", "watch"];
+const OPEN: [&str; 5] = ["site", "server", "outbox", "channels", "watch"];
 /// Keys elsewhere that are shown although nothing after them is.
-const NAMES: [&str; 7] = ["database", "centrifugo", "url", "api_key", "relay_role", "site", "watch"];
+const NAMES: [&str; 16] = [
+    "database",
+    "centrifugo",
+    "django",
+    "url",
+    "api_key",
+    "token_secret",
+    "relay_role",
+    "secret_key",
+    "secret_key_fallbacks",
+    "session_cookie",
+    "session_engine",
+    "session_cookie_age",
+    "user_model",
+    "user_table",
+    "site",
+    "watch",
+];
 /// Parts of keys whose values are masked even in an open table, in case a header is missing or misspelt.
 const SUSPICIOUS: [&str; 6] = ["url", "key", "secret", "password", "token", "dsn"];
 

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::super::{Destination, Reference, Rule, Side, Subject, TableName};
+use super::super::channel::{Allow, History};
+use super::super::{Destination, Reference, Rule, SessionEngine, Side, Subject, TableName};
 use super::*;
 use crate::change::{Operation, Operations};
 
@@ -33,8 +34,47 @@ fn the_tables_at_the_top_are_read() {
     let centrifugo = config.centrifugo.unwrap();
     assert_eq!(centrifugo.url, "http://127.0.0.1:8000");
     assert_eq!(centrifugo.api_key.expose_secret(), "development");
+    assert_eq!(centrifugo.token_secret.unwrap().expose_secret(), "another");
     assert_eq!(config.retention, Duration::from_hours(7 * 24));
     assert_eq!(config.prefix, "shop:");
+    assert!(!config.anonymous);
+}
+
+#[test]
+fn what_is_known_of_django_and_of_the_server_is_read() {
+    let config = full();
+    let django = config.django.unwrap();
+    assert_eq!(django.secret_key.expose_secret(), "a key");
+    let fallbacks: Vec<_> = django.secret_key_fallbacks.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(fallbacks, ["an older key"]);
+    assert_eq!(django.session_cookie, "shop_session");
+    assert_eq!(django.session_engine, SessionEngine::Database);
+    assert_eq!(django.session_cookie_age, Duration::from_hours(7 * 24));
+    assert_eq!(
+        (django.user_model.app.as_str(), django.user_model.name.as_str()),
+        ("accounts", "Member")
+    );
+    assert_eq!(django.user_model.table.unwrap().name, "members");
+    let server = config.server.unwrap();
+    assert_eq!(server.listen, "0.0.0.0:8101");
+    assert_eq!(server.url, "http://127.0.0.1:8101");
+    assert_eq!(server.allowed_origins, ["https://shop.example", "http://localhost:3000"]);
+}
+
+#[test]
+fn channel_rules_are_read_in_the_order_of_the_file() {
+    let channels = full().channels;
+    let names: Vec<_> = channels.iter().map(|channel| channel.pattern.text()).collect();
+    assert_eq!(names, ["room:{room_id}", "news:all"]);
+    let Allow::Query(query) = &channels[0].allow else {
+        panic!("{:?}", channels[0].allow)
+    };
+    assert_eq!(query.parameters(), ["room_id", "user_id"]);
+    let ttl = Duration::from_hours(1);
+    assert_eq!(channels[0].history, Some(History { size: 100, ttl }));
+    assert!(channels[0].presence && channels[0].recover);
+    assert_eq!(channels[1].allow, Allow::Everyone);
+    assert!(!channels[1].presence && !channels[1].recover);
 }
 
 #[test]
@@ -116,4 +156,24 @@ fn what_is_left_out_has_its_default() {
     assert!(config.site.is_none() && config.centrifugo.is_none() && config.watches.is_empty());
     assert_eq!(config.prefix, "");
     assert_eq!(config.database.relay_role, None);
+    assert!(config.django.is_none() && config.server.is_none() && config.anonymous && config.channels.is_empty());
+    let (config, problems) = parse(&format!("{HEAD}[django]\nsecret_key = \"a\"\n[server]\n"));
+    assert!(!problems.has_errors());
+    let config = config.unwrap();
+    let django = config.django.unwrap();
+    assert_eq!(
+        (django.session_cookie.as_str(), django.session_engine),
+        ("sessionid", SessionEngine::Database)
+    );
+    assert_eq!(django.session_cookie_age, Duration::from_hours(14 * 24));
+    assert_eq!(
+        (django.user_model.app.as_str(), django.user_model.name.as_str()),
+        ("auth", "User")
+    );
+    let server = config.server.unwrap();
+    assert_eq!(
+        (server.listen.as_str(), server.url.as_str()),
+        ("127.0.0.1:8001", "http://127.0.0.1:8001")
+    );
+    assert!(server.allowed_origins.is_empty());
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 /// Files that hold the literal secret `hunter2`, most of them broken around it.
-const FILES: [&str; 22] = [
+const FILES: [&str; 26] = [
     "[database]\nurl = \"mysql://a:hunter2@b\"\n",
     "[database]\nurl = \"postgres://a:hunter2@b\nrelay_role = 1\n",
     "[database]\nurl = \"postgres://a:hunter2@b\" \"x\"\n",
@@ -24,6 +24,10 @@ const FILES: [&str; 22] = [
     "[centrifugo]\nurl = \"ftp://hunter2\"\napi_key = hunter2\n",
     "[[watch]]\nmodel = \"a.B\"\nurl = \"postgres://a:hunter2@b\"\napi_key = \"hunter2\"\n",
     "[database]\n\"postgres://a:hunter2@b\" = 1\n",
+    "[django]\nsecret_key = \"hunter2\"\nsecret_key_fallbacks = [\"hunter2\", 3]\n",
+    "[django]\nsecret_key = [\"hunter2\"]\nsecret_key_fallbacks = [\n  \"hunter2\",\n  \"hunter2\" 1\n]\n",
+    "[django]\nsecret_key = \"hunter2\"\nuser_model = \"hunter2\"\nsecret = \"hunter2\"\n",
+    "[centrifugo]\nurl = \"http://a\"\napi_key = \"hunter2\"\ntoken_secret = [\"hunter2\"]\n",
 ];
 
 #[test]
@@ -59,7 +63,8 @@ fn the_debug_form_of_the_configuration_holds_no_secret_of_the_environment() {
 
 #[test]
 fn the_debug_form_of_the_configuration_holds_no_literal_secret() {
-    let text = "[database]\nurl = \"postgres://a:hunter2@b\"\n[centrifugo]\nurl = \"http://a\"\napi_key = \"hunter2\"\n";
+    let text = "[database]\nurl = \"postgres://a:hunter2@b\"\n[centrifugo]\nurl = \"http://a\"\napi_key = \"hunter2\"\n\
+         token_secret = \"hunter2\"\n[django]\nsecret_key = \"hunter2\"\nsecret_key_fallbacks = [\"hunter2\"]\n";
     let (config, _) = parse(text);
     let output = format!("{:?}", config.unwrap());
     assert!(!output.contains("hunter2"), "{output}");

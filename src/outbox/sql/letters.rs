@@ -1,8 +1,9 @@
-//! The statements on dead letters that an operator's commands run.
+//! The statements on dead letters: the relay parks them, an operator's commands find and settle them.
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, RowStream};
 
+use crate::outbox::leader::DeadLetter;
 use crate::outbox::letters::{LetterFilter, Refusal};
 
 /// The conditions of a filter, `$1` to `$7`; what is null does not narrow.
@@ -49,6 +50,35 @@ impl<'a> Values<'a> {
             newer,
         ]
     }
+}
+
+/// Parks a publication. A change that was parked before a crash and is read again is parked once.
+pub(in crate::outbox) async fn park(client: &Client, letter: &DeadLetter) -> Result<(), Error> {
+    client
+        .execute(
+            "insert into instant.dead_letter
+                (key, change_id, change_at, source, op, model, rule, channel, event, old, new, reason, code, attempts)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10::text::json, $11::text::json, $12, $13, $14)
+             on conflict (key) do nothing",
+            &[
+                &letter.key,
+                &letter.change_id,
+                &letter.change_at,
+                &letter.source,
+                &letter.operation,
+                &letter.model,
+                &letter.rule,
+                &letter.channel,
+                &letter.event,
+                &letter.old,
+                &letter.new,
+                &letter.reason,
+                &letter.code,
+                &letter.attempts,
+            ],
+        )
+        .await
+        .map(std::mem::drop)
 }
 
 /// At most `limit` letters after the id `after`, by their ids.

@@ -2,19 +2,19 @@
 
 use tokio_postgres::{Client, Error, Row};
 
+use super::standby::LEADS;
 use crate::outbox::LEADER_LOCK;
 
-/// The session that holds the leader's lock: PostgreSQL shows a lock of 64 bits in two halves.
+/// The session that holds the leader's lock.
 pub(in crate::outbox) async fn leader(client: &Client) -> Result<Option<Row>, Error> {
-    let statement = "select held.pid, relay.led_since, host(session.client_addr), relay.updated_at
+    let statement = format!(
+        "select held.pid, relay.led_since, host(session.client_addr), relay.updated_at
          from pg_locks as held
          left join pg_stat_activity as session on session.pid = held.pid,
          instant.relay as relay
-         where held.locktype = 'advisory' and held.granted and held.objsubid = 1
-           and held.database = (select oid from pg_database where datname = current_database())
-           and held.classid = ($1::bigint >> 32)::oid and held.objid = ($1::bigint & 4294967295)::oid
-           and relay.name = 'main'";
-    client.query_opt(statement, &[&LEADER_LOCK]).await
+         where {LEADS} and relay.name = 'main'"
+    );
+    client.query_opt(&statement, &[&LEADER_LOCK]).await
 }
 
 /// How many changes are after the cursor, counted to `limit`, and the age in seconds of the oldest of those.

@@ -1,0 +1,62 @@
+//! Why a question has no answer.
+
+/// Why it cannot be said who may listen. Nobody is let in then, and asking again may help.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database URL cannot be read. What it is never shows.
+    #[error("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME")]
+    Url,
+    /// The database did not answer in time.
+    #[error("the database does not answer in time")]
+    TimedOut,
+    /// The functions that tell of sessions and users are not there, or this role may not call them.
+    #[error("sessions cannot be looked up; run `instant apply`, with `relay_role` where `run` connects as another role")]
+    NotApplied(#[source] sqlx::Error),
+    /// A channel rule's query cannot be run.
+    #[error("the query of the channel `{channel}` cannot be run: {}", describe(.source))]
+    Rule {
+        /// The rule, as it is named in `instant.toml`.
+        channel: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The database did not answer.
+    #[error("the database cannot be asked")]
+    Database(#[source] sqlx::Error),
+}
+
+/// What PostgreSQL says about a value that is not of its type: data exceptions are of this class.
+const DATA_EXCEPTION: &str = "22";
+/// `undefined_function`, `insufficient_privilege` and `invalid_schema_name`.
+const NOT_APPLIED: [&str; 3] = ["42883", "42501", "3F000"];
+
+impl Error {
+    /// The problem of a look-up.
+    pub(super) fn of_lookup(error: sqlx::Error) -> Self {
+        match code(&error) {
+            Some(code) if NOT_APPLIED.contains(&code.as_str()) => Self::NotApplied(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// Whether a value was not one of its column's type, so that nothing can have it.
+pub(super) fn is_bad_value(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code.starts_with(DATA_EXCEPTION))
+}
+
+/// Whether the database has answered, and its answer is about the statement.
+pub(super) fn is_about_statement(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code.starts_with("42"))
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+}
+
+/// What the database says of a statement.
+pub(super) fn describe(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |server| server.message().to_owned())
+}

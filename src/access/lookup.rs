@@ -1,0 +1,129 @@
+//! The questions to the database about sessions and users, through the functions that `apply` puts there. None takes a lock that
+//! anyone could wait for.
+
+use sqlx::PgPool;
+
+use super::error::{Error, is_bad_value};
+use super::identity::Identity;
+use crate::django::mac::pads;
+use crate::django::signing::{Keys, derived};
+
+/// The purpose of the session hash's key: `AbstractBaseUser.get_session_auth_hash`.
+const HASH_PURPOSE: &str = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
+
+/// What the database says of a user.
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns that it has")]
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct User {
+    id: String,
+    pub(super) is_active: bool,
+    is_staff: bool,
+    is_superuser: bool,
+    groups: Vec<String>,
+    /// Whether the session was made under the user's present password.
+    pub(super) fits: bool,
+}
+
+impl User {
+    pub(super) fn identity(self, expires: Option<u64>) -> Identity {
+        Identity {
+            user: self.id,
+            is_staff: self.is_staff,
+            is_superuser: self.is_superuser,
+            groups: self.groups,
+            expires,
+        }
+    }
+}
+
+/// The keys of session hashes, padded for the inner and the outer hash.
+#[derive(Clone)]
+pub(super) struct HashKeys {
+    inner: Vec<Vec<u8>>,
+    outer: Vec<Vec<u8>>,
+}
+
+impl HashKeys {
+    pub(super) fn new(keys: &Keys) -> Self {
+        let (inner, outer) = keys.iter().map(|secret| pads(&derived(HASH_PURPOSE, secret))).unzip();
+        Self { inner, outer }
+    }
+}
+
+/// Keys are left out.
+impl std::fmt::Debug for HashKeys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("HashKeys").finish_non_exhaustive()
+    }
+}
+
+/// Somebody to be looked up.
+#[derive(Debug)]
+pub(super) struct Login {
+    /// Whose log-in it is among those that are asked for.
+    pub(super) place: usize,
+    /// The user's key.
+    pub(super) user: String,
+    /// The HMAC of the password column at the log-in; none: the user has been proved otherwise.
+    pub(super) hash: Option<String>,
+    /// When the session ends, in seconds of the Unix epoch.
+    pub(super) expires: Option<u64>,
+}
+
+/// The signed data of the sessions of these keys that have not expired: the place of the key among them, the data, and when the
+/// session ends, in seconds of the Unix epoch.
+pub(super) async fn sessions(pool: &PgPool, keys: &[&str]) -> Result<Vec<(usize, String, u64)>, Error> {
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        "select asked.number - 1, found.data, floor(extract(epoch from found.expires))::bigint
+         from unnest($1::text[]) with ordinality as asked (key, number)
+         cross join lateral instant.session_data(asked.key) as found",
+    )
+    .bind(keys)
+    .fetch_all(pool)
+    .await
+    .map_err(Error::of_lookup)?;
+    Ok(rows
+        .into_iter()
+        .map(|(place, data, expires)| (whole(place), data, u64::try_from(expires).unwrap_or_default()))
+        .collect())
+}
+
+/// The users of these log-ins that there are, each with its place among them.
+pub(super) async fn users(pool: &PgPool, logins: &[Login], keys: &HashKeys) -> Result<Vec<(usize, User)>, Error> {
+    let found: Result<Vec<UserRow>, _> = sqlx::query_as(
+        "select asked.number - 1 as place, found.id, found.is_active, found.is_staff, found.is_superuser, found.groups, found.fits
+         from unnest($1::text[], $2::text[]) with ordinality as asked (key, hash, number)
+         cross join lateral instant.session_identity(asked.key, asked.hash, $3, $4) as found",
+    )
+    .bind(logins.iter().map(|login| login.user.as_str()).collect::<Vec<_>>())
+    .bind(logins.iter().map(|login| login.hash.as_deref()).collect::<Vec<_>>())
+    .bind(&keys.inner)
+    .bind(&keys.outer)
+    .fetch_all(pool)
+    .await;
+    match found {
+        Ok(rows) => Ok(rows.into_iter().map(|row| (whole(row.place), row.user)).collect()),
+        // A key that is not of the column's type is nobody's, and spoils the others' answer.
+        Err(error) if is_bad_value(&error) && logins.len() <= 1 => Ok(Vec::new()),
+        Err(error) if is_bad_value(&error) => {
+            let mut found = Vec::new();
+            for (place, login) in logins.chunks(1).enumerate() {
+                let alone = Box::pin(users(pool, login, keys)).await?;
+                found.extend(alone.into_iter().map(|(_, user)| (place, user)));
+            }
+            Ok(found)
+        }
+        Err(error) => Err(Error::of_lookup(error)),
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct UserRow {
+    place: i64,
+    #[sqlx(flatten)]
+    user: User,
+}
+
+fn whole(place: i64) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,269 @@
+//! The functions through which the relay's role sees sessions and users: by key alone, and never a password. Pure text.
+//!
+//! They run as their owner, who may read the project's tables. Their bodies are texts that PostgreSQL binds when they are called,
+//! so that they stand in the way of no migration.
+
+pub(super) mod found;
+
+use super::identifier::{QualifiedName, dollar_quoted, identifier, literal};
+use super::plan::Step;
+
+/// The functions' names.
+pub(super) const NAMES: [&str; 2] = ["session_data", "session_identity"];
+/// The only setting: whoever calls cannot put other functions or operators in place of PostgreSQL's.
+const SETTINGS: [&str; 1] = ["search_path=pg_catalog, pg_temp"];
+/// What a step does to the project's tables.
+const NO_LOCK: &str = "no lock on your tables";
+
+/// Where users are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Users {
+    /// Their table.
+    pub table: QualifiedName,
+    /// The column of their key.
+    pub key: String,
+    /// That column's type.
+    pub key_type: String,
+    /// Which of `is_active`, `is_staff` and `is_superuser` the table has.
+    pub flags: Vec<String>,
+    /// How they belong to groups, where they do.
+    pub groups: Option<Groups>,
+}
+
+/// How users belong to groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// The table of memberships.
+    pub membership: QualifiedName,
+    /// Its column of users.
+    pub user: String,
+    /// Its column of groups.
+    pub group: String,
+    /// The table of groups.
+    pub table: QualifiedName,
+    /// The column of their key.
+    pub key: String,
+}
+
+/// A function that runs as its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definer {
+    /// Its name in the schema `instant`.
+    pub name: &'static str,
+    /// Its arguments, as PostgreSQL writes them.
+    pub arguments: &'static str,
+    /// What it returns, as PostgreSQL writes it.
+    pub returns: &'static str,
+    /// Its body.
+    pub body: String,
+    /// Who may call it beside its owner.
+    pub caller: Option<String>,
+}
+
+/// Such a function as the database has it.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct FoundDefiner {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: String,
+    /// What it returns.
+    pub returns: String,
+    /// `pg_proc.prosrc`.
+    pub body: String,
+    /// `pg_proc.proconfig`.
+    pub settings: Vec<String>,
+    /// Whether it is SQL and runs as its owner.
+    pub fitting: bool,
+    /// Its owner.
+    pub owner: String,
+    /// The roles beside its owner that may call it.
+    pub grantees: Vec<String>,
+}
+
+/// The functions that are wanted and those that are there.
+#[derive(Clone, Debug, Default)]
+pub struct Definers {
+    /// Wanted.
+    pub wanted: Vec<Definer>,
+    /// There.
+    pub found: Vec<FoundDefiner>,
+}
+
+/// The function that reads one session that has not expired.
+#[must_use]
+pub fn session_data(table: &QualifiedName, caller: Option<&str>) -> Definer {
+    Definer {
+        name: NAMES[0],
+        arguments: "session_key text",
+        returns: "TABLE(data text, expires timestamp with time zone)",
+        body: format!(
+            "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.\nselect s.session_data::text, \
+             s.expire_date\nfrom {} s\nwhere s.session_key = $1 and s.expire_date > now()\n",
+            table.sql()
+        ),
+        caller: caller.map(str::to_owned),
+    }
+}
+
+/// The function that tells of one user what Django's `get_user` asks. A session fits when its hash is the HMAC-SHA256 of the
+/// password column under one of the keys, which come padded for the inner and the outer hash: PostgreSQL has SHA-256 alone.
+#[must_use]
+pub fn session_identity(users: &Users, caller: Option<&str>) -> Definer {
+    // `AbstractBaseUser` is active, and none of the others, where a model has no such column.
+    let flag = |name: &str, otherwise: &str| {
+        let column = users.flags.iter().find(|flag| *flag == name);
+        column.map_or_else(|| otherwise.to_owned(), |column| format!("u.{}", identifier(column)))
+    };
+    let groups = users.groups.as_ref().map_or_else(
+        || "array[]::text[]".to_owned(),
+        |groups| {
+            format!(
+                "array(\n           select g.name::text\n           from {} m\n           join {} g on g.{} = m.{}\n           \
+                 where m.{} = u.{}\n           order by g.name::text\n       )",
+                groups.membership.sql(),
+                groups.table.sql(),
+                identifier(&groups.key),
+                identifier(&groups.group),
+                identifier(&groups.user),
+                identifier(&users.key),
+            )
+        },
+    );
+    let key = identifier(&users.key);
+    let body = format!(
+        "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.\nselect u.{key}::text,\n       {},\n       \
+         {},\n       {},\n       {groups},\n       exists (\n           select\n           from unnest($3, $4) as keys (inner_key, \
+         outer_key)\n           where encode(sha256(outer_key || sha256(inner_key || convert_to(u.password::text, 'UTF8'))), 'hex') = \
+         $2\n       )\nfrom {} u\nwhere u.{key} = $1::{}\n",
+        flag("is_active", "true"),
+        flag("is_staff", "false"),
+        flag("is_superuser", "false"),
+        users.table.sql(),
+        users.key_type,
+    );
+    Definer {
+        name: NAMES[1],
+        arguments: "user_key text, session_hash text, inner_keys bytea[], outer_keys bytea[]",
+        returns: "TABLE(id text, is_active boolean, is_staff boolean, is_superuser boolean, groups text[], fits boolean)",
+        body,
+        caller: caller.map(str::to_owned),
+    }
+}
+
+impl Definer {
+    /// The statements that put it there anew: what a function returns cannot be replaced.
+    fn create(&self) -> String {
+        let name = format!("instant.{}({})", self.name, self.arguments);
+        let grant = self.caller.as_ref().map_or_else(String::new, |role| {
+            format!(";\ngrant execute on function {name} to {}", identifier(role))
+        });
+        format!(
+            "drop function if exists {name};\ncreate function {name} returns {}\n    language sql stable security definer\n    \
+             set search_path = pg_catalog, pg_temp\n    as {};\nrevoke all on function {name} from public{grant}",
+            self.returns,
+            dollar_quoted(&self.body),
+        )
+    }
+
+    fn step(&self, found: Option<&FoundDefiner>) -> Option<Step> {
+        let (verb, reason) = match found {
+            None => ("create", "it is not there"),
+            Some(found) => ("replace", self.difference(found)?),
+        };
+        let action = format!("{verb} function instant.{}({})", self.name, self.arguments);
+        Some(Step::new(action, reason, NO_LOCK, self.create()))
+    }
+
+    /// Why `found` has to be replaced.
+    fn difference(&self, found: &FoundDefiner) -> Option<&'static str> {
+        let callers: Vec<&String> = self.caller.iter().filter(|caller| **caller != found.owner).collect();
+        if found.body != self.body || found.returns != self.returns {
+            Some("its text is not what the configuration makes of it")
+        } else if found.settings != SETTINGS {
+            Some("its settings were changed")
+        } else if !found.fitting {
+            Some("it does not run as its owner")
+        } else if found.grantees.iter().collect::<Vec<_>>() != callers {
+            Some("others than the relay's role may call it, or that role may not")
+        } else {
+            None
+        }
+    }
+}
+
+impl Definers {
+    /// What has to be done.
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let is = |wanted: &Definer, found: &FoundDefiner| wanted.name == found.name && wanted.arguments == found.arguments;
+        let mut steps: Vec<Step> = Vec::new();
+        for wanted in &self.wanted {
+            steps.extend(wanted.step(self.found.iter().find(|found| is(wanted, found))));
+        }
+        let unneeded = self
+            .found
+            .iter()
+            .filter(|found| !self.wanted.iter().any(|wanted| is(wanted, found)));
+        steps.extend(unneeded.map(|found| drop_definer(found, "`[django]` does not need it any more")));
+        steps
+    }
+
+    /// The steps that take them away.
+    pub(super) fn removal(&self) -> impl Iterator<Item = Step> {
+        self.found.iter().map(|found| drop_definer(found, "removed"))
+    }
+}
+
+fn drop_definer(found: &FoundDefiner, reason: &'static str) -> Step {
+    let name = format!("instant.{}({})", identifier(&found.name), found.arguments);
+    let sql = format!("drop function if exists {name}");
+    Step::new(format!("drop function {name}"), reason, NO_LOCK, sql)
+}
+
+/// The names as a list of SQL texts.
+pub(super) fn names() -> String {
+    NAMES.map(literal).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users() -> Users {
+        Users {
+            table: QualifiedName::new("public", "auth_user"),
+            key: "id".to_owned(),
+            key_type: "integer".to_owned(),
+            flags: ["is_active", "is_staff", "is_superuser"].map(str::to_owned).to_vec(),
+            groups: Some(Groups {
+                membership: QualifiedName::new("public", "auth_user_groups"),
+                user: "user_id".to_owned(),
+                group: "group_id".to_owned(),
+                table: QualifiedName::new("public", "auth_group"),
+                key: "id".to_owned(),
+            }),
+        }
+    }
+
+    #[test]
+    fn the_functions_of_djangos_own_users() {
+        let sessions = session_data(&QualifiedName::new("public", "django_session"), Some("relay"));
+        insta::assert_snapshot!(format!(
+            "{}\n\n{}",
+            sessions.create(),
+            session_identity(&users(), Some("relay")).create()
+        ));
+    }
+
+    #[test]
+    fn a_user_model_may_have_nothing_but_a_key_and_a_password() {
+        let users = Users {
+            table: QualifiedName::new("people", "Member's"),
+            key: "Key".to_owned(),
+            key_type: "uuid".to_owned(),
+            flags: Vec::new(),
+            groups: None,
+        };
+        insta::assert_snapshot!(session_identity(&users, None).body);
+    }
+}

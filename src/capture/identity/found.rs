@@ -1,0 +1,144 @@
+//! Where the project keeps sessions and users, and which of our functions are there. Reads PostgreSQL's catalog alone, and takes no
+//! lock that anyone could wait for.
+
+use sqlx::postgres::types::Oid;
+use sqlx::{AssertSqlSafe, PgPool};
+
+use super::{Definer, FoundDefiner, Groups, Users, names, session_data, session_identity};
+use crate::capture::apply::Error;
+use crate::capture::catalog;
+use crate::capture::identifier::QualifiedName;
+use crate::config::{Config, Django, SessionEngine, TableName};
+use crate::django;
+
+/// The table of sessions.
+const SESSIONS: &str = "django_session";
+/// The table of groups.
+const GROUPS: &str = "auth_group";
+
+/// The functions that `config` wants: none without `[django]`.
+pub(in crate::capture) async fn wanted(pool: &PgPool, config: &Config) -> Result<Vec<Definer>, Error> {
+    let Some(settings) = &config.django else {
+        return Ok(Vec::new());
+    };
+    let caller = config.database.relay_role.as_deref();
+    let mut wanted = Vec::new();
+    if settings.session_engine == SessionEngine::Database {
+        let table = catalog::find(pool, None, SESSIONS).await?;
+        let table = table.ok_or_else(|| Error::NoTable {
+            table: SESSIONS.to_owned(),
+            help: "run `manage.py migrate`, or set `session_engine` in `[django]`",
+        })?;
+        wanted.push(session_data(&table.name, caller));
+    }
+    wanted.push(session_identity(&users(pool, settings).await?, caller));
+    Ok(wanted)
+}
+
+/// Our functions.
+pub(in crate::capture) async fn found(pool: &PgPool) -> Result<Vec<FoundDefiner>, sqlx::Error> {
+    let statement = format!(
+        "select p.proname::text as name, pg_get_function_identity_arguments(p.oid) as arguments,
+                coalesce(pg_get_function_result(p.oid), '') as returns, p.prosrc as body, coalesce(p.proconfig, '{{}}') as settings,
+                p.prosecdef and l.lanname = 'sql' as fitting, r.rolname::text as owner,
+                array(
+                    select distinct coalesce(g.rolname::text, 'public')
+                    from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+                    left join pg_roles g on g.oid = a.grantee
+                    where a.grantee <> p.proowner
+                    order by 1
+                ) as grantees
+         from pg_proc p
+         join pg_language l on l.oid = p.prolang
+         join pg_roles r on r.oid = p.proowner
+         where p.pronamespace = to_regnamespace('instant') and p.proname in ({})
+         order by 1, 2",
+        names()
+    );
+    // The names are constants.
+    sqlx::query_as(AssertSqlSafe(statement)).fetch_all(pool).await
+}
+
+/// Where users are kept.
+async fn users(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
+    let model = &settings.user_model;
+    let named = match &model.table {
+        Some(table) => table.clone(),
+        None => TableName {
+            schema: None,
+            name: django::default_table(pool, &model.app, &model.name).await?,
+        },
+    };
+    let relation = catalog::find(pool, named.schema.as_deref(), &named.name).await?;
+    let relation = relation.ok_or_else(|| Error::NoTable {
+        table: named.name.clone(),
+        help: "set `user_model` in `[django]` to AUTH_USER_MODEL, and `user_table` where that model sets `db_table`",
+    })?;
+    let columns = columns(pool, relation.oid).await?;
+    let key = columns.iter().find(|column| column.is_key);
+    let (Some(key), true) = (key, columns.iter().any(|column| column.name == "password")) else {
+        return Err(Error::NoUsers(relation.name.to_string()));
+    };
+    let flags = ["is_active", "is_staff", "is_superuser"].into_iter();
+    let has = |flag: &&str| columns.iter().any(|column| column.name == *flag && column.kind == "boolean");
+    Ok(Users {
+        key: key.name.clone(),
+        key_type: key.kind.clone(),
+        flags: flags.filter(has).map(str::to_owned).collect(),
+        groups: groups(pool, relation.oid, &relation.name).await?,
+        table: relation.name,
+    })
+}
+
+#[derive(sqlx::FromRow)]
+struct Column {
+    name: String,
+    kind: String,
+    is_key: bool,
+}
+
+/// The columns of a table; a composite key is none, since Django's users have one column.
+async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<Column>, sqlx::Error> {
+    sqlx::query_as(
+        "select a.attname::text as name, format_type(a.atttypid, -1) as kind,
+                exists (select from pg_index i
+                        where i.indrelid = a.attrelid and i.indisprimary and i.indnatts = 1 and i.indkey[0] = a.attnum) as is_key
+         from pg_attribute a
+         where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
+         order by a.attnum",
+    )
+    .bind(table)
+    .fetch_all(pool)
+    .await
+}
+
+/// The many-to-many table between users and groups, which Django names after the users' table.
+async fn groups(pool: &PgPool, users: Oid, name: &QualifiedName) -> Result<Option<Groups>, sqlx::Error> {
+    let row: Option<(String, String, String, String, String, String, String)> = sqlx::query_as(
+        "select n.nspname::text, c.relname::text, of_user.attname::text, of_group.attname::text,
+                gn.nspname::text, g.relname::text, key.attname::text
+         from pg_class c
+         join pg_namespace n on n.oid = c.relnamespace
+         join pg_constraint to_user on to_user.conrelid = c.oid and to_user.contype = 'f' and to_user.confrelid = $1
+         join pg_attribute of_user on of_user.attrelid = c.oid and of_user.attnum = to_user.conkey[1]
+         join pg_constraint to_group on to_group.conrelid = c.oid and to_group.contype = 'f'
+         join pg_class g on g.oid = to_group.confrelid and g.relname = $3::text
+         join pg_namespace gn on gn.oid = g.relnamespace
+         join pg_attribute of_group on of_group.attrelid = c.oid and of_group.attnum = to_group.conkey[1]
+         join pg_attribute key on key.attrelid = g.oid and key.attnum = to_group.confkey[1]
+         where c.relname = $2::text || '_groups'
+         limit 1",
+    )
+    .bind(users)
+    .bind(&name.name)
+    .bind(GROUPS)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|(schema, membership, user, group, group_schema, table, key)| Groups {
+        membership: QualifiedName::new(schema, membership),
+        user,
+        group,
+        table: QualifiedName::new(group_schema, table),
+        key,
+    }))
+}

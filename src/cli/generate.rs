@@ -1,0 +1,39 @@
+//! `instant gen`: configurations for other programs.
+
+mod centrifugo;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::Context;
+
+/// Print a ready configuration for another program on standard output.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  instant gen centrifugo > centrifugo.json")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The configuration of Centrifugo 6, as JSON: keys, origins, proxies, namespaces. It holds secrets.
+    Centrifugo,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    let text = match args.what {
+        What::Centrifugo => {
+            let server = config.centrifugo.as_ref();
+            let server = server.context("instant.toml has no [centrifugo]: say where it listens, and its API key")?;
+            let web = config.server.as_ref();
+            let web = web.context("instant.toml has no [server]: Centrifugo asks it who may listen")?;
+            serde_json::to_string_pretty(&centrifugo::configuration(&config, server, web))?
+        }
+    };
+    writeln!(anstream::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}

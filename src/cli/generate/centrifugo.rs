@@ -1,0 +1,128 @@
+//! Centrifugo's configuration.
+
+use std::collections::BTreeMap;
+
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value, json};
+
+use crate::access::token;
+use crate::config::{Centrifugo, Channel, Config, Destination, Server};
+use crate::web::SECRET_HEADER;
+
+/// How long Centrifugo waits for an answer: longer than Instant ever takes.
+const PROXY_TIMEOUT: &str = "4s";
+
+/// The configuration of the server that `config` publishes to.
+pub(super) fn configuration(config: &Config, server: &Centrifugo, web: &Server) -> Value {
+    let secret = token::proxy_secret(server);
+    let proxy = |path: &str| {
+        json!({
+            "endpoint": format!("{}/centrifugo/{path}", web.url),
+            "timeout": PROXY_TIMEOUT,
+            "http_headers": ["Cookie"],
+            "include_connection_meta": true,
+            "http": { "static_headers": { SECRET_HEADER: secret.expose_secret() } },
+        })
+    };
+    let enabled = |path: &str| {
+        let mut proxy = proxy(path);
+        proxy["enabled"] = true.into();
+        proxy
+    };
+    json!({
+        "http_server": address(&server.url),
+        "http_api": { "key": server.api_key.expose_secret() },
+        "client": {
+            "allowed_origins": web.allowed_origins,
+            "token": { "hmac_secret_key": token::secret(server).expose_secret() },
+            "proxy": { "connect": enabled("connect"), "refresh": enabled("refresh") },
+        },
+        "channel": {
+            "proxy": { "subscribe": proxy("subscribe") },
+            "without_namespace": { "subscribe_proxy_enabled": true },
+            "namespaces": namespaces(config),
+        },
+        "health": { "enabled": true },
+    })
+}
+
+/// Where the server listens, as far as its URL tells: the address only when it is this machine's own.
+fn address(url: &str) -> Value {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let mut server = Map::new();
+    if matches!(host, "127.0.0.1" | "localhost" | "[::1]") {
+        server.insert("address".to_owned(), host.trim_matches(['[', ']']).into());
+    }
+    if let Ok(port) = port.parse::<u16>() {
+        server.insert("port".to_owned(), port.into());
+    }
+    Value::Object(server)
+}
+
+/// A namespace for each that a channel rule, a watch rule or the targets' prefix names: publishing to any other is an error.
+fn namespaces(config: &Config) -> Vec<Value> {
+    let mut found: BTreeMap<String, Option<&Channel>> = BTreeMap::new();
+    let rules = config.watches.iter().flat_map(|watch| &watch.rules);
+    let published = rules.filter_map(|rule| match &rule.destination {
+        Destination::Channel(template) => namespace(&template.text),
+        _ => None,
+    });
+    for name in published.chain(namespace(&config.prefix)) {
+        found.entry(name.to_owned()).or_default();
+    }
+    for channel in &config.channels {
+        found.insert(channel.namespace().to_owned(), Some(channel));
+    }
+    found.into_iter().map(|(name, channel)| options(&name, channel)).collect()
+}
+
+/// The namespace of a channel or of a template that begins with one.
+fn namespace(text: &str) -> Option<&str> {
+    let (name, _) = text.split_once(':')?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (name.len() >= 2 && name.bytes().all(fits)).then_some(name)
+}
+
+fn options(name: &str, channel: Option<&Channel>) -> Value {
+    let mut options = json!({ "name": name, "subscribe_proxy_enabled": true });
+    let Some(channel) = channel else { return options };
+    if let Some(history) = channel.history {
+        options["history_size"] = history.size.into();
+        options["history_ttl"] = format!("{}s", history.ttl.as_secs()).into();
+        options["allow_history_for_subscriber"] = true.into();
+    }
+    if channel.recover {
+        options["force_recovery"] = true.into();
+    }
+    if channel.presence {
+        for option in [
+            "presence",
+            "join_leave",
+            "force_push_join_leave",
+            "allow_presence_for_subscriber",
+        ] {
+            options[option] = true.into();
+        }
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Source;
+
+    #[test]
+    fn the_configuration_says_everything_that_centrifugo_must_know() {
+        let source = Source {
+            path: "instant.toml".into(),
+            text: include_str!("../../../tests/fixtures/full.toml").into(),
+        };
+        let (config, _) = Config::parse(source, &|_| Some("postgres://a".to_owned()));
+        let config = config.unwrap();
+        let made = configuration(&config, config.centrifugo.as_ref().unwrap(), config.server.as_ref().unwrap());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&made).unwrap());
+    }
+}

@@ -1,0 +1,155 @@
+//! `[django]`: what Instant must know to read the project's sessions.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::diagnostic::{Diagnostic, code};
+use super::environment::expand;
+use super::nearest::did_you_mean;
+use super::parse::{not_empty, required, text};
+use super::reader::Reader;
+use super::reading::Reading;
+use super::{Spanned, TableName, duration};
+
+/// The keys of the table.
+const KEYS: [&str; 7] = [
+    "secret_key",
+    "secret_key_fallbacks",
+    "session_cookie",
+    "session_engine",
+    "session_cookie_age",
+    "user_model",
+    "user_table",
+];
+/// Django's `SESSION_COOKIE_NAME`.
+const SESSION_COOKIE: &str = "sessionid";
+/// Django's `SESSION_COOKIE_AGE`: two weeks.
+const SESSION_COOKIE_AGE: Duration = Duration::from_hours(14 * 24);
+/// The engines that can be read.
+const ENGINES: [&str; 3] = ["db", "cached_db", "signed_cookies"];
+
+/// `[django]`.
+#[derive(Clone, Debug)]
+pub struct Django {
+    /// `SECRET_KEY`.
+    pub secret_key: SecretString,
+    /// `SECRET_KEY_FALLBACKS`.
+    pub secret_key_fallbacks: Vec<SecretString>,
+    /// `SESSION_COOKIE_NAME`.
+    pub session_cookie: String,
+    /// Where sessions are kept.
+    pub session_engine: SessionEngine,
+    /// `SESSION_COOKIE_AGE`, which bounds the age of signed cookies.
+    pub session_cookie_age: Duration,
+    /// `AUTH_USER_MODEL`.
+    pub user_model: UserModel,
+}
+
+/// Where Django keeps sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEngine {
+    /// In `django_session`: `django.contrib.sessions.backends.db` and `cached_db`.
+    Database,
+    /// In the cookie: `django.contrib.sessions.backends.signed_cookies`.
+    SignedCookies,
+}
+
+/// The model of users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserModel {
+    /// The app label.
+    pub app: String,
+    /// The class name.
+    pub name: String,
+    /// The table, where it is not Django's default.
+    pub table: Option<TableName>,
+}
+
+/// `[django]`. None: it is missing, or cannot be read, which has been recorded.
+pub(super) fn django(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Django> {
+    let table = root.table("django", "[django]", &KEYS, reading)?;
+    let secret_key = required(&table, "secret_key", "secret_key = \"${DJANGO_SECRET_KEY}\"", reading)
+        .and_then(|key| not_empty("django.secret_key", key, reading));
+    let session_cookie = text(&table, "session_cookie", reading)
+        .and_then(|cookie| not_empty("django.session_cookie", cookie, reading))
+        .map_or_else(|| SESSION_COOKIE.to_owned(), |cookie| cookie.value);
+    let secret_key_fallbacks = fallbacks(&table, reading);
+    let session_engine = engine(&table, reading);
+    let session_cookie_age = duration::at(&table, "session_cookie_age", "django.session_cookie_age", reading);
+    let user_model = user_model(&table, reading);
+    Some(Django {
+        secret_key: SecretString::from(secret_key?.value),
+        secret_key_fallbacks,
+        session_cookie,
+        session_engine,
+        session_cookie_age: session_cookie_age.unwrap_or(SESSION_COOKIE_AGE),
+        user_model,
+    })
+}
+
+/// The fallbacks. An empty one, such as that of a variable which is only set while keys rotate, is left out.
+fn fallbacks(table: &Reader<'_>, reading: &mut Reading<'_>) -> Vec<SecretString> {
+    let keys = table.strings("secret_key_fallbacks", reading).unwrap_or_default();
+    keys.into_iter()
+        .filter_map(|key| expand(reading, key))
+        .filter(|key| !key.value.is_empty())
+        .map(|key| SecretString::from(key.value))
+        .collect()
+}
+
+fn engine(table: &Reader<'_>, reading: &mut Reading<'_>) -> SessionEngine {
+    let Some(engine) = text(table, "session_engine", reading) else {
+        return SessionEngine::Database;
+    };
+    // Django's own setting is a module path, which may be pasted here.
+    let name = engine.value.rsplit('.').next().unwrap_or_default();
+    match name {
+        "db" | "cached_db" => {}
+        "signed_cookies" => return SessionEngine::SignedCookies,
+        other => {
+            let help = match other {
+                "cache" | "file" => "sessions of this kind are not in the database, where Instant could read them".to_owned(),
+                _ => {
+                    did_you_mean(other, ENGINES).unwrap_or_else(|| "one of \"db\", \"cached_db\", \"signed_cookies\"".to_owned())
+                }
+            };
+            let message = "`django.session_engine` is not one that can be read";
+            reading.problem(Diagnostic::error(code::BAD_VALUE, engine.span, message, "no such engine").help(help));
+        }
+    }
+    SessionEngine::Database
+}
+
+fn user_model(table: &Reader<'_>, reading: &mut Reading<'_>) -> UserModel {
+    let own = text(table, "user_table", reading).and_then(|name| table_name(&name, reading));
+    let default = UserModel {
+        app: "auth".to_owned(),
+        name: "User".to_owned(),
+        table: own.clone(),
+    };
+    let Some(model) = text(table, "user_model", reading) else {
+        return default;
+    };
+    let parts = model.value.split_once('.');
+    let parts = parts.filter(|(app, name)| !app.is_empty() && !name.is_empty() && !name.contains('.'));
+    let Some((app, name)) = parts else {
+        let message = "`django.user_model` must be `app.Model`, as in AUTH_USER_MODEL";
+        reading.problem(Diagnostic::error(code::BAD_VALUE, model.span, message, "not such a name"));
+        return default;
+    };
+    UserModel {
+        app: app.to_owned(),
+        name: name.to_owned(),
+        table: own,
+    }
+}
+
+fn table_name(name: &Spanned<String>, reading: &mut Reading<'_>) -> Option<TableName> {
+    TableName::parse(&name.value)
+        .map_err(|wrong| {
+            let message = "`django.user_table` is not a table's name";
+            reading.problem(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, wrong));
+        })
+        .ok()
+}

@@ -1,0 +1,99 @@
+//! `[server]`: the HTTP server that answers Centrifugo and browsers.
+
+use super::Spanned;
+use super::diagnostic::{Diagnostic, code};
+use super::environment::expand;
+use super::parse::text;
+use super::reader::Reader;
+use super::reading::Reading;
+
+/// Where it listens unless the file says otherwise: for this machine alone.
+const LISTEN: &str = "127.0.0.1:8001";
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// `host:port`.
+    pub listen: String,
+    /// The origins whose pages may connect and ask for tokens, `scheme://host[:port]` in lower case.
+    pub allowed_origins: Vec<String>,
+    /// Where Centrifugo reaches it, without a slash at the end.
+    pub url: String,
+}
+
+/// `[server]`. None: it is missing, or cannot be read, which has been recorded.
+pub(super) fn server(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Server> {
+    let table = root.table("server", "[server]", &["listen", "allowed_origins", "url"], reading)?;
+    let listen = listen(&table, reading);
+    let allowed_origins = table.strings("allowed_origins", reading).unwrap_or_default();
+    let allowed_origins = allowed_origins
+        .into_iter()
+        .filter_map(|value| expand(reading, value).and_then(|value| origin(&value, reading)))
+        .collect();
+    let url = text(&table, "url", reading).and_then(|value| base(value, reading));
+    Some(Server {
+        url: url.unwrap_or_else(|| format!("http://{}", reachable(&listen))),
+        listen,
+        allowed_origins,
+    })
+}
+
+fn listen(table: &Reader<'_>, reading: &mut Reading<'_>) -> String {
+    let Some(value) = text(table, "listen", reading) else {
+        return LISTEN.to_owned();
+    };
+    let parts = value.value.rsplit_once(':');
+    if parts.is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok()) {
+        return value.value;
+    }
+    let message = "`server.listen` must be an address and a port";
+    let problem = Diagnostic::error(code::BAD_VALUE, value.span, message, "not such an address");
+    reading.problem(problem.help(format!("write it like `{LISTEN}` or `[::1]:8001`")));
+    LISTEN.to_owned()
+}
+
+fn is_host(host: &str) -> bool {
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    !host.is_empty() && (bracketed || !host.contains(':')) && !host.contains(['/', '@', ' '])
+}
+
+/// The address as another program on this machine reaches it.
+fn reachable(listen: &str) -> String {
+    match listen.rsplit_once(':') {
+        Some(("0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
+        _ => listen.to_owned(),
+    }
+}
+
+/// An origin as browsers send it.
+fn origin(value: &Spanned<String>, reading: &mut Reading<'_>) -> Option<String> {
+    let lower = value.value.to_ascii_lowercase();
+    let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    if rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && rest
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte))
+    }) {
+        return Some(lower);
+    }
+    let message = "`server.allowed_origins` must hold origins, `scheme://host` or `scheme://host:port`";
+    let help = if value.value.contains('*') {
+        "each origin is written out: with `*` any site could use your users' cookies"
+    } else {
+        "write it like `https://shop.example`, without a path or a slash at its end"
+    };
+    let problem = Diagnostic::error(code::BAD_VALUE, value.span.clone(), message, "not an origin");
+    reading.problem(problem.help(help.to_owned()));
+    None
+}
+
+fn base(value: Spanned<String>, reading: &mut Reading<'_>) -> Option<String> {
+    let url = value.value.trim_end_matches('/');
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Some(url.to_owned());
+    }
+    let message = "`server.url` must be a URL that begins with `http://` or `https://`";
+    reading.problem(Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a URL"));
+    None
+}

@@ -1,0 +1,25 @@
+//! The statements on the count of lost changes.
+
+use tokio_postgres::{Client, Error};
+
+use crate::outbox::Losses;
+
+/// The count of lost changes; the sequence's first value is 0.
+pub(in crate::outbox) async fn count(client: &Client) -> Result<Losses, Error> {
+    let statement = "select case when lost.is_called then lost.last_value + 1 else 0 end, relay.told_lost
+                     from instant.lost, instant.relay
+                     where relay.name = 'main'";
+    let row = client.query_one(statement, &[]).await?;
+    Ok(Losses {
+        counted: row.try_get(0)?,
+        told: row.try_get(1)?,
+    })
+}
+
+/// Remembers the count of lost changes that subscribers were told of.
+pub(in crate::outbox) async fn remember(client: &Client, counted: i64) -> Result<(), Error> {
+    client
+        .execute("update instant.relay set told_lost = $1 where name = 'main'", &[&counted])
+        .await
+        .map(drop)
+}

@@ -1,0 +1,51 @@
+//! One call of Centrifugo's HTTP API.
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::DATE;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::{BatchError, Rejection};
+use super::{Centrifugo, refusal, unavailable};
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The server is there, and does not take the key.
+    #[error("Centrifugo does not accept the key")]
+    Key,
+    /// It is not there, or is no Centrifugo.
+    #[error(transparent)]
+    Other(#[from] BatchError),
+}
+
+/// The answer to a call; its result says nothing that is needed.
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    pub(super) error: Option<Rejection>,
+}
+
+impl Centrifugo {
+    /// Calls a method; returns its answer and the server's clock, to the second.
+    pub(super) async fn call(&self, method: &str, parameters: &Value) -> Result<(Answer, Option<Timestamp>), CallError> {
+        let endpoint = format!("{}/{method}", self.endpoint.trim_end_matches("/batch"));
+        let response = self.client.post(endpoint).body(parameters.to_string()).send().await;
+        let response = response.map_err(|error| unavailable(&error))?;
+        let status = response.status();
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let date = date.map(|date| date.timestamp());
+        let body = response.bytes().await.map_err(|error| unavailable(&error))?;
+        match status {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(CallError::Key),
+            other => return Err(refusal(other, &body).into()),
+        }
+        let answer = serde_json::from_slice(&body).map_err(|error| BatchError::Unavailable {
+            reason: format!("the answer cannot be read: {error}"),
+            hint: Some("is `[centrifugo] url` really Centrifugo?"),
+        })?;
+        Ok((answer, date))
+    }
+}

@@ -1,0 +1,41 @@
+//! Cuts connections and subscriptions.
+
+use serde_json::{Value, json};
+
+use super::super::BatchError;
+use super::Centrifugo;
+use super::call::CallError;
+
+/// Of Centrifugo's codes after which a client connects again, one that is not its own.
+const CHANGED: u16 = 4001;
+
+impl Centrifugo {
+    /// Disconnects a user's connection, or all of them without `client`. They may connect again, and are asked who they are.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub async fn disconnect(&self, user: &str, client: Option<&str>) -> Result<(), CallError> {
+        let parameters = json!({ "user": user, "disconnect": { "code": CHANGED, "reason": "access changed" } });
+        self.cut("disconnect", parameters, client).await
+    }
+
+    /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub async fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) -> Result<(), CallError> {
+        self.cut("unsubscribe", json!({ "user": user, "channel": channel }), client)
+            .await
+    }
+
+    async fn cut(&self, method: &str, mut parameters: Value, client: Option<&str>) -> Result<(), CallError> {
+        if let Some(client) = client {
+            parameters["client"] = client.into();
+        }
+        let (answer, _) = self.call(method, &parameters).await?;
+        answer.error.map_or(Ok(()), |rejection| {
+            let reason = rejection.to_string();
+            Err(BatchError::Unavailable { reason, hint: None }.into())
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Connections: how many, and how slow they may be. axum's own loop sets no such limits.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::revocation::{self, Subject};
+use super::{Web, router};
+
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 4096;
+/// How long a client may take for a request's head, and be idle between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request's head: a page's cookies, and what is around them.
+const LARGEST_HEAD: usize = 64 * 1024;
+/// How long requests under way may take after the end was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+/// The pause when no connection can be accepted, as when the process has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Serves `web` until `shutdown`, then lets requests under way end within a grace period.
+pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationToken) {
+    let service = TowerToHyperService::new(router(Arc::clone(&web)));
+    for subject in [Subject::Connections, Subject::Rooms] {
+        tokio::spawn(revocation::watch(Arc::clone(&web), subject, shutdown.clone()));
+    }
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(LARGEST_HEAD);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &permits) => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let (stream, peer, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "no connection could be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = service.clone();
+        let with_peer = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            service.call(request)
+        });
+        let connection = graceful.watch(protocol.serve_connection(TokioIo::new(stream), with_peer));
+        tokio::spawn(async move {
+            // How a client's connection ends is the client's matter.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        info!("requests that took too long were cut off");
+    }
+    web.access().close().await;
+}
+
+type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
+}

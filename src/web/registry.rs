@@ -1,0 +1,113 @@
+//! The connections that answers have opened, so that what is revoked can be cut.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use crate::access::Proof;
+
+/// Connections that are remembered; further ones are cut at their next refresh.
+const LARGEST: usize = 200_000;
+/// Seconds after which a connection that has not been refreshed is no more.
+const MARGIN: u64 = 60;
+
+/// The connections, by Centrifugo's id, and tokens.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    open: Mutex<HashMap<String, Open>>,
+}
+
+/// What one of them was given.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    /// Centrifugo's id; none for a token, whose connections are not known.
+    pub(super) client: Option<String>,
+    /// The user's key.
+    pub(super) user: String,
+    /// What the user was known by.
+    pub(super) proof: Proof,
+    /// A digest of the channels that the server subscribed to.
+    pub(super) digest: String,
+    /// The channels that rules let the user into.
+    pub(super) rooms: BTreeSet<String>,
+    /// When the answer ends, in seconds of the Unix epoch.
+    pub(super) until: u64,
+}
+
+impl Registry {
+    /// Remembers a connection; one that is refreshed keeps its rooms.
+    pub(super) fn opened(&self, key: String, mut open: Open) {
+        let mut all = self.lock();
+        if let Some(known) = all.get_mut(&key) {
+            open.rooms.append(&mut known.rooms);
+        } else if all.len() >= LARGEST {
+            return;
+        }
+        all.insert(key, open);
+    }
+
+    /// Remembers a subscription; `open` is its connection, where an earlier process has answered that.
+    pub(super) fn subscribed(&self, key: &str, channel: &str, open: impl FnOnce() -> Open) {
+        let mut all = self.lock();
+        if all.len() >= LARGEST && !all.contains_key(key) {
+            return;
+        }
+        let known = all.entry(key.to_owned()).or_insert_with(open);
+        known.rooms.insert(channel.to_owned());
+    }
+
+    /// All that may still be open at `now`, with their keys. The others are forgotten.
+    pub(super) fn all(&self, now: u64) -> Vec<(String, Open)> {
+        let mut all = self.lock();
+        all.retain(|_, open| open.until + MARGIN >= now);
+        all.iter().map(|(key, open)| (key.clone(), open.clone())).collect()
+    }
+
+    /// Forgets a connection that was cut.
+    pub(super) fn closed(&self, key: &str) {
+        self.lock().remove(key);
+    }
+
+    /// Forgets a subscription that was ended.
+    pub(super) fn left(&self, key: &str, channel: &str) {
+        if let Some(open) = self.lock().get_mut(key) {
+            open.rooms.remove(channel);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(until: u64) -> Open {
+        Open {
+            client: Some("c".to_owned()),
+            user: "1".to_owned(),
+            proof: Proof::Key("1".to_owned()),
+            digest: String::new(),
+            rooms: BTreeSet::new(),
+            until,
+        }
+    }
+
+    #[test]
+    fn a_refreshed_connection_keeps_its_rooms_and_one_that_is_not_is_forgotten() {
+        let registry = Registry::default();
+        registry.opened("c".to_owned(), open(100));
+        registry.subscribed("c", "room:1", || open(0));
+        registry.subscribed("d", "room:2", || open(100));
+        registry.opened("c".to_owned(), open(200));
+        assert_eq!(registry.all(160).len(), 2);
+        let all = registry.all(161);
+        assert_eq!(all.len(), 1);
+        assert!(all[0].1.rooms.contains("room:1"));
+        registry.left("c", "room:1");
+        assert!(registry.all(161)[0].1.rooms.is_empty());
+        registry.closed("c");
+        assert!(registry.all(0).is_empty());
+    }
+}

@@ -1,0 +1,120 @@
+//! Cuts what is no longer allowed: open connections whose session, user or groups have changed, and subscriptions that their rule
+//! would refuse now.
+//!
+//! The answers are asked for again, some hundreds with a few statements, instead of watching the tables: no trigger stands on them, and
+//! whatever changes an answer is seen, also the end of a session or a row that a rule's query reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::registry::Open;
+use super::{Web, chain, digest};
+use crate::access::{self, Access, Error, Who};
+use crate::publisher::centrifugo::{CallError, Centrifugo};
+
+/// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
+const PERIOD: Duration = Duration::from_secs(2);
+/// How long Centrifugo may take to cut a connection; the next look tries again.
+const API_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What is looked at again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subject {
+    /// Sessions, users and groups.
+    Connections,
+    /// Subscriptions that rules have allowed. A slow query holds up these alone.
+    Rooms,
+}
+
+/// Looks at everything that is open, again and again until `shutdown`.
+pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: CancellationToken) {
+    let Some(server) = &web.centrifugo else { return };
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = shutdown.cancelled() => return,
+        }
+        let looked = match subject {
+            Subject::Connections => connections(&web, server).await,
+            Subject::Rooms => rooms(&web, server).await,
+        };
+        match looked {
+            Ok(()) if failing => info!(?subject, "what is revoked is cut again"),
+            Err(ref error) if !failing => {
+                warn!(?subject, error = %chain(error), "what is revoked cannot be seen until the database answers");
+            }
+            _ => {}
+        }
+        failing = looked.is_err();
+    }
+}
+
+/// Cuts the connections whose user is another now, or hears other channels.
+async fn connections(web: &Web, server: &Centrifugo) -> Result<(), Error> {
+    let access = web.access();
+    for (key, open, who) in identified(web, &access).await? {
+        if is_as_given(&access, &open, &who) || !done(server.disconnect(&open.user, open.client.as_deref())).await {
+            continue;
+        }
+        info!(user = open.user, "a connection was cut, since what it may hear has changed");
+        if open.client.is_some() {
+            // A token's connections are cut again until it ends, since it opens new ones.
+            web.registry.closed(&key);
+        }
+    }
+    Ok(())
+}
+
+/// Ends the subscriptions that their rule would refuse.
+async fn rooms(web: &Web, server: &Centrifugo) -> Result<(), Error> {
+    let access = web.access();
+    for (key, open, who) in identified(web, &access).await? {
+        if !is_as_given(&access, &open, &who) {
+            // It is cut as a whole.
+            continue;
+        }
+        for room in &open.rooms {
+            match access.may_listen(&who, room).await {
+                Ok(false) if done(server.unsubscribe(&open.user, open.client.as_deref(), room)).await => {
+                    info!(
+                        user = open.user,
+                        channel = room,
+                        "a subscription was ended, since its rule refuses it now"
+                    );
+                    web.registry.left(&key, room);
+                }
+                // A rule that cannot be asked tells so when somebody subscribes.
+                Ok(_) | Err(Error::Rule { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn identified(web: &Web, access: &Access) -> Result<Vec<(String, Open, Who)>, Error> {
+    let open = web.registry.all(access::now());
+    let proofs: Vec<_> = open.iter().map(|(_, open)| open.proof.clone()).collect();
+    let who = access.identify_all(&proofs).await?;
+    Ok(open.into_iter().zip(who).map(|((key, open), who)| (key, open, who)).collect())
+}
+
+/// Whether the user is still the one who was answered, and hears the same channels.
+fn is_as_given(access: &Access, open: &Open, who: &Who) -> bool {
+    who.key() == open.user && digest(&access.channels(who).unwrap_or_default()) == open.digest
+}
+
+/// Whether Centrifugo has cut something in time; otherwise the next look tries again.
+async fn done(cut: impl Future<Output = Result<(), CallError>>) -> bool {
+    let reason = match tokio::time::timeout(API_TIMEOUT, cut).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not answer in time".to_owned(),
+    };
+    warn!(reason, "Centrifugo does not cut what was revoked; it is asked again");
+    false
+}

@@ -1,0 +1,95 @@
+//! `POST /token`: a connection token for the user of a cookie.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, ORIGIN, RETRY_AFTER, VARY};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::connection::Peer;
+use super::registry::Open;
+use super::{Web, cookies, digest, expiry, limit, unavailable};
+use crate::access::token::{self, Claims};
+use crate::access::{self, Access, Identity, Proof, Who};
+
+/// Seconds that a token lives. Nothing can call it back, and a connection that was cut can open another with it.
+const LIFETIME: u64 = 60;
+
+/// Answers with a token that lives as long as the session, and for a minute at most. A page of another site has another origin,
+/// which browsers do not let it hide, and no page without an origin has a reason to ask.
+pub(super) async fn token(State(web): State<Arc<Web>>, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response {
+    if !web.limiter.admits(limit::client(peer, &headers), Instant::now()) {
+        let wait = [(RETRY_AFTER, HeaderValue::from_static("1"))];
+        return (StatusCode::TOO_MANY_REQUESTS, wait, "too many requests\n").into_response();
+    }
+    let Some(origin) = allowed_origin(&web, &headers) else {
+        return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
+    };
+    let mut answer = issue(&web, &headers).await;
+    let headers = answer.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.insert(VARY, HeaderValue::from_static("origin"));
+    answer
+}
+
+fn allowed_origin(web: &Web, headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let (origin, None) = (origins.next()?, origins.next()) else {
+        return None;
+    };
+    let text = origin.to_str().ok()?;
+    let allowed = web.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(text));
+    allowed.then(|| origin.clone())
+}
+
+async fn issue(web: &Web, headers: &HeaderMap) -> Response {
+    let Some(secrets) = &web.secrets else {
+        return (StatusCode::NOT_FOUND, "no server takes tokens\n").into_response();
+    };
+    let access = web.access();
+    let who = match access.identify(&cookies(headers)).await {
+        Ok(who) => who,
+        Err(error) => return unavailable(&error),
+    };
+    let Who::User(identity) = &who else {
+        return (StatusCode::UNAUTHORIZED, "not logged in\n").into_response();
+    };
+    let exp = expiry(identity).min(access::now() + LIFETIME);
+    let claims = Claims {
+        sub: who.key(),
+        exp,
+        iat: access::now(),
+        channels: &access.channels(&who).unwrap_or_default(),
+    };
+    match token::sign(&claims, &secrets.token) {
+        Ok(token) => {
+            remember(web, &access, &cookies(headers), identity, claims.channels, exp);
+            Json(json!({ "token": token, "expires": exp })).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Remembers that connections may have been opened with a token, so that they can be cut.
+fn remember(web: &Web, access: &Access, cookies: &[&str], identity: &Identity, channels: &[String], until: u64) {
+    let Some(Proof::Session(session)) = access.proof(cookies) else {
+        return;
+    };
+    let key = format!("token {} {}", identity.user, digest(&[session.expose_secret().to_owned()]));
+    let open = Open {
+        client: None,
+        user: identity.user.clone(),
+        proof: Proof::Session(session),
+        digest: digest(channels),
+        rooms: BTreeSet::new(),
+        until,
+    };
+    web.registry.opened(key, open);
+}

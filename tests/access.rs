@@ -1,0 +1,10 @@
+//! Who may listen: the real Django signs and logs in, the real Centrifugo asks, and each hears what it may.
+
+mod attacks;
+mod burst;
+mod lookup;
+mod revocation;
+mod rooms;
+mod signing;
+mod site;
+mod targets;

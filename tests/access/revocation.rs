@@ -1,0 +1,159 @@
+//! What is taken away is taken from open sockets too.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::site::{Browser, ORIGIN, Site};
+use crate::support::postgres::versions;
+use crate::support::wait::SOON;
+
+/// What is promised.
+const LIMIT: Duration = Duration::from_secs(5);
+
+const ROOM: &str = "
+[channels.'room:{room_id}']
+allow = 'select 1 from chat_membership where room_id = $room_id and user_id = $user_id'
+";
+
+/// What is done to a user, and what its browser hears after that.
+const DEEDS: [(&str, &str, &[&str]); 8] = [
+    ("logged out", "clients['{}'].post('/accounts/logout/')", &["public"]),
+    (
+        "deactivated",
+        "User.objects.filter(username='{}').update(is_active=False)",
+        &["public"],
+    ),
+    (
+        "password",
+        "u = User.objects.get(username='{}'); u.set_password('x'); u.save()",
+        &["public"],
+    ),
+    ("deleted", "User.objects.get(username='{}').delete()", &["public"]),
+    (
+        "expired",
+        "Session.objects.filter(pk=cookie(clients['{}'])).update(expire_date=timezone.now())",
+        &["public"],
+    ),
+    (
+        "no-group",
+        "User.objects.get(username='{}').groups.clear()",
+        &["#ID", "public", "staff", "users"],
+    ),
+    (
+        "no-staff",
+        "User.objects.filter(username='{}').update(is_staff=False)",
+        &["#ID", "group.g", "public", "users"],
+    ),
+    (
+        "promoted",
+        "User.objects.filter(username='{}').update(is_superuser=True)",
+        &["#ID", "group.g", "public", "staff", "superuser", "users"],
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_from_a_user_is_taken_from_open_sockets_within_five_seconds() {
+    for version in versions() {
+        let site = Site::start(version, "").await;
+        site.python("clients = {}; group = Group.objects.create(name='g')").await;
+        let mut open = Vec::new();
+        for (name, ..) in DEEDS.iter().chain([&("untouched", "", &[][..])]) {
+            let made = format!(
+                "u = user('{name}', is_staff=True); u.groups.add(group); clients['{name}'] = login('{name}')
+print(cookie(clients['{name}']), u.pk)"
+            );
+            let printed = site.python(&made).await;
+            let (cookie, key) = printed.split_once(' ').unwrap();
+            let browser = Browser::open(&site, cookie).await;
+            assert_eq!(browser.channels, [&format!("#{key}"), "group.g", "public", "staff", "users"]);
+            open.push((*name, cookie.to_owned(), key.to_owned(), browser));
+        }
+        let (_, _, _, mut untouched) = open.pop().unwrap();
+        for ((name, deed, hears), (_, cookie, key, mut browser)) in DEEDS.iter().zip(open) {
+            site.python(&deed.replace("{}", name)).await;
+            let done = Instant::now();
+            assert_eq!(browser.next().await, Err(4001), "{name}");
+            assert!(done.elapsed() < LIMIT, "{name}: {:?}", done.elapsed());
+            // The client connects again, as that code wants it.
+            let again = Browser::open(&site, &cookie).await;
+            let hears: Vec<String> = hears.iter().map(|channel| channel.replace("ID", &key)).collect();
+            assert_eq!(again.channels, hears, "{name}");
+        }
+        site.centrifugo.publish("staff", &json!("still here")).await;
+        assert_eq!(untouched.next().await, Ok(("staff".to_owned(), json!("still here"))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_member_hears_nothing_within_five_seconds_and_the_others_go_on() {
+    let site = Site::start(18, ROOM).await;
+    let client = site.django.database.connect().await;
+    client
+        .batch_execute(
+            "create table chat_membership (room_id int, user_id int); insert into chat_membership values (7, 1), (8, 1), (7, 2)",
+        )
+        .await
+        .unwrap();
+    let (first, second) = (site.new_user("first").await, site.new_user("second").await);
+    let mut first = Browser::open(&site, &first).await;
+    let mut second = Browser::open(&site, &second).await;
+    assert_eq!(first.subscribe("room:7").await, Ok(()));
+    assert_eq!(first.subscribe("room:8").await, Ok(()));
+    assert_eq!(second.subscribe("room:7").await, Ok(()));
+    client
+        .batch_execute("delete from chat_membership where room_id = 7 and user_id = 1")
+        .await
+        .unwrap();
+    tokio::time::sleep(LIMIT).await;
+    for room in ["room:7", "room:8"] {
+        site.centrifugo.publish(room, &json!(room)).await;
+    }
+    assert_eq!(first.next().await, Ok(("room:8".to_owned(), json!("room:8"))));
+    assert_eq!(second.next().await, Ok(("room:7".to_owned(), json!("room:7"))));
+    assert!(first.subscribe("room:7").await.is_err());
+    site.instant.line("a subscription was ended", SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connections_of_a_token_are_cut_with_its_session() {
+    let site = Site::start(18, "").await;
+    let session = site.python("u = user('a'); c = login('a'); print(cookie(c))").await;
+    let request = site.http.post(format!("{}/token", site.url)).header("Origin", ORIGIN);
+    let reply = request.header("Cookie", format!("sessionid={session}")).send().await.unwrap();
+    let answer: serde_json::Value = reply.json().await.unwrap();
+    let mut browser = Browser::try_open(&site, "", json!({ "token": answer["token"] }))
+        .await
+        .unwrap();
+    site.python("c.post('/accounts/logout/')").await;
+    let done = Instant::now();
+    assert_eq!(browser.next().await, Err(4001));
+    assert!(done.elapsed() < LIMIT);
+    // A token that was kept opens no lasting connection.
+    if let Ok(mut kept) = Browser::try_open(&site, "", json!({ "token": answer["token"] })).await {
+        assert_eq!(kept.next().await, Err(4001));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_ends_what_has_changed_and_lets_the_rest_go_on() {
+    let site = Site::start(18, "").await;
+    let cookie = format!("sessionid={}", site.new_user("a").await);
+    let (_, connected) = site.ask("connect", &cookie, &json!({ "client": "c" })).await;
+    let meta = &connected["result"]["meta"];
+    let body = json!({ "client": "c", "user": "1", "meta": meta });
+    let (status, answer) = site.ask("refresh", &cookie, &body).await;
+    assert!(status == 200 && answer["result"]["expire_at"].is_u64(), "{answer}");
+    let expire_at = answer["result"]["expire_at"].as_u64().unwrap();
+    assert!((200..=300).contains(&(expire_at - instant::access::now())), "{answer}");
+    site.python("Session.objects.update(expire_date=timezone.now() + datetime.timedelta(seconds=100))")
+        .await;
+    let (_, answer) = site.ask("refresh", &cookie, &body).await;
+    assert!(
+        answer["result"]["expire_at"].as_u64().unwrap() <= instant::access::now() + 100,
+        "{answer}"
+    );
+    site.python("User.objects.update(is_staff=True)").await;
+    let (_, answer) = site.ask("refresh", &cookie, &body).await;
+    assert_eq!(answer, json!({ "result": { "expired": true } }));
+}

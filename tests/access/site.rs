@@ -1,0 +1,224 @@
+//! A Django site with Centrifugo as `gen centrifugo` configures it, and Instant between the two.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::support::centrifugo::Centrifugo;
+use crate::support::django::Django;
+use crate::support::postgres::free_port;
+use crate::support::process::{Process, instant};
+use crate::support::wait::{SOON, within};
+
+/// The origin of the site's pages.
+pub(super) const ORIGIN: &str = "http://shop.example";
+
+/// What Python needs to log in through Django's own view.
+const PYTHON: &str = "
+from django.test import Client
+from django.test.utils import override_settings
+from django.contrib.sessions.models import Session
+
+def user(name, **options):
+    return User.objects.create_user(name, password='secret', **options)
+
+def login(name):
+    client = Client(SERVER_NAME='localhost')
+    answer = client.post('/accounts/login/', {'username': name, 'password': 'secret'})
+    assert answer.status_code == 302, answer.status_code
+    return client
+
+def cookie(client):
+    return client.cookies['sessionid'].value
+";
+
+/// The site.
+pub(super) struct Site {
+    pub(super) django: Django,
+    pub(super) centrifugo: Centrifugo,
+    pub(super) instant: Process,
+    /// Where Instant's server listens.
+    pub(super) url: String,
+    pub(super) folder: TempDir,
+    pub(super) http: reqwest::Client,
+}
+
+impl Site {
+    /// The site on this version of PostgreSQL, with these lines at the end of `instant.toml`.
+    pub(super) async fn start(version: u32, toml: &str) -> Self {
+        Self::of(Django::on(version).await, toml).await
+    }
+
+    /// The same for a Django project that is there already.
+    pub(super) async fn of(django: Django, toml: &str) -> Self {
+        django.run(PYTHON).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (port, own) = (free_port(), free_port());
+        let config = format!(
+            "[database]\nurl = '{}'\n[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = 'an api key'\n\
+             [server]\nlisten = '127.0.0.1:{own}'\nallowed_origins = ['{ORIGIN}']\n\
+             [django]\nsecret_key = 'a key for tests and demos'\nsecret_key_fallbacks = ['an old key']\n{toml}",
+            django.database.url
+        );
+        std::fs::write(folder.path().join("instant.toml"), config).unwrap();
+        let applied = instant(folder.path(), &["apply"], &[]).await;
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+        let made = instant(folder.path(), &["gen", "centrifugo"], &[]).await;
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        let centrifugo = Centrifugo::configured(&made).await;
+        let instant = Process::instant(folder.path(), &["run"], &[]);
+        instant.line("leading", SOON).await;
+        Self {
+            django,
+            centrifugo,
+            instant,
+            url: format!("http://127.0.0.1:{own}"),
+            folder,
+            http: reqwest::Client::new(),
+        }
+    }
+
+    /// What a piece of Python prints, without the line's end.
+    pub(super) async fn python(&self, code: &str) -> String {
+        self.django.run(code).await.trim_end().to_owned()
+    }
+
+    /// The session cookie of a new user of this name.
+    pub(super) async fn new_user(&self, name: &str) -> String {
+        self.python(&format!("user('{name}')\nprint(cookie(login('{name}')))")).await
+    }
+
+    /// Posts to Instant as Centrifugo would.
+    pub(super) async fn ask(&self, path: &str, cookie: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}/centrifugo/{path}", self.url));
+        let request = request.header("X-Instant-Secret", self.secret()).header("Cookie", cookie);
+        let reply = request.json(body).send().await.unwrap();
+        (reply.status().as_u16(), reply.json().await.unwrap_or_default())
+    }
+
+    /// The header's value by which Centrifugo is known.
+    pub(super) fn secret(&self) -> String {
+        let (config, _) = instant::config::load(&self.folder.path().join("instant.toml")).unwrap();
+        let secret = instant::access::token::proxy_secret(config.centrifugo.as_ref().unwrap());
+        secrecy::ExposeSecret::expose_secret(&secret).to_owned()
+    }
+}
+
+/// A page of the site: a WebSocket with a browser's headers, and Centrifugo's protocol in JSON.
+pub(super) struct Browser {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The channels that the server subscribed it to, sorted.
+    pub(super) channels: Vec<String>,
+    /// What arrived while an answer was waited for.
+    pushes: Vec<Value>,
+    commands: u32,
+}
+
+impl Browser {
+    /// Connects with a session cookie.
+    pub(super) async fn open(site: &Site, cookie: &str) -> Self {
+        Self::try_open(site, cookie, json!({})).await.unwrap()
+    }
+
+    /// Connects; the error is the close code, or the code of the answer.
+    pub(super) async fn try_open(site: &Site, cookie: &str, connect: Value) -> Result<Self, u64> {
+        let mut request = site.centrifugo.ws_url.as_str().into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("origin", ORIGIN.parse().unwrap());
+        if !cookie.is_empty() {
+            headers.insert("cookie", format!("other=1; sessionid={cookie}").parse().unwrap());
+        }
+        let (socket, _) = within(SOON, "a WebSocket", tokio_tungstenite::connect_async(request))
+            .await
+            .unwrap();
+        let mut browser = Self {
+            socket,
+            channels: Vec::new(),
+            pushes: Vec::new(),
+            commands: 0,
+        };
+        let answer = browser.command("connect", connect).await?;
+        let subscriptions = answer["subs"].as_object().cloned().unwrap_or_default();
+        browser.channels = subscriptions.keys().cloned().collect();
+        browser.channels.sort();
+        Ok(browser)
+    }
+
+    /// Asks for a channel; the error is the code of the answer.
+    pub(super) async fn subscribe(&mut self, channel: &str) -> Result<(), u64> {
+        self.command("subscribe", json!({ "channel": channel })).await.map(drop)
+    }
+
+    /// Sends a command and waits for its answer.
+    async fn command(&mut self, name: &str, parameters: Value) -> Result<Value, u64> {
+        self.commands += 1;
+        let id = self.commands;
+        let text = json!({ "id": id, name: parameters }).to_string();
+        self.socket.send(Message::text(text)).await.map_err(|_| 0_u64)?;
+        loop {
+            for frame in self.frames().await? {
+                if frame["id"] == id {
+                    if let Some(error) = frame.get("error") {
+                        return Err(error["code"].as_u64().unwrap());
+                    }
+                    return Ok(frame[name].clone());
+                }
+                self.pushes.push(frame);
+            }
+        }
+    }
+
+    /// The next publication, as channel and data; the error is the close code.
+    pub(super) async fn next(&mut self) -> Result<(String, Value), u64> {
+        loop {
+            while !self.pushes.is_empty() {
+                let push = self.pushes.remove(0)["push"].clone();
+                if let Some(publication) = push.get("pub") {
+                    return Ok((push["channel"].as_str().unwrap().to_owned(), publication["data"].clone()));
+                }
+            }
+            let frames = self.frames().await?;
+            self.pushes.extend(frames);
+        }
+    }
+
+    /// The channels that publications come through until that of `marker`, sorted.
+    pub(super) async fn heard(&mut self, marker: &str) -> Vec<String> {
+        let mut heard = Vec::new();
+        loop {
+            let (channel, data) = self.next().await.unwrap();
+            if data == marker {
+                heard.sort();
+                return heard;
+            }
+            heard.push(channel);
+        }
+    }
+
+    /// The objects of the next frame; the error is the close code.
+    async fn frames(&mut self) -> Result<Vec<Value>, u64> {
+        loop {
+            let message = within(SOON, "a frame of Centrifugo", self.socket.next()).await;
+            match message {
+                Some(Ok(Message::Text(text))) if text.trim() == "{}" => {
+                    let _ = self.socket.send(Message::text("{}")).await;
+                }
+                Some(Ok(Message::Text(text))) => {
+                    let frames = text.lines().map(|line| serde_json::from_str(line).unwrap());
+                    let frames: Vec<Value> = frames.collect();
+                    if let Some(code) = frames.iter().find_map(|frame| frame["push"]["disconnect"]["code"].as_u64()) {
+                        return Err(code);
+                    }
+                    return Ok(frames);
+                }
+                Some(Ok(Message::Close(frame))) => return Err(frame.map_or(0, |frame| u16::from(frame.code).into())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(0),
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+use serde_json::json;
+
+use super::site::{Browser, Site};
+use crate::support::postgres::versions;
+
+/// The document whose table says who hears what.
+const DOCUMENT: &str = include_str!("../../docs/access.md");
+
+/// Python that prints the cookie of each row of the table, and the user's key.
+fn persona(who: &str) -> &'static str {
+    match who {
+        "a visitor" => "print('', 0)",
+        "a user" => "u = user('user'); print(cookie(login('user')), u.pk)",
+        "a user of the staff" => "u = user('staff', is_staff=True); print(cookie(login('staff')), u.pk)",
+        "a superuser" => "u = user('super', is_superuser=True); print(cookie(login('super')), u.pk)",
+        "a superuser of the staff" => {
+            "u = User.objects.create_superuser('root', password='secret'); print(cookie(login('root')), u.pk)"
+        }
+        "a member of the group `editors`" => {
+            "u = user('editor'); u.groups.add(Group.objects.create(name='editors')); print(cookie(login('editor')), u.pk)"
+        }
+        "a member of the group `Night: é`" => {
+            "u = user('night'); u.groups.add(Group.objects.create(name='Night: é')); print(cookie(login('night')), u.pk)"
+        }
+        "a user whose key is a fallback now" => {
+            "u = user('fallback')\nwith override_settings(SECRET_KEY='an old key'): print(cookie(login('fallback')), u.pk)"
+        }
+        "a user whose key is none any more" => {
+            "u = user('rotated')\nwith override_settings(SECRET_KEY='an older key'): print(cookie(login('rotated')), u.pk)"
+        }
+        "a user who was deactivated" => {
+            "u = user('idle'); print(cookie(login('idle')), u.pk); User.objects.filter(pk=u.pk).update(is_active=False)"
+        }
+        "a user who was deleted" => "u = user('gone'); print(cookie(login('gone')), u.pk); u.delete()",
+        "a user who has logged out" => "u = user('out'); c = login('out'); print(cookie(c), u.pk); c.post('/accounts/logout/')",
+        "a user whose password was changed" => {
+            "u = user('changed'); print(cookie(login('changed')), u.pk); u.set_password('other'); u.save()"
+        }
+        "a user whose session has expired" => {
+            "u = user('late'); k = cookie(login('late')); print(k, u.pk)\n\
+             Session.objects.filter(pk=k).update(expire_date=timezone.now() - datetime.timedelta(seconds=1))"
+        }
+        "a session that another key signed" => {
+            "u = user('other'); k = cookie(login('other')); s = Session.objects.get(pk=k); print(k, u.pk); decoded = s.get_decoded()\n\
+             with override_settings(SECRET_KEY='another site'): s.session_data = Session.get_session_store_class()().encode(decoded)\n\
+             s.save()"
+        }
+        "a forged cookie" => "print('0123456789abcdefghijklmnopqrstuv', 0)",
+        "a truncated cookie" => "u = user('short'); print(cookie(login('short'))[:-1], u.pk)",
+        who => panic!("the document speaks of `{who}`, the test does not"),
+    }
+}
+
+/// The rows of the table: who, and what they hear.
+fn table() -> Vec<(String, Vec<String>)> {
+    let rows = DOCUMENT.lines().skip_while(|line| *line != "| who | hears |").skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            let (who, hears) = (cells.next().unwrap(), cells.next().unwrap());
+            (
+                who.to_owned(),
+                hears
+                    .split(", ")
+                    .map(|channel| channel.trim_matches('`').to_owned())
+                    .collect(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_hears_exactly_what_the_table_says() {
+    for version in versions() {
+        let site = Site::start(version, "").await;
+        let table = table();
+        assert_eq!(table.len(), 17);
+        let mut browsers = Vec::new();
+        let mut everything = Vec::new();
+        for (who, hears) in &table {
+            let printed = site.python(persona(who)).await;
+            let (cookie, key) = printed.rsplit_once(' ').unwrap();
+            let mut hears: Vec<String> = hears.iter().map(|channel| channel.replace("ID", key)).collect();
+            hears.sort();
+            everything.extend(hears.iter().cloned().chain([format!("#{key}")]));
+            let browser = Browser::open(&site, cookie).await;
+            assert_eq!(browser.channels, hears, "{who}");
+            browsers.push((who, hears, browser));
+        }
+        everything.sort();
+        everything.dedup();
+        for channel in &everything {
+            site.centrifugo.publish(channel, &json!("secret")).await;
+        }
+        site.centrifugo.publish("public", &json!("end")).await;
+        for (who, hears, browser) in &mut browsers {
+            assert_eq!(browser.heard("end").await, *hears, "{who}");
+        }
+        // Nobody gets into another's channel by asking.
+        for (who, hears, browser) in &mut browsers {
+            for channel in everything.iter().filter(|channel| !hears.contains(channel)) {
+                assert!(browser.subscribe(channel).await.is_err(), "{who} got into {channel}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_can_be_kept_out() {
+    let site = Site::start(18, "[channels]\nanonymous = false\n").await;
+    assert_eq!(Browser::try_open(&site, "", json!({})).await.err(), Some(4501));
+    assert_eq!(Browser::try_open(&site, "forged12", json!({})).await.err(), Some(4501));
+    let cookie = site.new_user("user").await;
+    assert!(Browser::open(&site, &cookie).await.channels.contains(&"users".to_owned()));
+}

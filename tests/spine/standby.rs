@@ -1,0 +1,76 @@
+//! Two relays on one database: one leads, the other takes over.
+
+use std::time::{Duration, Instant};
+
+use super::Stack;
+use crate::support::postgres;
+use crate::support::process::Process;
+use crate::support::proxy::{Mode, Proxy};
+use crate::support::wait::{SOON, eventually};
+
+/// The event of the next country, which arrives once.
+async fn expect_one(stack: &mut Stack, code: &str) {
+    let events = stack.events(&format!("Country.objects.create(code='{code}', name='')")).await;
+    super::expect(&events, &[("Country created", code.into())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_from_a_leader_that_is_killed_or_stopped_or_hangs() {
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, "").await;
+        for (number, fault) in ["KILL", "TERM", "STOP"].into_iter().enumerate() {
+            let standby = Process::instant(stack.folder.path(), &["run", "--events"], &[]);
+            standby.line("standby: another relay leads", SOON).await;
+            expect_one(&mut stack, &format!("{number}a")).await;
+            stack.relay.signal(fault).await;
+            standby.line("leading", SOON).await;
+            let former = std::mem::replace(&mut stack.relay, standby);
+            expect_one(&mut stack, &format!("{number}b")).await;
+            if fault == "STOP" {
+                // What it slept through is over when it wakes: it finds its session ended, and waits for its turn.
+                former.signal("CONT").await;
+                former.line("standby: another relay leads", SOON).await;
+                expect_one(&mut stack, &format!("{number}c")).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_from_a_leader_whose_network_is_cut() {
+    let mut stack = Stack::start(15, "").await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    let proxy = Proxy::to(&stack.django.database.url).await;
+    let far = proxy.url(&stack.django.database.url);
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
+    stack.relay.line("leading", SOON).await;
+    let standby = Process::instant(stack.folder.path(), &["run"], &[]);
+    standby.line("standby: another relay leads", SOON).await;
+    proxy.set(Mode::Stall);
+    standby.line("leading", SOON).await;
+    expect_one(&mut stack, "a").await;
+    proxy.set(Mode::Pass);
+    stack.relay.line("standby: another relay leads", SOON).await;
+    expect_one(&mut stack, "b").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_busy_or_waits_for_centrifugo_is_left_in_office() {
+    let mut stack = Stack::start(15, "").await;
+    let standby = Process::instant(stack.folder.path(), &["run"], &[]);
+    standby.line("standby: another relay leads", SOON).await;
+    stack.centrifugo.stop().await;
+    let client = stack.django.database.connect().await;
+    // Longer than a leader may be silent, and nothing of what is written can be published.
+    let until = Instant::now() + Duration::from_secs(8);
+    eventually(SOON, "the end of the outage", async || {
+        let write =
+            "insert into shop_country (code, name) select 'x' || coalesce(max(id), 0), repeat('x', 100) from instant.outbox";
+        client.batch_execute(write).await.unwrap();
+        (Instant::now() > until).then_some(())
+    })
+    .await;
+    let said = standby.output();
+    assert!(!said.contains("has not answered") && !said.contains("leading"), "{said}");
+}
