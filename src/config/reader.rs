@@ -118,16 +118,6 @@ impl<'a> Reader<'a> {
         (strings.len() == values.len()).then_some(strings)
     }
 
-    /// A boolean.
-    pub(super) fn boolean(&self, key: &str, reading: &mut Reading<'_>) -> Option<bool> {
-        let (value, span) = self.value(key)?;
-        if let DeValue::Boolean(value) = value {
-            return Some(*value);
-        }
-        wrong_type(key, "true or false", value, span, reading);
-        None
-    }
-
     /// A string, or a list of strings.
     pub(super) fn one_or_more(&self, key: &str, reading: &mut Reading<'_>) -> Option<Vec<Spanned<String>>> {
         match self.value(key)? {

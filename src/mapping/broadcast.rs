@@ -26,8 +26,8 @@ pub(super) struct Broadcasts {
 #[derive(Debug, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names that the event has")]
 struct Message<'a> {
-    #[serde(borrow, rename = "message")]
-    text: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
     #[serde(borrow)]
     event_class: Cow<'a, str>,
     target: Option<String>,
@@ -106,7 +106,7 @@ impl Broadcasts {
             write_string(out, value);
         };
         member(&mut out, "{\"event_class\":", &message.event_class);
-        member(&mut out, ",\"message\":", &message.text);
+        member(&mut out, ",\"message\":", &message.message);
         member(&mut out, ",\"channel\":", channel);
         if let Some(site) = message.site.as_ref().or(self.site.as_ref()) {
             member(&mut out, ",\"site\":", site);

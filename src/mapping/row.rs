@@ -91,9 +91,9 @@ impl<'a> Columns<'a> {
         serde_json::from_str(text)
     }
 
-    /// Whether there is no such version.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether all of `columns` were captured.
+    pub(super) fn has(&self, columns: &[String]) -> bool {
+        columns.iter().all(|column| self.get(column).is_some())
     }
 
     /// The raw value of a column.

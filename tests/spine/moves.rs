@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Stack;
 use crate::support::client::{Publication, Subscriber};
 use crate::support::postgres;
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, eventually};
 
 const MOVES: &str = "
 [[watch]]
@@ -121,4 +121,47 @@ async fn a_rule_that_follows_tells_of_rows_that_stop_and_start_to_match() {
         assert_eq!((&heard[2]["data"], &heard[2]["op"]), (&json!({}), &json!("leave")));
         assert_eq!(heard[4]["op"], "delete");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_departure_that_was_refused_is_parked_under_its_key_and_sent_again() {
+    let rules =
+        "[[watch]]\nmodel = 'shop.Order'\nfields = ['status']\n[[watch.rule]]\nchannel = '{{ row.status }}'\non = 'update'\n";
+    let mut stack = Stack::start(15, rules).await;
+    let events = stack
+        .events("o = Order.objects.create(number='1', status='nowhere:1')\no.status = 'public'\no.save()")
+        .await;
+    assert_eq!(events.len(), 1, "{events:#?}");
+    let parked = "select count(*) from instant.dead_letter where key like '%-left' and event::json->>'op' = 'leave'";
+    eventually(SOON, "the dead letter", async || {
+        (stack.count(parked).await == 1).then_some(())
+    })
+    .await;
+    let redirect = "update instant.dead_letter set channel = 'public'";
+    stack.django.database.connect().await.batch_execute(redirect).await.unwrap();
+    let output = stack.command(&["dead", "retry", "--rule", "shop.Order/1"], 0).await;
+    assert!(output.contains("sent: 1, needed no more: 0, refused again: 0"), "{output}");
+    let left = stack.public.next(SOON).await.value();
+    assert_eq!((&left["event_class"], &left["data"]), (&json!("Order left"), &json!({})));
+    assert_eq!(left["id"], format!("{}-left", events[0]["id"].as_str().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_tells_of_departures_again_under_their_event_ids() {
+    let stack = Stack::start(18, MOVES).await;
+    let mut rooms = Subscriber::anonymous(&stack.centrifugo, &["room:a", "room:b"]).await;
+    let code = "Order.objects.create(number='1', status='a')\nOrder.objects.update(status='b')";
+    stack.django.run(code).await;
+    // Two channels have no order between them.
+    let ids = |publications: &[Publication]| {
+        let ids = publications.iter().map(|publication| publication.value()["id"].to_string());
+        ids.collect::<std::collections::BTreeSet<_>>()
+    };
+    let first = ids(&rooms.take(3, SOON).await);
+    stack.settled().await;
+    let output = stack.command(&["replay", "--since", "1h", "--model", "shop.Order"], 0).await;
+    assert!(output.contains("changes: 2, sent: 3, refused: 0"), "{output}");
+    let again = ids(&rooms.take(3, SOON).await);
+    assert_eq!(again, first);
+    assert_eq!(first.iter().filter(|id| id.contains("-left")).count(), 1);
 }

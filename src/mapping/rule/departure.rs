@@ -18,8 +18,8 @@ impl Rule {
         change: &Change<'_>,
         row: &Row<'_>,
     ) -> Result<Option<Publication>, String> {
-        // An update without a former row was captured for rules of another time.
-        if change.operation != Operation::Update || self.moved_by.is_empty() || row.old.is_empty() {
+        // An update without all of these former values was captured for rules of another time: whom it took the row from, nobody knows.
+        if change.operation != Operation::Update || self.moved_by.is_empty() || !row.old.has(&self.moved_by) {
             return Ok(None);
         }
         if !row.changed(&self.moved_by) || !self.counts(change, row) {

@@ -87,23 +87,73 @@ fn only_a_rule_that_follows_tells_of_rows_that_stop_to_match() {
 }
 
 #[test]
-fn an_update_that_does_not_count_moves_nobody_and_one_without_a_former_row_neither() {
+fn an_update_that_does_not_count_moves_nobody_and_one_without_the_former_values_neither() {
     let mut narrow = rooms(true);
     narrow.changed = vec!["total".into()];
     assert!(told(narrow, &version(1, "paid", 1), &version(1, "paid", 2)).is_empty());
+    // Captured before the rules needed all of them.
     let new = version(1, "paid", 2);
-    let outcomes = map(
-        watch(&["id"], vec![rooms(true)]),
-        &change(Operation::Update, None, Some(&new)),
+    for old in [None, Some(r#"{"status":"draft"}"#), Some(r#"{"id":1,"status":"paid"}"#)] {
+        let outcomes = map(watch(&["id"], vec![rooms(true)]), &change(Operation::Update, old, Some(&new)));
+        assert_eq!(outcomes.len(), 1, "{old:?}");
+        assert_eq!(&*outcomes[0].as_ref().unwrap().channel, "room:2");
+    }
+}
+
+#[test]
+fn a_row_that_goes_from_group_to_group_leaves_the_one_for_the_other() {
+    let mut groups = rule(Destination::Group(template(
+        "of {{ row.customer_id }}",
+        &[row("customer_id")],
+    )));
+    groups.moved_by = vec!["id".into(), "customer_id".into()];
+    let told = told(groups.clone(), &version(1, "paid", 1), &version(1, "paid", 2));
+    let channels: Vec<_> = told.iter().map(|told| told.0.as_str()).collect();
+    assert_eq!(channels, ["group.of%201", "group.of%202"]);
+    assert!(
+        told[0].1.contains("Order left") && told[1].1.contains("Order edited"),
+        "{told:?}"
     );
-    assert_eq!(outcomes.len(), 1);
+    let stays = self::told(groups, &version(1, "paid", 1), &version(1, "draft", 1));
+    assert_eq!(stays.len(), 1, "another column takes it nowhere");
+}
+
+#[test]
+fn each_rule_of_a_watch_tells_its_own_audience_under_its_own_key() {
+    let mut personal = rule(Destination::User("customer_id".into()));
+    personal.moved_by = vec!["id".into(), "customer_id".into()];
+    let watch = watch(&["id"], vec![rooms(false), rule(Destination::Staff), personal]);
+    let (old, new) = (version(1, "paid", 1), version(1, "paid", 2));
+    let outcomes = map(watch, &change(Operation::Update, Some(&old), Some(&new)));
+    let told: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| {
+            let publication = outcome.as_ref().unwrap();
+            (&*publication.channel, publication.origin.rule.number, publication.origin.left)
+        })
+        .collect();
+    let expected = [
+        ("room:1", 1, true),
+        ("room:2", 1, false),
+        ("staff", 2, false),
+        ("#1", 3, true),
+        ("#2", 3, false),
+    ];
+    assert_eq!(told, expected);
+    let keys: std::collections::HashSet<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.as_ref().unwrap().origin.to_string())
+        .collect();
+    assert_eq!(keys.len(), outcomes.len());
 }
 
 #[test]
 fn a_departure_that_fails_is_parked_under_its_own_key_and_can_be_mapped_again() {
-    let (old, new) = (r#"{"id":1,"status":"paid"}"#, version(1, "paid", 2));
+    let mut bare = rooms(true);
+    bare.destination = Destination::Channel(template("{{ row.customer_id }}", &[row("customer_id")]));
+    let (old, new) = (r#"{"id":1,"status":"paid","customer_id":""}"#, version(1, "paid", 2));
     let change = change(Operation::Update, Some(old), Some(&new));
-    let watch = watch(&["id"], vec![rooms(true)]);
+    let watch = watch(&["id"], vec![bare]);
     let outcomes = map(watch.clone(), &change);
     let failed = outcomes[0].as_ref().unwrap_err();
     assert!(Origin::is_departure(&failed.origin.to_string()), "{}", failed.origin);
@@ -114,8 +164,8 @@ fn a_departure_that_fails_is_parked_under_its_own_key_and_can_be_mapped_again() 
         ..change
     };
     let mapping = Mapping::compile(&[watch], None, "").unwrap();
-    assert_eq!(&*mapping.map_by(1, true, &mended).unwrap().unwrap().channel, "room:1");
-    assert_eq!(&*mapping.map_by(1, false, &mended).unwrap().unwrap().channel, "room:2");
+    assert_eq!(&*mapping.map_by(1, true, &mended).unwrap().unwrap().channel, "1");
+    assert_eq!(&*mapping.map_by(1, false, &mended).unwrap().unwrap().channel, "2");
 }
 
 proptest! {
