@@ -10,6 +10,7 @@ mod intake;
 mod lane;
 mod ledger;
 mod pace;
+mod related;
 mod resync;
 
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use intake::Intake;
 use lane::Lane;
 use ledger::Ledger;
 
+pub use related::{BATCH_BYTES, Related};
+
 /// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
 const IN_FLIGHT: usize = 8 << 20;
 /// The lanes: with four of them Centrifugo is as busy as two cores let it be.
@@ -47,6 +50,8 @@ pub struct Relay<P> {
     pub rules: watch::Receiver<Arc<Mapping>>,
     /// How long settled changes stay in the outbox.
     pub retention: Duration,
+    /// How long rows of other tables are remembered.
+    pub related_ttl: Duration,
     /// Cancelled: stop reading, drain, write the cursor, leave.
     pub shutdown: CancellationToken,
 }
@@ -95,6 +100,7 @@ impl<P: Publisher> Relay<P> {
         let intake = Intake {
             reader,
             rules: self.rules.clone(),
+            related: Related::new(self.database.clone(), self.related_ttl),
             lanes,
             ledger: settled.clone(),
             budget: Arc::new(Semaphore::new(IN_FLIGHT)),

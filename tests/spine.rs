@@ -10,6 +10,7 @@ mod letters;
 mod losses;
 mod moves;
 mod pause;
+mod related;
 mod replay;
 mod standby;
 mod status;

@@ -63,6 +63,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         publisher,
         rules,
         retention: config.retention,
+        related_ttl: config.related_ttl,
         shutdown: shutdown.clone(),
     };
     let mut relay = tokio::spawn(relay.run());

@@ -118,7 +118,10 @@ fn unknown_operation(name: &Spanned<String>, reading: &mut Reading<'_>) {
 fn check_names(names: &[Spanned<String>], key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) {
     warn_about_duplicates(names, key, reading);
     for name in names {
-        columns.check(name, "", reading);
+        // Only what a rule publishes may come from another table.
+        if key != "data" || !columns.is_related(name, reading) {
+            columns.check(name, "", reading);
+        }
     }
 }
 
@@ -166,7 +169,7 @@ fn follow(table: &Reader<'_>, on: Operations, when: Option<&Expression>, reading
     let Some(span) = table.key_span("follow").filter(|_| follow) else {
         return false;
     };
-    let former = |reference: &Reference| matches!(reference, Reference::Old(_) | Reference::Whole(Side::Old));
+    let former = |reference: &Reference| reference.side() == Some(Side::Old);
     let (message, help) = if !table.has("when") {
         (
             "this rule can never follow a row, because every row matches it",

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::Origin;
+use super::related::Branches;
 use super::row::Row;
 
 /// The parts of an event that its rule fixes, as JSON already.
@@ -14,10 +15,12 @@ pub(super) struct Frame {
     model: Vec<u8>,
     /// The published columns and their JSON keys: `"status":`.
     data: Vec<(String, Vec<u8>)>,
+    /// The published columns of other tables.
+    related: Branches,
 }
 
 impl Frame {
-    pub(super) fn new(site: Option<&str>, model: &str, data: &[String]) -> Self {
+    pub(super) fn new(site: Option<&str>, model: &str, data: &[String], related: Branches) -> Self {
         let member = |name: &str, value: &str| {
             let mut json = format!(",\"{name}\":").into_bytes();
             write_string(&mut json, value);
@@ -33,6 +36,7 @@ impl Frame {
             site: site.map(|site| member("site", site)).unwrap_or_default(),
             model: member("model", model),
             data: data.iter().map(key).collect(),
+            related,
         }
     }
 
@@ -57,6 +61,9 @@ impl Frame {
                 out.extend_from_slice(key);
                 out.extend_from_slice(value.get().as_bytes());
             }
+        }
+        if !origin.left {
+            self.related.write(&mut out, row.related, &row.current, separate);
         }
         // Writing to a Vec cannot fail.
         let _ = write!(out, "}},\"id\":\"{origin}\",\"at\":\"{:.3}\"", origin.at);

@@ -7,9 +7,10 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::related::Related;
 use crate::change::{Change, Operation};
 
-/// The columns of a change, borrowed from it.
+/// The columns of a change, borrowed from it, and the rows of other tables that they lead to.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     /// The new version, or the old one of a delete.
@@ -18,6 +19,8 @@ pub(super) struct Row<'a> {
     pub(super) old: Columns<'a>,
     /// The names of the key's columns.
     key: &'a [String],
+    /// Where the columns lead.
+    pub(super) related: Related<'a>,
 }
 
 /// One version: names and raw values in the order they were captured in.
@@ -30,7 +33,7 @@ struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Row<'a> {
     /// Reads both versions of `change`.
-    pub(super) fn read(change: &Change<'a>, key: &'a [String]) -> Result<Self, serde_json::Error> {
+    pub(super) fn read(change: &Change<'a>, key: &'a [String], related: Related<'a>) -> Result<Self, serde_json::Error> {
         let parse = |text: Option<&'a str>| text.map_or_else(|| Ok(Columns::default()), Columns::parse);
         let (row, old) = match change.operation {
             Operation::Delete => (change.old, change.old),
@@ -40,6 +43,7 @@ impl<'a> Row<'a> {
             current: parse(row)?,
             old: parse(old)?,
             key,
+            related,
         })
     }
 
@@ -49,6 +53,7 @@ impl<'a> Row<'a> {
             current: self.old.clone(),
             old: Columns::default(),
             key: self.key,
+            related: self.related,
         }
     }
 
@@ -104,6 +109,15 @@ impl<'a> Columns<'a> {
     /// Every column, in the order of capture.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, value)| (name.0.as_ref(), *value))
+    }
+}
+
+/// A scalar JSON value without its quotes; none for null.
+pub(super) fn plain(value: &RawValue) -> Option<Cow<'_, str>> {
+    match value.get() {
+        "null" => None,
+        text if text.starts_with('"') => serde_json::from_str(text).ok().map(Cow::Owned),
+        text => Some(text.into()),
     }
 }
 

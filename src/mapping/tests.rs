@@ -35,6 +35,7 @@ fn rule(destination: Destination) -> WatchRule {
         event_class: None,
         message: None,
         data: vec!["status".to_owned(), "total".to_owned()],
+        related_data: Vec::new(),
         span: 0..0,
     }
 }
@@ -48,6 +49,7 @@ fn watch(key: &[&str], rules: Vec<WatchRule>) -> Watch {
         source: "public.shop_order".to_owned(),
         key: key.iter().map(|name| column(name)).collect(),
         columns: ["status", "total", "customer_id"].map(column).to_vec(),
+        related: Vec::new(),
         old: Vec::new(),
         operations: Operations::ROWS,
         rules,
@@ -71,7 +73,7 @@ fn map(watch: Watch, change: &Change<'_>) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     Mapping::compile(&[watch], Some("Shop"), "")
         .unwrap()
-        .map(change, &mut outcomes);
+        .map(change, &NoRows, &mut outcomes);
     outcomes
 }
 

@@ -11,8 +11,10 @@ use super::IN_FLIGHT;
 use super::lane::Item;
 use super::ledger::{Chunk, Entry, parked};
 use super::pace::{Next, Pace};
-use crate::mapping::{Mapping, Outcome};
-use crate::outbox::{Error, Position, Reader};
+use super::related::{BATCH_BYTES, Related};
+use crate::change::Change;
+use crate::mapping::{Mapping, NoRows, Outcome, Rows};
+use crate::outbox::{ChangeRow, Error, Position, Reader};
 
 /// A chunk is handed on when it holds this many changes …
 const CHUNK_CHANGES: usize = 200;
@@ -31,6 +33,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct Intake {
     pub(super) reader: Reader,
     pub(super) rules: watch::Receiver<Arc<Mapping>>,
+    /// What rules read of other tables.
+    pub(super) related: Related,
     pub(super) lanes: Vec<mpsc::UnboundedSender<Item>>,
     pub(super) ledger: mpsc::Sender<Entry>,
     /// The bytes that may still be in flight.
@@ -64,7 +68,7 @@ impl Intake {
         };
         let mut read = 0;
         loop {
-            let (changes, ended) = page(&mut self.reader, &self.rules, &self.shutdown, &mut outlet).await?;
+            let (changes, ended) = page(&mut self.reader, &self.rules, &mut self.related, &self.shutdown, &mut outlet).await?;
             read += changes;
             if self.shutdown.is_cancelled() {
                 return Ok(());
@@ -77,7 +81,7 @@ impl Intake {
                 Next::Read(pause) => pause,
                 Next::Doze if !self.reader.can_doze() => POLL,
                 Next::Doze => {
-                    read += doze(&mut self.reader, &self.rules, &self.shutdown, &mut outlet).await?;
+                    read += doze(&mut self.reader, &self.rules, &mut self.related, &self.shutdown, &mut outlet).await?;
                     continue;
                 }
             };
@@ -93,6 +97,7 @@ impl Intake {
 async fn doze(
     reader: &mut Reader,
     rules: &watch::Receiver<Arc<Mapping>>,
+    related: &mut Related,
     shutdown: &CancellationToken,
     outlet: &mut Outlet<'_>,
 ) -> Result<u64, Error> {
@@ -103,14 +108,14 @@ async fn doze(
             () = tokio::time::sleep(pause) => {}
             () = shutdown.cancelled() => return Ok(0),
         }
-        let (changes, ended) = page(reader, rules, shutdown, outlet).await?;
+        let (changes, ended) = page(reader, rules, related, shutdown, outlet).await?;
         if changes > 0 || !ended {
             return Ok(changes);
         }
         pause = (pause * 2).min(RETRY_DOZE.1);
     }
     // Whatever was committed without a NOTIFY is visible by now, and whatever comes later notifies.
-    let (changes, ended) = page(reader, rules, shutdown, outlet).await?;
+    let (changes, ended) = page(reader, rules, related, shutdown, outlet).await?;
     if changes == 0 && ended {
         tokio::select! {
             notified = reader.notified() => notified?,
@@ -126,19 +131,45 @@ async fn doze(
 async fn page(
     reader: &mut Reader,
     rules: &watch::Receiver<Arc<Mapping>>,
+    related: &mut Related,
     shutdown: &CancellationToken,
     outlet: &mut Outlet<'_>,
 ) -> Result<(u64, bool), Error> {
     let rules = Arc::clone(&rules.borrow());
     let mut page = reader.page().await?;
     let (mut last, mut changes) = (None, 0);
-    while let Some(row) = page.next().await? {
-        let change = row.change()?;
-        outlet.take(&rules, &change);
-        changes += 1;
-        last = Some(change.id);
-        if outlet.is_full() && !outlet.hand_on(page.after(change.id)?, shutdown).await {
-            return Ok((changes, false));
+    if rules.lookups().is_empty() {
+        while let Some(row) = page.next().await? {
+            let change = row.change()?;
+            outlet.take(&rules, &change, &NoRows);
+            changes += 1;
+            last = Some(change.id);
+            if outlet.is_full() && !outlet.hand_on(page.after(change.id)?, shutdown).await {
+                return Ok((changes, false));
+            }
+        }
+    } else {
+        loop {
+            let mut rows = Vec::new();
+            let mut bytes = 0;
+            while rows.len() < related.batch()
+                && bytes < BATCH_BYTES
+                && let Some(row) = page.next().await?
+            {
+                bytes += row.change()?.bytes();
+                rows.push(row);
+            }
+            let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
+            let Some(end) = batch.last() else { break };
+            related.prepare(&rules, &batch).await?;
+            for change in &batch {
+                outlet.take(&rules, change, related.rows());
+                changes += 1;
+                if outlet.is_full() && !outlet.hand_on(page.after(change.id)?, shutdown).await {
+                    return Ok((changes, false));
+                }
+            }
+            last = Some(end.id);
         }
     }
     let (rest, ended) = match last {
@@ -154,9 +185,9 @@ async fn page(
 }
 
 impl Outlet<'_> {
-    fn take(&mut self, rules: &Mapping, change: &crate::change::Change<'_>) {
+    fn take(&mut self, rules: &Mapping, change: &Change<'_>, related: &dyn Rows) {
         let before = self.outcomes.len();
-        rules.map(change, &mut self.outcomes);
+        rules.map(change, related, &mut self.outcomes);
         self.changes += 1;
         self.bytes += self.outcomes[before..].iter().map(size).sum::<usize>();
     }

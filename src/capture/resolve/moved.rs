@@ -8,7 +8,9 @@ use crate::config::{Destination, Reference, Rule, Side};
 pub(super) struct Moved<'a> {
     /// The columns, as templates and conditions name them.
     pub(super) columns: Vec<&'a str>,
-    /// A field that holds a user's key.
+    /// Names that lead to other tables: what holds the key decides.
+    pub(super) related: Vec<&'a str>,
+    /// A field that holds a user's key, of the row or of one that it leads to.
     pub(super) user: Option<&'a str>,
     /// Every captured column may.
     pub(super) whole: bool,
@@ -29,9 +31,8 @@ impl<'a> Moved<'a> {
         };
         let condition = rule.when.as_ref().map_or(&[][..], |when| when.references.as_slice());
         let of_row = |reference: &Reference| match reference {
-            Reference::Row(_) | Reference::Whole(Side::Row) => true,
             Reference::Variable(name) => name == "pk",
-            Reference::Old(_) | Reference::Whole(Side::Old) => false,
+            other => other.side() == Some(Side::Row),
         };
         let depends = moved.user.is_some() || destination.iter().any(of_row);
         if !hears_update(rule) || !(depends || rule.follow) {
@@ -40,8 +41,9 @@ impl<'a> Moved<'a> {
         for reference in destination.iter().chain(condition) {
             match reference {
                 Reference::Row(column) => moved.columns.push(column),
+                Reference::Related(Side::Row, name) => moved.related.push(name),
                 Reference::Whole(Side::Row) => moved.whole = true,
-                Reference::Old(_) | Reference::Whole(Side::Old) => return None,
+                Reference::Old(_) | Reference::Related(Side::Old, _) | Reference::Whole(Side::Old) => return None,
                 Reference::Variable(_) => {}
             }
         }

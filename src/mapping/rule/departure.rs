@@ -25,13 +25,15 @@ impl Rule {
         if !row.changed(&self.moved_by) || !self.counts(change, row) {
             return Ok(None);
         }
+        let former = row.former();
+        self.check(row)?;
+        self.check(&former)?;
         let scope = self.scope(change, row);
         // Without `follow` a change that does not match `when` counts for nobody.
         if !self.follow && !self.matches(templates, &scope)? {
             return Ok(None);
         }
         let now = self.audience(templates, &scope, row)?;
-        let former = row.former();
         let before = self.audience(templates, &self.scope(change, &former), &former)?;
         let Some(channel) = before.filter(|before| now.as_ref() != Some(before)) else {
             return Ok(None);

@@ -164,8 +164,8 @@ fn a_departure_that_fails_is_parked_under_its_own_key_and_can_be_mapped_again() 
         ..change
     };
     let mapping = Mapping::compile(&[watch], None, "").unwrap();
-    assert_eq!(&*mapping.map_by(1, true, &mended).unwrap().unwrap().channel, "1");
-    assert_eq!(&*mapping.map_by(1, false, &mended).unwrap().unwrap().channel, "2");
+    assert_eq!(&*mapping.map_by(1, true, &mended, &NoRows).unwrap().unwrap().channel, "1");
+    assert_eq!(&*mapping.map_by(1, false, &mended, &NoRows).unwrap().unwrap().channel, "2");
 }
 
 proptest! {
