@@ -95,17 +95,16 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         reached: span.since,
     };
     let (mut changes, mut outcomes) = (0_u64, Vec::new());
-    loop {
+    let mut goes_on = true;
+    while goes_on {
         let (mut rows, mut bytes) = (Vec::new(), 0);
-        while rows.len() < related.batch()
-            && bytes < relay::BATCH_BYTES
-            && let Some(row) = replay.next().await?
-        {
+        while rows.len() < related.batch() && bytes < relay::BATCH_BYTES {
+            let Some(row) = replay.next().await? else {
+                goes_on = false;
+                break;
+            };
             bytes += row.change()?.bytes();
             rows.push(row);
-        }
-        if rows.is_empty() {
-            break;
         }
         let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
         related.prepare(&rules, &batch).await?;

@@ -149,18 +149,18 @@ async fn page(
             }
         }
     } else {
-        loop {
-            let mut rows = Vec::new();
-            let mut bytes = 0;
-            while rows.len() < related.batch()
-                && bytes < BATCH_BYTES
-                && let Some(row) = page.next().await?
-            {
+        let mut goes_on = true;
+        while goes_on {
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            while rows.len() < related.batch() && bytes < BATCH_BYTES {
+                let Some(row) = page.next().await? else {
+                    goes_on = false;
+                    break;
+                };
                 bytes += row.change()?.bytes();
                 rows.push(row);
             }
             let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
-            let Some(end) = batch.last() else { break };
             related.prepare(&rules, &batch).await?;
             for change in &batch {
                 outlet.take(&rules, change, related.rows());
@@ -169,7 +169,7 @@ async fn page(
                     return Ok((changes, false));
                 }
             }
-            last = Some(end.id);
+            last = batch.last().map(|change| change.id).or(last);
         }
     }
     let (rest, ended) = match last {
