@@ -197,6 +197,36 @@ pub(super) async fn missing_related(pool: &PgPool, role: &str, watches: &[Watch]
     Ok(missing)
 }
 
+/// The statements that take them from `role` again, where they were given column by column. The right to use a schema stays: whoever
+/// reads another table of it may need it. Takes no lock.
+pub(super) async fn revocations(pool: &PgPool, role: &str, watches: &[Watch]) -> Result<Vec<String>, sqlx::Error> {
+    let mut revocations = Vec::new();
+    for Reading { table, columns } in readings(watches) {
+        let held: Vec<String> = sqlx::query_scalar(
+            "select distinct a.attname::text
+             from pg_class c
+             join pg_namespace n on n.oid = c.relnamespace
+             join pg_attribute a on a.attrelid = c.oid and a.attname = any ($4::text[])
+             cross join aclexplode(a.attacl) as held
+             join pg_roles r on r.oid = held.grantee
+             where n.nspname = $2::text and c.relname = $3::text and r.rolname = $1::text and held.privilege_type = 'SELECT'
+             order by 1",
+        )
+        .bind(role)
+        .bind(&table.schema)
+        .bind(&table.name)
+        .bind(&columns)
+        .fetch_all(pool)
+        .await?;
+        if !held.is_empty() {
+            let columns: Vec<String> = held.iter().map(|column| identifier(column)).collect();
+            let (columns, role) = (columns.join(", "), identifier(role));
+            revocations.push(format!("revoke select ({columns}) on {} from {role}", table.sql()));
+        }
+    }
+    Ok(revocations)
+}
+
 /// The columns of one table that look-ups read.
 struct Reading {
     table: QualifiedName,

@@ -23,7 +23,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         return Ok(ExitCode::from(exit::USAGE));
     }
     let pool = context.pool(&config).await?;
-    capture::remove(&pool, step::report).await?;
+    // What does not resolve any more cannot have been granted either.
+    let watches = capture::resolve(&pool, &config).await?.watches;
+    capture::remove(&pool, &config, &watches, step::report).await?;
     writeln!(anstream::stdout(), "done: nothing of Instant is left in the database")?;
     Ok(ExitCode::SUCCESS)
 }

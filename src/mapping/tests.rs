@@ -1,4 +1,5 @@
 mod moves;
+mod related;
 
 use super::*;
 use crate::capture::watch::{Column, Destination, Encoding, Rule as WatchRule};

@@ -131,7 +131,8 @@ pub(super) async fn deferrable_constraints(pool: &PgPool, table: Oid) -> Result<
     .await
 }
 
-/// What a column alone refers to: the table and its column. Of several foreign keys the first by name.
+/// What a column alone refers to: the table and its column. A foreign key to a partitioned table has others to its partitions
+/// beneath it; of several in their own right it is the first by name.
 pub(in crate::capture) async fn foreign_key(
     pool: &PgPool,
     table: Oid,
@@ -152,7 +153,7 @@ pub(in crate::capture) async fn foreign_key(
          join pg_namespace n on n.oid = c.relnamespace
          join pg_attribute key on key.attrelid = f.confrelid and f.confkey = array[key.attnum]
          where f.conrelid = $1 and f.contype = 'f' and a.attname = $2::text
-         order by f.conname
+         order by c.relispartition, f.conname
          limit 1",
     )
     .bind(table)

@@ -171,6 +171,8 @@ fn columns(fields: &[Spanned<String>], table: &Table, diagnostics: &mut Diagnost
 
 fn unknown_column(name: &str, span: &crate::config::Span, table: &Table) -> Diagnostic {
     let message = format!("`{}` has no column for `{name}`", table.relation.name);
-    let near = did_you_mean(name, table.columns.iter().map(|column| column.column.name.as_str()));
+    let columns = table.columns.iter().map(|column| column.column.name.as_str());
+    let fields = columns.clone().filter_map(|column| column.strip_suffix("_id"));
+    let near = did_you_mean(name, columns.chain(fields));
     Diagnostic::error(UNKNOWN_COLUMN, span.clone(), message, "no such field or column").help(near)
 }

@@ -130,3 +130,70 @@ impl Rows for Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str, value: &str) -> LookedUp {
+        let value = RawValue::from_string(format!("\"{value}\"")).unwrap();
+        (key.into(), Box::new([value]))
+    }
+
+    fn memory(ttl: Duration) -> Memory {
+        let mut memory = Memory::new(ttl);
+        memory.clear(2);
+        memory
+    }
+
+    fn found(memory: &Memory, key: &str) -> Option<String> {
+        match memory.row(0, key) {
+            Found::Row(values) => Some(values[0].get().to_owned()),
+            Found::Missing => None,
+            Found::Failed(reason) => Some(reason.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_row_is_remembered_for_its_time_and_its_absence_for_a_batch() {
+        let mut memory = memory(Duration::from_mins(1));
+        let now = Instant::now();
+        memory.fill(0, vec!["1".into(), "2".into()], vec![row("1", "Ada")]);
+        assert_eq!((found(&memory, "1"), found(&memory, "2")), (Some("\"Ada\"".to_owned()), None));
+        assert!(memory.has(0, "1", now) && !memory.has(0, "1", now + Duration::from_mins(2)));
+        assert!(!memory.has(0, "2", Instant::now()) && !memory.has(1, "1", now));
+        memory.forget(0, Some("1"));
+        assert!(!memory.has(0, "1", now));
+    }
+
+    #[test]
+    fn a_refusal_holds_for_a_batch() {
+        let mut memory = memory(Duration::from_mins(1));
+        memory.fill(0, vec!["1".into()], vec![row("1", "Ada")]);
+        memory.refused(0, "denied".to_owned());
+        assert_eq!(found(&memory, "1"), Some("denied".to_owned()));
+        assert!(memory.has(0, "1", Instant::now()), "it is not asked again at once");
+        memory.begin();
+        assert!(!memory.has(0, "1", Instant::now()));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_counted_whatever_comes_and_goes() {
+        let mut memory = memory(Duration::from_mins(1));
+        let long = "x".repeat(10_000);
+        for batch in 0..100 {
+            memory.begin();
+            assert!(memory.bytes() <= LIMIT);
+            let keys: Vec<Arc<str>> = (0..100).map(|key| format!("{batch}-{key}").into()).collect();
+            let rows = keys.iter().map(|key| row(key, &long)).collect();
+            memory.fill(0, keys, rows);
+            memory.forget(0, Some(&format!("{batch}-0")));
+        }
+        assert!(memory.bytes() > 0 && memory.bytes() <= LIMIT + 100 * 11_000);
+        memory.fill(1, vec!["1".into()], vec![row("1", "Ada")]);
+        memory.fill(1, vec!["1".into()], Vec::new());
+        memory.forget(1, None);
+        memory.forget(0, None);
+        assert_eq!(memory.bytes(), 0);
+    }
+}
