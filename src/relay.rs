@@ -1,7 +1,8 @@
 //! The relay: outbox window → change → mapping → publication → lane → publisher → settle (cursor | dead letter).
 //!
 //! One [`Relay`] leads at a time. While it does, three things run side by side: the intake reads windows and maps them, the lanes
-//! publish, the ledger settles what the lanes have finished; the herald tells losses. What is between them is bounded by `IN_FLIGHT` bytes. When a
+//! publish, the ledger settles what the lanes have finished; the herald tells losses. Where rules read rows of other tables, the
+//! intake looks these up for many changes at once before it maps them. What is between them is bounded by `IN_FLIGHT` bytes. When a
 //! connection to PostgreSQL breaks, all three are dropped, and a new leadership starts from the cursor in the database; what was
 //! published but not settled is published again, under the same idempotency keys.
 

@@ -2,6 +2,7 @@
 
 mod branch;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::value::RawValue;
@@ -55,8 +56,6 @@ struct Node {
     path: String,
     lookup: usize,
     key: Key,
-    /// How many relations come before it.
-    depth: usize,
     /// The operations for which some rule reads it, or what it leads to.
     on: Operations,
 }
@@ -111,7 +110,6 @@ impl Relations {
                 path: relation.path.clone(),
                 lookup,
                 key,
-                depth: parent.map_or(0, |parent| self.nodes[parent].depth + 1),
                 on: Operations::NONE,
             });
         }
@@ -171,11 +169,7 @@ impl Relations {
     }
 
     /// The keys of a relation's row that lead on, with the relations they lead to.
-    pub(super) fn further<'a>(
-        &'a self,
-        node: usize,
-        values: &'a [Box<RawValue>],
-    ) -> impl Iterator<Item = (usize, std::borrow::Cow<'a, str>)> {
+    pub(super) fn further<'a>(&'a self, node: usize, values: &'a [Box<RawValue>]) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
         let nodes = self.nodes.iter().enumerate().filter(|(_, next)| next.on != Operations::NONE);
         nodes.filter_map(move |(next, found)| match found.key {
             Key::Value { parent, index } if parent == node => Some((next, plain(values.get(index)?)?)),

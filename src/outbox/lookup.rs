@@ -18,10 +18,17 @@ use crate::capture::watch::Lookup;
 /// Between attempts at a table under an exclusive lock, beside the wait for the lock itself.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The class of values that a type cannot hold.
-const BAD_VALUE: &str = "22";
-/// The classes of failures that pass: of the connection, of conflicts, resources, operators and the system.
-const PASSING: [&str; 6] = ["08", "40", "53", "57", "58", "XX"];
+/// The failures of a key that its column's type cannot hold.
+const BAD_KEY: [SqlState; 4] = [
+    SqlState::INVALID_TEXT_REPRESENTATION,
+    SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+    SqlState::INVALID_DATETIME_FORMAT,
+    SqlState::DATETIME_FIELD_OVERFLOW,
+];
+/// How many statements may fail over bad keys before the rest is given up: a few are found by halving, many are a wrong column.
+const BAD_STATEMENTS: u32 = 64;
+/// The classes of failures that pass: of the connection, of conflicts, resources and operators.
+const PASSING: [&str; 4] = ["08", "40", "53", "57"];
 
 /// Reads rows by their keys.
 #[derive(Debug)]
@@ -57,25 +64,28 @@ impl Lookups {
     }
 
     /// Reads the rows with these keys; `number` tells the look-ups of this session apart. A key that the column's type cannot hold
-    /// has no row.
+    /// has no row; where there are many of them, the look-up counts as refused.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
     pub async fn read(&mut self, number: usize, lookup: &Lookup, keys: &[Arc<str>]) -> Result<Answer, Error> {
         let mut rows = Vec::with_capacity(keys.len());
-        let mut parts = vec![keys];
+        let (mut parts, mut failed, mut waits) = (vec![keys], 0, false);
         while let Some(part) = parts.pop() {
             let found = tokio::time::timeout(PATIENCE, self.part(number, lookup, part)).await;
             match found.map_err(|_| Error::Silent(PATIENCE))? {
                 Ok(found) => rows.extend(found),
                 Err(error) => match error.code() {
-                    Some(code) if code.code().starts_with(BAD_VALUE) => {
+                    Some(code) if BAD_KEY.contains(code) && failed < BAD_STATEMENTS => {
+                        failed += 1;
                         // One bad key fails the whole statement: halve it until the key stands alone.
                         let (left, right) = part.split_at(part.len() / 2);
                         parts.extend([left, right].into_iter().filter(|half| !half.is_empty() && part.len() > 1));
                     }
                     Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                        warn!("`{}.{}` is locked; waiting for it", lookup.schema, lookup.table);
+                        if !std::mem::replace(&mut waits, true) {
+                            warn!("`{}.{}` is locked; waiting for it", lookup.schema, lookup.table);
+                        }
                         tokio::time::sleep(PAUSE).await;
                         parts.push(part);
                     }

@@ -6,11 +6,11 @@ use sqlx::PgPool;
 
 use super::code::{CANNOT_WATCH, LOOSE_KEY, NAMED_LIKE_COLUMN, NO_FOREIGN_KEY, NO_SINGLE_KEY, UNKNOWN_COLUMN};
 use super::subject::unknown_table;
-use crate::capture::catalog::{self, Kind, Relation as Found, Table};
+use crate::capture::catalog::{self, Kind, Table};
 use crate::capture::watch::{Column, Lookup, Relation};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::nearest::did_you_mean;
-use crate::config::{Related, Spanned, TableName};
+use crate::config::{Related, Span, Spanned, TableName};
 
 /// The relations of a watch of `table`, parents first. Those that lead nowhere are left out, with a problem recorded, and with
 /// them what they would have led to.
@@ -79,7 +79,7 @@ fn key_holder(entry: &Related, name: &str, from: &Table, diagnostics: &mut Diagn
         );
         let problem = Diagnostic::error(NAMED_LIKE_COLUMN, entry.path.span.clone(), message, "a column's name");
         diagnostics.push(problem.help(format!(
-            "choose one: `their_{name} = {{ column = \"{name}\", fields = […] }}`"
+            "choose one: `their_{name} = {{ column = \"{field}\", fields = […] }}`"
         )));
         return None;
     }
@@ -150,7 +150,6 @@ async fn referred(
         diagnostics.push(problem.help(help));
         return Ok(None);
     };
-    let relation: Found = relation;
     let table = Table::read(pool, relation).await?;
     let key = table.column(&key).map(|key| key.column.clone());
     Ok(key.map(|key| (table, key)))
@@ -169,7 +168,7 @@ fn columns(fields: &[Spanned<String>], table: &Table, diagnostics: &mut Diagnost
     columns
 }
 
-fn unknown_column(name: &str, span: &crate::config::Span, table: &Table) -> Diagnostic {
+fn unknown_column(name: &str, span: &Span, table: &Table) -> Diagnostic {
     let message = format!("`{}` has no column for `{name}`", table.relation.name);
     let columns = table.columns.iter().map(|column| column.column.name.as_str());
     let fields = columns.clone().filter_map(|column| column.strip_suffix("_id"));
