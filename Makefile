@@ -3,7 +3,7 @@ CACHE := $(shell tests/tools/setup --where)
 export INSTANT_CACHE := $(CACHE)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
-.PHONY: help setup test lint demo
+.PHONY: help setup test chaos fuzz lint demo
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -14,6 +14,12 @@ setup: ## Install what the tests and the demo need: PostgreSQL, Centrifugo, Djan
 test: setup ## Run every test; POSTGRES_VERSIONS="14 15 16 17 18" for all versions
 	@echo "test: PostgreSQL $(or $(POSTGRES_VERSIONS),15 18), Centrifugo and Django are started by the tests themselves"
 	cargo test
+
+chaos: setup ## Kill, cut and crash everything for ROUNDS=200 rounds; SEED=n decides the faults
+	CHAOS_ROUNDS=$(or $(ROUNDS),200) CHAOS_SEED=$(or $(SEED),1) cargo test --test instant through_every_fault -- --nocapture
+
+fuzz: ## Mutate inputs of TARGET=configuration (or mapping, signed_value, cookie) for SECONDS=60; needs nightly Rust and cargo-fuzz
+	cargo +nightly fuzz run $(or $(TARGET),configuration) -- -max_total_time=$(or $(SECONDS),60)
 
 lint: ## Check formatting, lints, documentation and licences
 	cargo fmt --check

@@ -7,12 +7,15 @@
 
 pub mod cookie;
 mod error;
+mod explain;
 mod gather;
 mod identity;
 mod lookup;
 mod rule;
 mod session;
+mod sessions;
 pub mod token;
+mod whoami;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,15 +24,15 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::config::Config;
 use crate::config::diagnostic::Diagnostics;
-use crate::config::{Config, Django, SessionEngine};
-use crate::django::signing::{Keys, Signer};
 use gather::Gather;
-use lookup::{HashKeys, Login};
 use rule::Rule;
-use session::Session;
+use sessions::Sessions;
+use whoami::Whoami;
 
 pub use error::Error;
+pub use explain::{Asked, Explanation, Person};
 pub use identity::{Identity, Who};
 
 /// Connections for look-ups: each takes well under a millisecond, and a burst of log-ins must leave the database to the site.
@@ -48,6 +51,7 @@ const STATEMENT_TIMEOUT: &str = "1s";
 pub struct Access {
     pool: PgPool,
     sessions: Option<Sessions>,
+    whoami: Option<Whoami>,
     prefix: String,
     anonymous: bool,
     rules: Vec<Rule>,
@@ -61,21 +65,8 @@ pub enum Proof {
     Session(SecretString),
     /// The key of a user who has proved to be that user, as with a token.
     Key(String),
-}
-
-/// How sessions are read.
-#[derive(Debug)]
-struct Sessions {
-    cookie: String,
-    kind: Kind,
-    signer: Signer,
-    hash_keys: HashKeys,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Database,
-    SignedCookies { age: Duration },
+    /// What the site itself has said, until it is asked again.
+    Known(Identity),
 }
 
 impl Access {
@@ -95,6 +86,10 @@ impl Access {
             .connect_lazy_with(options);
         Ok(Self {
             pool,
+            whoami: match config.django.as_ref().and_then(|django| django.whoami.as_ref()) {
+                Some(url) => Some(Whoami::new(url)?),
+                None => None,
+            },
             sessions: config.django.as_ref().map(Sessions::new),
             prefix: config.prefix.clone(),
             anonymous: config.anonymous,
@@ -108,6 +103,17 @@ impl Access {
     /// # Errors
     /// When the database does not answer in time.
     pub async fn identify(&self, cookies: &[&str]) -> Result<Who, Error> {
+        self.identify_request(cookies, None).await
+    }
+
+    /// Who sends these `Cookie` headers and this `Authorization` header, which only `[django] whoami` looks at.
+    ///
+    /// # Errors
+    /// When the database, or the site, does not answer in time.
+    pub async fn identify_request(&self, cookies: &[&str], authorization: Option<&str>) -> Result<Who, Error> {
+        if let Some(whoami) = &self.whoami {
+            return self.in_time(whoami.ask(cookies, authorization)).await;
+        }
         match self.proof(cookies) {
             None => Ok(Who::Visitor),
             Some(proof) => self.in_time(self.gather.answer(self, proof)).await,
@@ -117,8 +123,24 @@ impl Access {
     /// What these `Cookie` headers hold of a session, which may be anything.
     #[must_use]
     pub fn proof(&self, cookies: &[&str]) -> Option<Proof> {
-        let sessions = self.sessions.as_ref()?;
-        cookie::value(cookies, &sessions.cookie).map(|value| Proof::Session(SecretString::from(value)))
+        let sessions = self.sessions.as_ref().filter(|_| self.whoami.is_none())?;
+        sessions.value(cookies).map(Proof::Session)
+    }
+
+    /// What a connection of `identity` is asked about again with.
+    #[must_use]
+    pub fn standing(&self, cookies: &[&str], identity: &Identity) -> Proof {
+        if self.whoami.is_some() {
+            return Proof::Known(identity.clone());
+        }
+        self.proof(cookies).unwrap_or_else(|| Proof::Key(identity.user.clone()))
+    }
+
+    /// Whether a request brings something to be known by, which may be anything.
+    #[must_use]
+    pub fn has_proof(&self, cookies: &[&str], authorization: Option<&str>) -> bool {
+        let asked = self.whoami.is_some() && (authorization.is_some() || !cookies.is_empty());
+        asked || self.proof(cookies).is_some()
     }
 
     /// The user of this key, if there is one and it is active: for whoever has proved to be that user.
@@ -141,7 +163,7 @@ impl Access {
         let mut all = Vec::with_capacity(proofs.len());
         for proofs in proofs.chunks(BATCH) {
             match &self.sessions {
-                Some(sessions) => all.extend(self.in_time(self.batch(sessions, proofs)).await?),
+                Some(sessions) => all.extend(self.in_time(sessions.identify(&self.pool, proofs)).await?),
                 None => all.extend(proofs.iter().map(|_| Who::Visitor)),
             }
         }
@@ -199,94 +221,10 @@ impl Access {
         self.pool.close().await;
     }
 
-    async fn batch(&self, sessions: &Sessions, proofs: &[Proof]) -> Result<Vec<Who>, Error> {
-        let mut logins = Vec::new();
-        let (mut keys, mut places) = (Vec::new(), Vec::new());
-        for (place, proof) in proofs.iter().enumerate() {
-            match (proof, &sessions.kind) {
-                (Proof::Key(user), _) => logins.push(Login {
-                    place,
-                    user: user.clone(),
-                    hash: None,
-                    expires: None,
-                }),
-                (Proof::Session(value), Kind::SignedCookies { age }) => {
-                    logins.extend(sessions.login(place, value.expose_secret(), Some(*age), None));
-                }
-                (Proof::Session(value), Kind::Database) if session::is_key(value.expose_secret()) => {
-                    keys.push(value.expose_secret());
-                    places.push(place);
-                }
-                (Proof::Session(_), Kind::Database) => {}
-            }
-        }
-        if !keys.is_empty() {
-            for (found, data, expires) in lookup::sessions(&self.pool, &keys).await? {
-                let place = places.get(found).copied();
-                logins.extend(place.and_then(|place| sessions.login(place, &data, None, Some(expires))));
-            }
-        }
-        // PostgreSQL has no such text.
-        logins.retain(|login| !login.user.contains('\0') && !login.hash.as_ref().is_some_and(|hash| hash.contains('\0')));
-        let mut all = vec![Who::Visitor; proofs.len()];
-        if logins.is_empty() {
-            return Ok(all);
-        }
-        for (found, user) in lookup::users(&self.pool, &logins, &sessions.hash_keys).await? {
-            if let Some(login) = logins.get(found)
-                && user.is_active
-                && (login.hash.is_none() || user.fits)
-                && let Some(who) = all.get_mut(login.place)
-            {
-                *who = Who::User(user.identity(login.expires));
-            }
-        }
-        Ok(all)
-    }
-
     async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout(ANSWER_TIMEOUT, answer)
             .await
             .unwrap_or(Err(Error::TimedOut))
-    }
-}
-
-impl Sessions {
-    fn new(django: &Django) -> Self {
-        let keys = Keys {
-            current: django.secret_key.clone(),
-            fallbacks: django.secret_key_fallbacks.clone(),
-        };
-        let (kind, salt) = match django.session_engine {
-            SessionEngine::Database => (Kind::Database, session::DATABASE_SALT),
-            SessionEngine::SignedCookies => {
-                let age = django.session_cookie_age;
-                (Kind::SignedCookies { age }, session::COOKIE_SALT)
-            }
-        };
-        Self {
-            cookie: django.session_cookie.clone(),
-            kind,
-            signer: Signer::new(&keys, salt),
-            hash_keys: HashKeys::new(&keys),
-        }
-    }
-}
-
-impl Sessions {
-    /// The log-in that signed session data holds, if it is one.
-    fn login(&self, place: usize, signed: &str, age: Option<Duration>, expires: Option<u64>) -> Option<Login> {
-        let payload = self.signer.unsign(signed, age, now());
-        let payload = payload
-            .inspect_err(|refusal| tracing::debug!(%refusal, "a session is refused"))
-            .ok()?;
-        let session = Session::parse(&payload)?;
-        Some(Login {
-            place,
-            user: session.user,
-            hash: Some(session.hash),
-            expires,
-        })
     }
 }
 

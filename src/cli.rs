@@ -1,5 +1,6 @@
 //! The command line: a file a subcommand.
 
+mod adopt;
 mod age;
 mod apply;
 mod check;
@@ -17,6 +18,7 @@ mod send;
 mod sql;
 mod status;
 mod step;
+mod systemd;
 mod token;
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -103,6 +105,8 @@ enum Command {
     Pause(pause::Args),
     /// Capture changes again.
     Resume(resume::Args),
+    /// Go on in a database that was restored from a dump or upgraded.
+    Adopt(adopt::Args),
     /// Print a connection token for a user, for scripts.
     Token(token::Args),
     /// Print a ready configuration for another program.
@@ -133,6 +137,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args, &context).await,
             Command::Pause(args) => pause::run(args, &context).await,
             Command::Resume(args) => resume::run(args, &context).await,
+            Command::Adopt(args) => adopt::run(args, &context).await,
             Command::Token(args) => token::run(args, &context).await,
             Command::Gen(args) => generate::run(&args, &context),
         }
@@ -152,14 +157,18 @@ pub(crate) struct Context {
 pub struct Reported;
 
 impl Context {
+    /// Where the configuration is.
+    pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
+        match &self.config {
+            Some(path) => Ok(path.clone()),
+            None => config::find(&std::env::current_dir()?)
+                .context("there is no instant.toml in this folder or above it; name it with --config"),
+        }
+    }
+
     /// Reads the configuration; prints its problems, and fails with [`Reported`] when it cannot be used.
     pub(crate) fn load(&self) -> anyhow::Result<Config> {
-        let path = match &self.config {
-            Some(path) => path.clone(),
-            None => config::find(&std::env::current_dir()?)
-                .context("there is no instant.toml in this folder or above it; name it with --config")?,
-        };
-        match config::load(&path) {
+        match config::load(&self.path()?) {
             Ok((mut config, warnings)) => {
                 report(&warnings, &config.source)?;
                 if let Some(url) = &self.database_url {

@@ -5,6 +5,7 @@
 //! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
 //! A third, [`Lookups`], reads rows of the project's tables, where rules name columns of them. Beside them [`Operator`] is the session of a person's commands.
 
+mod adopt;
 mod broadcast;
 mod handshake;
 mod incumbent;
@@ -21,6 +22,7 @@ mod sql;
 mod status;
 mod tls;
 
+pub use adopt::Adopted;
 pub use broadcast::Message;
 pub use leader::{DeadLetter, Leader, Losses};
 pub use letters::{LetterFilter, Refusal, StoredLetter};
@@ -30,7 +32,7 @@ pub use position::{Position, Snapshot};
 pub use reader::{ChangeRow, Page, Reader};
 pub use replay::{Replay, Span};
 pub use session::Error;
-pub use status::{BACKLOG_LIMIT, Backlog, LeaderSession, OutboxSize, Status};
+pub use status::{BACKLOG_LIMIT, Backlog, Depth, LeaderSession, OutboxSize, Status};
 
 /// The advisory lock that the leader holds for as long as it lives. ASCII "instant" and 2; the doze lock is its neighbour.
 const LEADER_LOCK: i64 = 0x696e_7374_616e_7402;

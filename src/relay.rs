@@ -7,9 +7,11 @@
 //! published but not settled is published again, under the same idempotency keys.
 
 mod backoff;
+mod health;
 mod intake;
 mod lane;
 mod ledger;
+mod metrics;
 mod pace;
 mod related;
 mod resync;
@@ -31,6 +33,8 @@ use intake::Intake;
 use lane::Lane;
 use ledger::Ledger;
 
+pub use health::{Health, Role};
+pub use metrics::Metrics;
 pub use related::{BATCH_BYTES, Related};
 
 /// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
@@ -53,6 +57,8 @@ pub struct Relay<P> {
     pub retention: Duration,
     /// How long rows of other tables are remembered.
     pub related_ttl: Duration,
+    /// What is counted, and how the relay is.
+    pub metrics: Arc<Metrics>,
     /// Cancelled: stop reading, drain, write the cursor, leave.
     pub shutdown: CancellationToken,
 }
@@ -72,6 +78,8 @@ impl<P: Publisher> Relay<P> {
             match led {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_transient() => {
+                    self.metrics.health().becomes(Role::Reconnecting);
+                    self.metrics.reconnections.inc();
                     let wait = backoff.next();
                     warn!(%error, "the relay starts again in {} ms", wait.as_millis());
                     tokio::select! {
@@ -86,7 +94,10 @@ impl<P: Publisher> Relay<P> {
 
     /// Becomes the leader and leads until the shutdown or the first failure.
     async fn lead(&self, backoff: &mut Backoff) -> Result<(), Error> {
-        let elect = Leader::elect(&self.database, || info!("standby: another relay leads"));
+        let elect = Leader::elect(&self.database, || {
+            info!("standby: another relay leads");
+            self.metrics.health().becomes(Role::Standby);
+        });
         let leader = tokio::select! {
             leader = elect => leader?,
             () = self.shutdown.cancelled() => return Ok(()),
@@ -94,6 +105,7 @@ impl<P: Publisher> Relay<P> {
         let position = leader.cursor().await?;
         let reader = Reader::open(&self.database, position).await?;
         info!(dozes = reader.can_doze(), "leading");
+        self.metrics.health().becomes(Role::Leading);
         backoff.reset();
 
         let (settled, settlements) = mpsc::channel(1024);
@@ -105,6 +117,7 @@ impl<P: Publisher> Relay<P> {
             lanes,
             ledger: settled.clone(),
             budget: Arc::new(Semaphore::new(IN_FLIGHT)),
+            metrics: Arc::clone(&self.metrics),
             shutdown: self.shutdown.clone(),
         };
         // Tasks of their own, so that reading, mapping and publishing use every core. The intake ends at the shutdown and drops the
@@ -112,7 +125,7 @@ impl<P: Publisher> Relay<P> {
         let mut tasks = JoinSet::new();
         tasks.spawn(intake.run());
         for queue in queues {
-            let lane = Lane::new(queue, Arc::clone(&self.publisher), settled.clone());
+            let lane = Lane::new(queue, Arc::clone(&self.publisher), settled.clone(), Arc::clone(&self.metrics));
             tasks.spawn(async {
                 lane.run().await;
                 Ok(())
@@ -121,7 +134,7 @@ impl<P: Publisher> Relay<P> {
         drop(settled);
         let (losses, herald) = resync::losses(Arc::clone(&self.publisher), self.rules.clone(), self.shutdown.clone());
         tasks.spawn(herald.run());
-        let ledger = Ledger::new(leader, settlements, self.retention, losses);
+        let ledger = Ledger::new(leader, settlements, self.retention, losses, Arc::clone(&self.metrics));
         let led = tokio::try_join!(all(&mut tasks), ledger.run());
         // A leadership that failed has ended before the next one begins.
         tasks.shutdown().await;

@@ -1,6 +1,7 @@
-//! The HTTP server: it answers Centrifugo's proxies and gives tokens to browsers.
+//! The HTTP server: it answers Centrifugo's proxies, gives tokens to browsers, and tells how the relay is.
 
 mod connection;
+mod health;
 mod limit;
 mod proxy;
 mod registry;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::{CACHE_CONTROL, COOKIE, HeaderValue};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +26,8 @@ use sha2::{Digest, Sha256};
 use crate::access::{self, Access, Error, Identity};
 use crate::config::{Config, Server};
 use crate::publisher::centrifugo::{self, Centrifugo};
+use crate::relay::Metrics;
+use health::Monitor;
 use limit::Limiter;
 use registry::Registry;
 
@@ -47,6 +50,7 @@ pub struct Web {
     limiter: Limiter,
     registry: Registry,
     centrifugo: Option<Centrifugo>,
+    monitor: Monitor,
 }
 
 /// Why the server cannot start.
@@ -72,7 +76,7 @@ impl Web {
     ///
     /// # Errors
     /// When the database URL cannot be read, or no HTTP client can be made.
-    pub fn new(config: &Config, server: &Server) -> Result<Self, StartError> {
+    pub fn new(config: &Config, server: &Server, metrics: Arc<Metrics>) -> Result<Self, StartError> {
         Ok(Self {
             access: RwLock::new(Arc::new(Access::new(config)?)),
             origins: server.allowed_origins.clone(),
@@ -85,6 +89,7 @@ impl Web {
             centrifugo: (config.centrifugo.as_ref())
                 .map(|server| Centrifugo::new(&server.url, &server.api_key))
                 .transpose()?,
+            monitor: Monitor::new(metrics, config.database.url.clone(), server.ready_lag),
         })
     }
 
@@ -114,6 +119,8 @@ fn router(web: Arc<Web>) -> Router {
         .merge(proxies)
         .route("/token", post(token::token))
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(in_time))
         .with_state(web)
@@ -136,6 +143,11 @@ fn cookies(headers: &HeaderMap) -> Vec<&str> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect()
+}
+
+/// The `Authorization` header.
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()
 }
 
 /// A short text that differs when the channels do.

@@ -2,9 +2,12 @@
 
 mod attacks;
 mod burst;
+mod explain;
 mod lookup;
+mod official;
 mod revocation;
 mod rooms;
 mod signing;
 mod site;
 mod targets;
+mod whoami;

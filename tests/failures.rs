@@ -1,4 +1,4 @@
-//! `docs/failures.md` says what the code does.
+//! `docs/failures.md` says what the code does, and `docs/guarantees.md` which tests prove it.
 
 use std::time::Duration;
 
@@ -107,4 +107,37 @@ fn table(head: &str) -> Vec<Row> {
         .collect();
     assert!(rows.len() > 3, "{head}");
     rows
+}
+
+#[test]
+fn each_promise_names_tests_that_there_are() {
+    let document = std::fs::read_to_string(manifest("docs/guarantees.md")).unwrap();
+    let promises = document
+        .lines()
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_digit()))
+        .count();
+    let mut rows = 0;
+    let tests = sources(&manifest("tests"));
+    for row in document
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains("`, `"))
+    {
+        rows += 1;
+        for name in row.split('`').skip(1).step_by(2) {
+            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
+    }
+    assert_eq!((promises, rows), (6, 6));
+}
+
+/// Every line of Rust below a folder.
+fn sources(folder: &std::path::Path) -> String {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| match path.extension() {
+            _ if path.is_dir() => sources(&path),
+            Some(extension) if extension == "rs" => std::fs::read_to_string(path).unwrap(),
+            _ => String::new(),
+        })
+        .collect()
 }

@@ -10,7 +10,9 @@
 mod access;
 mod architecture;
 mod capture;
+mod chaos;
 mod failures;
+mod fuzz;
 mod harness;
 mod spine;
 mod support;

@@ -20,6 +20,17 @@ pub enum Error {
         /// Why.
         source: sqlx::Error,
     },
+    /// The site's own endpoint did not answer. The error names no URL.
+    #[error("`[django] whoami` cannot be asked: is the site up, and does it answer within two seconds?")]
+    Site(#[source] reqwest::Error),
+    /// The site's own endpoint answered with another status.
+    #[error("`[django] whoami` answers {0}: it must answer 200 with JSON, or 204, 401 or 403 for a visitor")]
+    SiteStatus(u16),
+    /// The site's own endpoint answered something else.
+    #[error(
+        "`[django] whoami` must answer JSON like {{\"user\": \"42\", \"is_staff\": false, \"is_superuser\": false, \"groups\": []}}"
+    )]
+    SiteAnswer,
     /// The database did not answer.
     #[error("the database cannot be asked")]
     Database(#[source] sqlx::Error),

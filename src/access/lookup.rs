@@ -48,6 +48,14 @@ impl HashKeys {
         let (inner, outer) = keys.iter().map(|secret| pads(&derived(HASH_PURPOSE, secret))).unzip();
         Self { inner, outer }
     }
+
+    /// No keys, which no session fits.
+    pub(super) const fn none() -> Self {
+        Self {
+            inner: Vec::new(),
+            outer: Vec::new(),
+        }
+    }
 }
 
 /// Keys are left out.

@@ -8,6 +8,7 @@ use sqlx::{
 };
 
 use super::error::{Error, describe, is_about_statement, is_bad_value};
+use super::explain::Asked;
 use super::identity::Who;
 use crate::config::Channel;
 use crate::config::channel::{Allow, Query, USER};
@@ -63,6 +64,22 @@ impl Rule {
                 }
                 Err(self.broken(error))
             }
+        }
+    }
+
+    /// The rule with its variables' values and its answer.
+    pub(super) fn asked(&self, values: Vec<String>, lets_in: bool) -> Asked {
+        let variables = self.channel.pattern.variables().map(str::to_owned);
+        Asked {
+            rule: self.channel.pattern.text().to_owned(),
+            allow: match &self.channel.allow {
+                Allow::Everyone => "everyone",
+                Allow::Users => "users",
+                Allow::Staff => "staff",
+                Allow::Query(_) => "a query",
+            },
+            values: variables.zip(values).collect(),
+            lets_in,
         }
     }
 

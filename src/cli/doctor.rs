@@ -1,5 +1,6 @@
 //! `instant doctor`: what is wrong, where, and the command that mends it.
 
+mod access;
 mod database;
 mod finding;
 mod outbox;
@@ -17,7 +18,9 @@ use finding::{Finding, Findings};
 /// Look for everything that keeps changes from arriving: triggers, roles, sessions, the outbox, Centrifugo. Exits 3 when
 /// something is wrong.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  instant doctor\n  instant doctor --json | jq -r '.[].code'")]
+#[command(
+    after_help = "Examples:\n  instant doctor\n  instant doctor --json | jq -r '.[].code'\n  instant doctor --as 42 room:7"
+)]
 pub(super) struct Args {
     /// Print the findings as JSON.
     #[arg(long)]
@@ -25,10 +28,16 @@ pub(super) struct Args {
     /// From what age on a transaction counts as old.
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = age)]
     old: Duration,
+    /// Explain instead why the user of this key ('' for a visitor) may listen to a channel, or may not.
+    #[arg(long = "as", num_args = 2, value_names = ["USER", "CHANNEL"], conflicts_with = "old")]
+    asked: Vec<String>,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
+    if let [user, channel] = args.asked.as_slice() {
+        return access::explain(&config, user, channel, args.json).await;
+    }
     let mut findings = Findings::default();
     let reachable = outbox::look(&config, &mut findings).await;
     let watches = if reachable {

@@ -1,6 +1,7 @@
 //! `instant gen`: configurations for other programs.
 
 mod centrifugo;
+mod systemd;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,7 +12,9 @@ use super::Context;
 
 /// Print a ready configuration for another program on standard output.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  instant gen centrifugo > centrifugo.json")]
+#[command(
+    after_help = "Examples:\n  instant gen centrifugo > centrifugo.json\n  instant gen systemd > /etc/systemd/system/instant.service"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,
@@ -21,6 +24,8 @@ pub(super) struct Args {
 enum What {
     /// The configuration of Centrifugo 6, as JSON: keys, origins, proxies, namespaces. It holds secrets.
     Centrifugo,
+    /// The unit of a service that runs this binary on this configuration.
+    Systemd,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -32,6 +37,10 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             let web = config.server.as_ref();
             let web = web.context("instant.toml has no [server]: Centrifugo asks it who may listen")?;
             serde_json::to_string_pretty(&centrifugo::configuration(&config, server, web))?
+        }
+        What::Systemd => {
+            let config = std::path::absolute(context.path()?)?;
+            systemd::unit(&std::env::current_exe()?, &config)
         }
     };
     writeln!(anstream::stdout(), "{text}")?;

@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-use super::{Context, publisher};
+use super::{Context, publisher, systemd};
 use crate::capture;
 use crate::config::{Config, Server};
 use crate::mapping::Mapping;
 use crate::outbox::Operator;
-use crate::relay::Relay;
+use crate::relay::{Metrics, Relay};
 use crate::web::{self, Web};
 
 /// Publish every committed change until SIGTERM or SIGINT. SIGHUP reads the rules again.
@@ -50,8 +50,12 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::hangup())?,
     );
     let publisher = Arc::new(publisher(&config)?);
+    let metrics = Arc::new(Metrics::default());
     let web = match &config.server {
-        Some(server) => Some((listen(server).await?, Arc::new(Web::new(&config, server)?))),
+        Some(server) => {
+            let web = Web::new(&config, server, Arc::clone(&metrics))?;
+            Some((listen(server).await?, Arc::new(web)))
+        }
         None => None,
     };
     // First of all: through a pooler whatever follows fails in ways that only confuse.
@@ -64,9 +68,11 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         rules,
         retention: config.retention,
         related_ttl: config.related_ttl,
+        metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
     };
     let mut relay = tokio::spawn(relay.run());
+    tokio::spawn(systemd::tell(metrics.health().roles()));
     let (web, serving) = match web {
         Some((listener, web)) => {
             let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), shutdown.clone()));
@@ -148,5 +154,6 @@ fn start_log(args: &Args) {
 
 fn stop(shutdown: &CancellationToken) {
     info!("stopping: what is in flight is published first");
+    systemd::stopping();
     shutdown.cancel();
 }

@@ -106,7 +106,8 @@ fn text(named: &Named<'_>) -> String {
             },
         ),
     );
-    let backlog = &status.backlog;
+    let depth = &status.depth;
+    let backlog = &depth.backlog;
     let more = if backlog.more { "more than " } else { "" };
     line("backlog", format!("{more}{} changes", backlog.changes));
     line("lag", format!("{:.1} s", backlog.lag_seconds));
@@ -114,13 +115,13 @@ fn text(named: &Named<'_>) -> String {
         "rate",
         format!("{:.1} changes/s over the last minute", status.changes_per_second),
     );
-    let rows = status
+    let rows = depth
         .outbox
         .changes
         .map_or_else(String::new, |changes| format!(", about {changes} changes"));
-    line("outbox", format!("{}{rows}", size(status.outbox.bytes)));
-    line("dead letters", status.dead_letters.to_string());
-    line("lost", status.lost.counted.to_string());
+    line("outbox", format!("{}{rows}", size(depth.outbox.bytes)));
+    line("dead letters", depth.dead_letters.to_string());
+    line("lost", depth.lost.counted.to_string());
     if *paused {
         line("capture", "paused: `instant resume` goes on".to_owned());
     }

@@ -13,7 +13,7 @@ use super::reading::Reading;
 use super::{Spanned, TableName, duration};
 
 /// The keys of the table.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "secret_key",
     "secret_key_fallbacks",
     "session_cookie",
@@ -21,6 +21,7 @@ const KEYS: [&str; 7] = [
     "session_cookie_age",
     "user_model",
     "user_table",
+    "whoami",
 ];
 /// Django's `SESSION_COOKIE_NAME`.
 const SESSION_COOKIE: &str = "sessionid";
@@ -32,8 +33,8 @@ const ENGINES: [&str; 3] = ["db", "cached_db", "signed_cookies"];
 /// `[django]`.
 #[derive(Clone, Debug)]
 pub struct Django {
-    /// `SECRET_KEY`.
-    pub secret_key: SecretString,
+    /// `SECRET_KEY`; none only beside `whoami`.
+    pub secret_key: Option<SecretString>,
     /// `SECRET_KEY_FALLBACKS`.
     pub secret_key_fallbacks: Vec<SecretString>,
     /// `SESSION_COOKIE_NAME`.
@@ -44,6 +45,8 @@ pub struct Django {
     pub session_cookie_age: Duration,
     /// `AUTH_USER_MODEL`.
     pub user_model: UserModel,
+    /// The site's own endpoint that says who sends a request, in place of its sessions.
+    pub whoami: Option<SecretString>,
 }
 
 /// Where Django keeps sessions.
@@ -69,8 +72,12 @@ pub struct UserModel {
 /// `[django]`. None: it is missing, or cannot be read, which has been recorded.
 pub(super) fn django(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Django> {
     let table = root.table("django", "[django]", &KEYS, reading)?;
-    let secret_key = required(&table, "secret_key", "secret_key = \"${DJANGO_SECRET_KEY}\"", reading)
-        .and_then(|key| not_empty("django.secret_key", key, reading));
+    let whoami = whoami(&table, reading);
+    let needs_key = !table.has("whoami") || table.has("secret_key");
+    let secret_key = needs_key.then(|| {
+        required(&table, "secret_key", "secret_key = \"${DJANGO_SECRET_KEY}\"", reading)
+            .and_then(|key| not_empty("django.secret_key", key, reading))
+    });
     let session_cookie = text(&table, "session_cookie", reading)
         .and_then(|cookie| not_empty("django.session_cookie", cookie, reading))
         .map_or_else(|| SESSION_COOKIE.to_owned(), |cookie| cookie.value);
@@ -79,13 +86,31 @@ pub(super) fn django(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Dja
     let session_cookie_age = duration::at(&table, "session_cookie_age", "django.session_cookie_age", reading);
     let user_model = user_model(&table, reading);
     Some(Django {
-        secret_key: SecretString::from(secret_key?.value),
+        secret_key: match secret_key {
+            Some(key) => Some(SecretString::from(key?.value)),
+            None => None,
+        },
         secret_key_fallbacks,
         session_cookie,
         session_engine,
         session_cookie_age: session_cookie_age.unwrap_or(SESSION_COOKIE_AGE),
         user_model,
+        whoami,
     })
+}
+
+fn whoami(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<SecretString> {
+    let url = text(table, "whoami", reading)?;
+    let rest = url
+        .value
+        .strip_prefix("https://")
+        .or_else(|| url.value.strip_prefix("http://"));
+    if rest.is_some_and(|rest| !rest.is_empty()) && !url.value.contains(char::is_whitespace) {
+        return Some(SecretString::from(url.value));
+    }
+    let message = "`django.whoami` must be a URL that begins with `https://` or `http://`";
+    reading.problem(Diagnostic::error(code::BAD_VALUE, url.span, message, "not such a URL"));
+    None
 }
 
 /// The fallbacks. An empty one, such as that of a variable which is only set while keys rotate, is left out.

@@ -1,14 +1,18 @@
 //! `[server]`: the HTTP server that answers Centrifugo and browsers.
 
-use super::Spanned;
+use std::time::Duration;
+
 use super::diagnostic::{Diagnostic, code};
 use super::environment::expand;
 use super::parse::text;
 use super::reader::Reader;
 use super::reading::Reading;
+use super::{Spanned, duration};
 
 /// Where it listens unless the file says otherwise: for this machine alone.
 const LISTEN: &str = "127.0.0.1:8001";
+/// The lag below which the relay counts as ready.
+const READY_LAG: Duration = Duration::from_mins(1);
 
 /// `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +23,18 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     /// Where Centrifugo reaches it, without a slash at the end.
     pub url: String,
+    /// The lag from which on `/readyz` says no.
+    pub ready_lag: Duration,
 }
 
 /// `[server]`. None: it is missing, or cannot be read, which has been recorded.
 pub(super) fn server(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Server> {
-    let table = root.table("server", "[server]", &["listen", "allowed_origins", "url"], reading)?;
+    let table = root.table(
+        "server",
+        "[server]",
+        &["listen", "allowed_origins", "url", "ready_lag"],
+        reading,
+    )?;
     let listen = listen(&table, reading);
     let allowed_origins = table.strings("allowed_origins", reading).unwrap_or_default();
     let allowed_origins = allowed_origins
@@ -31,10 +42,12 @@ pub(super) fn server(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Ser
         .filter_map(|value| expand(reading, value).and_then(|value| origin(&value, reading)))
         .collect();
     let url = text(&table, "url", reading).and_then(|value| base(value, reading));
+    let ready_lag = duration::at(&table, "ready_lag", "server.ready_lag", reading);
     Some(Server {
         url: url.unwrap_or_else(|| format!("http://{}", reachable(&listen))),
         listen,
         allowed_origins,
+        ready_lag: ready_lag.unwrap_or(READY_LAG),
     })
 }
 

@@ -44,8 +44,7 @@ pub enum Error {
     /// The cursor was written in another cluster: its transaction ids mean nothing here.
     #[error(
         "this database was restored from another cluster (its cursor belongs to system {stored}, this is {here}); \
-         to go on from now: update instant.relay set snapshot = pg_current_snapshot(), until = null, after = null, \
-         system_identifier = (select system_identifier from pg_control_system())"
+         `instant adopt`, as the tables' owner, goes on here"
     )]
     ForeignCursor {
         /// The cluster that wrote the cursor.

@@ -3,6 +3,7 @@
 //! None takes a lock beyond what its verb takes; the advisory locks are session-level and only ever tried, since a session that
 //! waits for one would hold back the xmin horizon of the whole cluster.
 
+pub(super) mod adopt;
 pub(super) mod letters;
 pub(super) mod lookup;
 pub(super) mod losses;

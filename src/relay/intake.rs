@@ -4,12 +4,14 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::IN_FLIGHT;
 use super::lane::Item;
 use super::ledger::{Chunk, Entry, parked};
+use super::metrics::Metrics;
 use super::pace::{Next, Pace};
 use super::related::{BATCH_BYTES, Related};
 use crate::change::Change;
@@ -39,6 +41,7 @@ pub(super) struct Intake {
     pub(super) ledger: mpsc::Sender<Entry>,
     /// The bytes that may still be in flight.
     pub(super) budget: Arc<Semaphore>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -47,9 +50,14 @@ struct Outlet<'a> {
     lanes: &'a [mpsc::UnboundedSender<Item>],
     ledger: &'a mpsc::Sender<Entry>,
     budget: &'a Arc<Semaphore>,
+    metrics: &'a Metrics,
     outcomes: Vec<Outcome>,
     bytes: usize,
     changes: usize,
+    /// When the first of them was written.
+    since: Option<Timestamp>,
+    /// The changes of the window so far.
+    window: u64,
     number: u64,
 }
 
@@ -61,9 +69,12 @@ impl Intake {
             lanes: &self.lanes,
             ledger: &self.ledger,
             budget: &self.budget,
+            metrics: &self.metrics,
             outcomes: Vec::new(),
             bytes: 0,
             changes: 0,
+            since: None,
+            window: 0,
             number: 0,
         };
         let mut read = 0;
@@ -114,11 +125,15 @@ async fn doze(
         }
         pause = (pause * 2).min(RETRY_DOZE.1);
     }
+    outlet.metrics.dozes.inc();
     // Whatever was committed without a NOTIFY is visible by now, and whatever comes later notifies.
     let (changes, ended) = page(reader, rules, related, shutdown, outlet).await?;
     if changes == 0 && ended {
         tokio::select! {
-            notified = reader.notified() => notified?,
+            notified = reader.notified() => {
+                notified?;
+                outlet.metrics.notifications.inc();
+            }
             () = tokio::time::sleep(SAFETY_POLL) => {}
             () = shutdown.cancelled() => {}
         }
@@ -177,6 +192,7 @@ async fn page(
         None => (None, page.end(last).await?),
     };
     let has_ended = ended.is_some();
+    outlet.count(changes, has_ended);
     // A window without changes moves only the memory's cursor: writing it would make an idle relay write for ever.
     if let Some(position) = ended.filter(|_| changes > 0).or(rest) {
         outlet.hand_on(position, shutdown).await;
@@ -189,7 +205,18 @@ impl Outlet<'_> {
         let before = self.outcomes.len();
         rules.map(change, related, &mut self.outcomes);
         self.changes += 1;
+        self.since.get_or_insert(change.at);
         self.bytes += self.outcomes[before..].iter().map(size).sum::<usize>();
+    }
+
+    /// Counts the changes of a page, and those of its window when that has ended.
+    fn count(&mut self, changes: u64, has_ended: bool) {
+        self.metrics.changes.inc_by(changes);
+        self.window += changes;
+        if has_ended && self.window > 0 {
+            let window = u32::try_from(std::mem::take(&mut self.window)).unwrap_or(u32::MAX);
+            self.metrics.windows.observe(f64::from(window));
+        }
     }
 
     const fn is_full(&self) -> bool {
@@ -205,17 +232,22 @@ impl Outlet<'_> {
         };
         let outcomes = std::mem::take(&mut self.outcomes);
         (self.bytes, self.changes) = (0, 0);
+        let since = self.since.take().unwrap_or_else(Timestamp::now);
         let Some(room) = room else { return false };
         let number = self.number;
         self.number += 1;
         let letters = outcomes
             .iter()
             .filter_map(|outcome| outcome.as_ref().err())
-            .map(parked)
+            .map(|failure| {
+                self.metrics.parked(&failure.origin.rule);
+                parked(failure)
+            })
             .collect();
         let publications: Vec<_> = outcomes.into_iter().flatten().collect();
         let chunk = Chunk {
             number,
+            since,
             position,
             pending: publications.len(),
             letters,

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::backoff::Backoff;
 use super::ledger::{Entry, Finished, rejected};
+use super::metrics::Metrics;
 use crate::mapping::Publication;
 use crate::publisher::{Directive, Publisher, Rejection, deliver, directive};
 
@@ -49,6 +50,7 @@ pub(super) struct Lane<P> {
     queue: mpsc::UnboundedReceiver<Item>,
     publisher: Arc<P>,
     ledger: mpsc::Sender<Entry>,
+    metrics: Arc<Metrics>,
     /// Publications to be sent again, and those behind them on the same channels, in order.
     held: VecDeque<Item>,
     backoff: Backoff,
@@ -57,11 +59,17 @@ pub(super) struct Lane<P> {
 }
 
 impl<P: Publisher> Lane<P> {
-    pub(super) fn new(queue: mpsc::UnboundedReceiver<Item>, publisher: Arc<P>, ledger: mpsc::Sender<Entry>) -> Self {
+    pub(super) fn new(
+        queue: mpsc::UnboundedReceiver<Item>,
+        publisher: Arc<P>,
+        ledger: mpsc::Sender<Entry>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             queue,
             publisher,
             ledger,
+            metrics,
             held: VecDeque::new(),
             backoff: Backoff::new(),
             retry_at: Instant::now(),
@@ -127,6 +135,9 @@ impl<P: Publisher> Lane<P> {
     /// Publishes a batch until each of its items is published, parked or held.
     async fn publish(&mut self, mut batch: Vec<Item>, finished: &mut Finished) {
         while !batch.is_empty() {
+            self.metrics
+                .batches
+                .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
             let publications: Vec<_> = batch.iter().map(|item| &item.publication).collect();
             let delivery = deliver(&*self.publisher, &publications).await;
             let rest = batch.split_off(delivery.replies.len());
@@ -137,6 +148,7 @@ impl<P: Publisher> Lane<P> {
             batch = rest;
             if let Some(interrupted) = delivery.interrupted {
                 let wait = self.backoff.next();
+                self.metrics.retries.inc_by(batch.len() as u64);
                 let (attempts, hint) = (self.backoff.attempts(), interrupted.hint());
                 warn!(
                     attempts,
@@ -153,9 +165,12 @@ impl<P: Publisher> Lane<P> {
     /// Settles each item by its reply; returns those to be sent again.
     fn sort(&mut self, part: Vec<Item>, replies: Vec<Result<(), Rejection>>, finished: &mut Finished) -> Vec<Item> {
         let mut retry = Vec::new();
+        let (now, mut lags) = (Timestamp::now(), self.metrics.lags());
         for (item, reply) in part.into_iter().zip(replies) {
             match reply.map_err(|rejection| (directive(&rejection), rejection)) {
                 Ok(()) => {
+                    let origin = &item.publication.origin;
+                    lags.record(&origin.rule, origin.at, now);
                     log(&item.publication, "published");
                     finished.count(item.chunk);
                 }
@@ -175,6 +190,7 @@ impl<P: Publisher> Lane<P> {
             }
             return;
         }
+        self.metrics.retries.inc_by(retry.len() as u64);
         let wait = self.backoff.next();
         warn!(
             attempts = self.backoff.attempts(),
@@ -191,6 +207,7 @@ impl<P: Publisher> Lane<P> {
     fn park(&self, item: &Item, rejection: &Rejection, hint: Option<&'static str>, finished: &mut Finished) {
         let Publication { origin, channel, .. } = &item.publication;
         warn!(model = origin.rule.model, rule = origin.rule.number, %channel, id = %origin, hint, "parked: {rejection}");
+        self.metrics.parked(&origin.rule);
         log(&item.publication, "parked");
         finished.count(item.chunk);
         finished

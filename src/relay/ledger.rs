@@ -1,11 +1,14 @@
 //! The ledger: what is in flight, and how far everything before it is settled.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
+use super::metrics::Metrics;
 use super::resync::{LOSS_PACE, Losses};
 use crate::mapping::{Failure, Origin, Publication};
 use crate::outbox::{DeadLetter, Error, Leader, Position};
@@ -31,6 +34,8 @@ pub(super) enum Entry {
 pub(super) struct Chunk {
     /// Chunks are numbered without a gap.
     pub(super) number: u64,
+    /// When the first of its changes was written.
+    pub(super) since: Timestamp,
     /// The position once the chunk is settled.
     pub(super) position: Position,
     /// Publications that no lane has finished yet.
@@ -71,10 +76,17 @@ pub(super) struct Ledger {
     letters: Vec<DeadLetter>,
     written_at: Instant,
     losses: Losses,
+    metrics: Arc<Metrics>,
 }
 
 impl Ledger {
-    pub(super) fn new(leader: Leader, entries: mpsc::Receiver<Entry>, retention: Duration, losses: Losses) -> Self {
+    pub(super) fn new(
+        leader: Leader,
+        entries: mpsc::Receiver<Entry>,
+        retention: Duration,
+        losses: Losses,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (open, letters) = (VecDeque::new(), Vec::new());
         Self {
             leader,
@@ -86,6 +98,7 @@ impl Ledger {
             letters,
             written_at: Instant::now(),
             losses,
+            metrics,
         }
     }
 
@@ -140,6 +153,7 @@ impl Ledger {
             self.first = chunk.number + 1;
             self.settled = Some(chunk.position);
         }
+        self.metrics.health().unsettled(self.open.front().map(|chunk| chunk.since));
     }
 
     async fn write(&mut self) -> Result<(), Error> {

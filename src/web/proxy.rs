@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use super::connection::Peer;
 use super::registry::Open;
-use super::{Web, cookies, digest, expiry, limit, unavailable};
-use crate::access::{Access, Error, Proof, Who};
+use super::{Web, authorization, cookies, digest, expiry, limit, unavailable};
+use crate::access::{Access, Error, Who};
 use crate::django::mac;
 
 /// The header by which Centrifugo is known.
@@ -88,7 +88,7 @@ pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap, bod
         return (StatusCode::BAD_REQUEST, "not a connection\n").into_response();
     };
     let access = web.access();
-    let who = match access.identify(&cookies(&headers)).await {
+    let who = match access.identify_request(&cookies(&headers), authorization(&headers)).await {
         Ok(who) => who,
         Err(error) => return unavailable(&error),
     };
@@ -110,7 +110,7 @@ pub(super) async fn subscribe(State(web): State<Arc<Web>>, headers: HeaderMap, b
         return (StatusCode::BAD_REQUEST, "not a subscription\n").into_response();
     };
     let access = web.access();
-    let allowed = match subscriber(&access, &cookies(&headers), &asked.user).await {
+    let allowed = match subscriber(&access, &headers, &asked.user).await {
         Ok(Some(who)) => {
             let allowed = access.may_listen(&who, &asked.channel).await;
             if let (Ok(true), Some(open)) = (&allowed, open(&access, &cookies(&headers), &who, &asked.client)) {
@@ -134,7 +134,7 @@ pub(super) async fn refresh(State(web): State<Arc<Web>>, headers: HeaderMap, bod
         return (StatusCode::BAD_REQUEST, "not a connection\n").into_response();
     };
     let access = web.access();
-    let who = match access.identify(&cookies(&headers)).await {
+    let who = match access.identify_request(&cookies(&headers), authorization(&headers)).await {
         Ok(who) => who,
         Err(error) => return unavailable(&error),
     };
@@ -152,12 +152,13 @@ pub(super) async fn refresh(State(web): State<Arc<Web>>, headers: HeaderMap, bod
 
 /// Who stands behind a connection of `user`, as Centrifugo knows it from an answer or a token of ours; none: no longer that user.
 /// A cookie that came with the connection must still be that user's; without one, as with a token, the user must still be active.
-async fn subscriber(access: &Access, cookies: &[&str], user: &str) -> Result<Option<Who>, Error> {
-    let who = access.identify(cookies).await?;
+async fn subscriber(access: &Access, headers: &HeaderMap, user: &str) -> Result<Option<Who>, Error> {
+    let (cookies, authorization) = (cookies(headers), authorization(headers));
+    let who = access.identify_request(&cookies, authorization).await?;
     if who.key() == user {
         return Ok(Some(who));
     }
-    if user.is_empty() || access.proof(cookies).is_some() {
+    if user.is_empty() || access.has_proof(&cookies, authorization) {
         return Ok(None);
     }
     Ok(access.user(user).await?.map(Who::User))
@@ -174,11 +175,10 @@ fn open(access: &Access, cookies: &[&str], who: &Who, client: &str) -> Option<Op
     let (Who::User(identity), false) = (who, client.is_empty()) else {
         return None;
     };
-    let proof = access.proof(cookies);
     Some(Open {
         client: Some(client.to_owned()),
         user: identity.user.clone(),
-        proof: proof.unwrap_or_else(|| Proof::Key(identity.user.clone())),
+        proof: access.standing(cookies, identity),
         digest: digest(&access.channels(who).unwrap_or_default()),
         rooms: BTreeSet::new(),
         until: expiry(identity),

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -19,6 +20,8 @@ use crate::publisher::centrifugo::{CallError, Centrifugo};
 const PERIOD: Duration = Duration::from_secs(2);
 /// How long Centrifugo may take to cut a connection; the next look tries again.
 const API_TIMEOUT: Duration = Duration::from_secs(2);
+/// Subscriptions that are asked for at once: fewer than there are connections to the database, which others need too.
+const AT_ONCE: usize = 3;
 
 /// What is looked at again.
 #[derive(Clone, Copy, Debug)]
@@ -72,28 +75,46 @@ async fn connections(web: &Web, server: &Centrifugo) -> Result<(), Error> {
 /// Ends the subscriptions that their rule would refuse.
 async fn rooms(web: &Web, server: &Centrifugo) -> Result<(), Error> {
     let access = web.access();
+    let mut questions = Vec::new();
     for (key, open, who) in identified(web, &access).await? {
         if !is_as_given(&access, &open, &who) {
             // It is cut as a whole.
             continue;
         }
-        for room in &open.rooms {
-            match access.may_listen(&who, room).await {
-                Ok(false) if done(server.unsubscribe(&open.user, open.client.as_deref(), room)).await => {
-                    info!(
-                        user = open.user,
-                        channel = room,
-                        "a subscription was ended, since its rule refuses it now"
-                    );
-                    web.registry.left(&key, room);
-                }
-                // A rule that cannot be asked tells so when somebody subscribes.
-                Ok(_) | Err(Error::Rule { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        for room in open.rooms.clone() {
+            questions.push((key.clone(), open.clone(), who.clone(), room));
         }
     }
-    Ok(())
+    stream::iter(questions.into_iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, |(key, open, who, room)| {
+            let access = &access;
+            async move { still_in(web, server, access, (&key, &open, &who), &room).await }
+        })
+        .await
+}
+
+/// Asks for one subscription again, and ends it where its rule refuses.
+async fn still_in(
+    web: &Web,
+    server: &Centrifugo,
+    access: &Access,
+    (key, open, who): (&str, &Open, &Who),
+    room: &str,
+) -> Result<(), Error> {
+    match access.may_listen(who, room).await {
+        Ok(false) if done(server.unsubscribe(&open.user, open.client.as_deref(), room)).await => {
+            info!(
+                user = open.user,
+                channel = room,
+                "a subscription was ended, since its rule refuses it now"
+            );
+            web.registry.left(key, room);
+            Ok(())
+        }
+        // A rule that cannot be asked tells so when somebody subscribes.
+        Ok(_) | Err(Error::Rule { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn identified(web: &Web, access: &Access) -> Result<Vec<(String, Open, Who)>, Error> {

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::connection::Peer;
 use super::registry::Open;
-use super::{Web, cookies, digest, expiry, limit, unavailable};
+use super::{Web, authorization, cookies, digest, expiry, limit, unavailable};
 use crate::access::token::{self, Claims};
 use crate::access::{self, Access, Identity, Proof, Who};
 
@@ -54,7 +54,7 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
         return (StatusCode::NOT_FOUND, "no server takes tokens\n").into_response();
     };
     let access = web.access();
-    let who = match access.identify(&cookies(headers)).await {
+    let who = match access.identify_request(&cookies(headers), authorization(headers)).await {
         Ok(who) => who,
         Err(error) => return unavailable(&error),
     };

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::site::{Browser, ORIGIN, Site};
 use crate::support::postgres::versions;
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, eventually};
 
 /// What is promised.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -113,6 +113,26 @@ async fn a_removed_member_hears_nothing_within_five_seconds_and_the_others_go_on
     assert_eq!(second.next().await, Ok(("room:7".to_owned(), json!("room:7"))));
     assert!(first.subscribe("room:7").await.is_err());
     site.instant.line("a subscription was ended", SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_rooms_whose_rule_is_slow_are_asked_about_side_by_side() {
+    let rule = "
+[channels.'room:{room_id}']
+allow = 'select $room_id::text <> $user_id::text from pg_sleep(0.4)'
+";
+    let site = Site::start(18, rule).await;
+    let client = site.django.database.connect().await;
+    let mut browser = Browser::open(&site, &site.new_user("a").await).await;
+    for room in 2..=9 {
+        assert_eq!(browser.subscribe(&format!("room:{room}")).await, Ok(()));
+    }
+    let most = "select count(*) from pg_stat_activity where application_name = 'instant access' and query like '%pg_sleep%'
+        and state = 'active'";
+    eventually(SOON, "three questions about rooms at once", async || {
+        (client.query_one(most, &[]).await.unwrap().get::<_, i64>(0) == 3).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,11 @@ fn random_payload() -> Vec<u8> {
 
 #[tokio::test]
 async fn what_django_signs_is_read_here() {
-    let django = Django::on(18).await;
+    reads_what_is_signed_by(&Django::on(18).await).await;
+    reads_what_is_signed_by(&Django::lts_on(18).await).await;
+}
+
+async fn reads_what_is_signed_by(django: &Django) {
     let values = django
         .run(&format!(
             "{PYTHON}
@@ -67,7 +71,11 @@ print(json.dumps(values))"
 
 #[tokio::test]
 async fn what_is_signed_here_is_read_by_django() {
-    let django = Django::on(18).await;
+    signs_for(&Django::on(18).await).await;
+    signs_for(&Django::lts_on(18).await).await;
+}
+
+async fn signs_for(django: &Django) {
     let signer = Signer::new(&keys(), "django.contrib.sessions.SessionStore");
     let values: Vec<Value> = (0..PAYLOADS)
         .map(|_| {

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::site::{Browser, Site};
+use crate::support::django::Django;
 use crate::support::postgres::versions;
 
 /// The document whose table says who hears what.
@@ -72,35 +73,43 @@ fn table() -> Vec<(String, Vec<String>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_hears_exactly_what_the_table_says() {
     for version in versions() {
-        let site = Site::start(version, "").await;
-        let table = table();
-        assert_eq!(table.len(), 17);
-        let mut browsers = Vec::new();
-        let mut everything = Vec::new();
-        for (who, hears) in &table {
-            let printed = site.python(persona(who)).await;
-            let (cookie, key) = printed.rsplit_once(' ').unwrap();
-            let mut hears: Vec<String> = hears.iter().map(|channel| channel.replace("ID", key)).collect();
-            hears.sort();
-            everything.extend(hears.iter().cloned().chain([format!("#{key}")]));
-            let browser = Browser::open(&site, cookie).await;
-            assert_eq!(browser.channels, hears, "{who}");
-            browsers.push((who, hears, browser));
-        }
-        everything.sort();
-        everything.dedup();
-        for channel in &everything {
-            site.centrifugo.publish(channel, &json!("secret")).await;
-        }
-        site.centrifugo.publish("public", &json!("end")).await;
-        for (who, hears, browser) in &mut browsers {
-            assert_eq!(browser.heard("end").await, *hears, "{who}");
-        }
-        // Nobody gets into another's channel by asking.
-        for (who, hears, browser) in &mut browsers {
-            for channel in everything.iter().filter(|channel| !hears.contains(channel)) {
-                assert!(browser.subscribe(channel).await.is_err(), "{who} got into {channel}");
-            }
+        hear_what_the_table_says(Site::start(version, "").await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_hears_exactly_what_the_table_says_under_the_older_django_too() {
+    hear_what_the_table_says(Site::of(Django::lts_on(18).await, "").await).await;
+}
+
+async fn hear_what_the_table_says(site: Site) {
+    let table = table();
+    assert_eq!(table.len(), 17);
+    let mut browsers = Vec::new();
+    let mut everything = Vec::new();
+    for (who, hears) in &table {
+        let printed = site.python(persona(who)).await;
+        let (cookie, key) = printed.rsplit_once(' ').unwrap();
+        let mut hears: Vec<String> = hears.iter().map(|channel| channel.replace("ID", key)).collect();
+        hears.sort();
+        everything.extend(hears.iter().cloned().chain([format!("#{key}")]));
+        let browser = Browser::open(&site, cookie).await;
+        assert_eq!(browser.channels, hears, "{who}");
+        browsers.push((who, hears, browser));
+    }
+    everything.sort();
+    everything.dedup();
+    for channel in &everything {
+        site.centrifugo.publish(channel, &json!("secret")).await;
+    }
+    site.centrifugo.publish("public", &json!("end")).await;
+    for (who, hears, browser) in &mut browsers {
+        assert_eq!(browser.heard("end").await, *hears, "{who}");
+    }
+    // Nobody gets into another's channel by asking.
+    for (who, hears, browser) in &mut browsers {
+        for channel in everything.iter().filter(|channel| !hears.contains(channel)) {
+            assert!(browser.subscribe(channel).await.is_err(), "{who} got into {channel}");
         }
     }
 }

@@ -28,7 +28,8 @@ from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
-from shop.models import *
+if apps.is_installed("shop"):
+    from shop.models import *
 """
 
 

@@ -1,14 +1,22 @@
 # Runs one PostgreSQL cluster for a test process, and removes it when that process is gone, however it went: the end of the standard
 # input tells. Reads commands, a line each, and answers `done` or `failed`.
 #
-# $1: the folder of PostgreSQL's programs; the rest: settings as `name=value`.
-bin=$1
-shift
+# $1: the folder of PostgreSQL's programs; $2: the port of the server that this one is a standby of, or nothing; the rest: settings as
+# `name=value`.
+bin=$1 primary=$2
+shift 2
 trap '' INT TERM HUP
 folder=$(mktemp -d /tmp/instant-postgres.XXXXXX) || exit 1
 data=$folder/data
 
-if ! "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >"$folder/log" 2>&1; then
+create() {
+    if [ -n "$primary" ]; then
+        "$bin/pg_basebackup" -D "$data" -h 127.0.0.1 -p "$primary" -U postgres -c fast -R --no-sync
+    else
+        "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions
+    fi
+}
+if ! create >"$folder/log" 2>&1; then
     cat "$folder/log" >&2
     rm -rf "$folder"
     exit 1
@@ -27,6 +35,7 @@ while read -r command port; do
     start) control -o "-p $port" start ;;
     stop) control -m fast stop ;;
     crash) control -m immediate stop ;;
+    promote) control promote ;;
     esac
 done
 "$bin/pg_ctl" -s -w -D "$data" -m immediate stop >/dev/null 2>&1

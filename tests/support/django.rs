@@ -15,6 +15,9 @@ use crate::support::wait::{SOON, within};
 
 /// The database that is migrated once a cluster and cloned for each test.
 const TEMPLATE: &str = "django_template";
+/// The environments that the script makes.
+const CURRENT: &str = "python";
+const LTS: &str = "python-lts";
 
 /// A running Python process with the project loaded.
 pub(crate) struct Django {
@@ -27,6 +30,16 @@ impl Django {
     /// The project on a fresh database of the shared cluster.
     pub(crate) async fn on(version: u32) -> Self {
         Self::new(&postgres::shared(version, &[]).await).await
+    }
+
+    /// The same under the older Django that still has support: its sessions and log-ins on tables that the other has migrated.
+    pub(crate) async fn lts_on(version: u32) -> Self {
+        let Self { database, .. } = Self::on(version).await;
+        let session = Session::of(LTS, &database.url);
+        let django = Self { database, session };
+        let found = django.run("import django; print(django.VERSION[:2])").await;
+        assert_eq!(found.trim(), "(4, 2)");
+        django
     }
 
     /// The project on a fresh database of a cluster.
@@ -72,8 +85,12 @@ struct Answer {
 
 impl Session {
     fn new(url: &str) -> Self {
+        Self::of(CURRENT, url)
+    }
+
+    fn of(environment: &str, url: &str) -> Self {
         // It ends by itself when its input does, also when this process is killed.
-        let mut child = python(url)
+        let mut child = python(environment, url)
             .args(["run.py", "--serve"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -111,7 +128,7 @@ impl Session {
 
 async fn migrate(cluster: &Arc<Cluster>) {
     let template = cluster.create(TEMPLATE, "template1").await;
-    let output = python(&template.url)
+    let output = python(CURRENT, &template.url)
         .args(["manage.py", "migrate", "--verbosity", "0"])
         .output()
         .await
@@ -123,8 +140,8 @@ async fn migrate(cluster: &Arc<Cluster>) {
     );
 }
 
-fn python(url: &str) -> Command {
-    let mut command = Command::new(cache::path("python/bin/python"));
+fn python(environment: &str, url: &str) -> Command {
+    let mut command = Command::new(cache::path(&format!("{environment}/bin/python")));
     command
         .current_dir(cache::manifest("tests/project"))
         .env("DATABASE_URL", url)

@@ -136,6 +136,23 @@ impl Cluster {
         }
     }
 
+    /// A standby that replicates this cluster, which has `max_wal_senders`; none where PostgreSQL's programs lack `pg_basebackup`.
+    pub(crate) async fn standby(self: &Arc<Self>) -> Option<Arc<Self>> {
+        let (version, port) = (self.version, self.port);
+        cache::path(&format!("postgres-{version}/bin"))
+            .join("pg_basebackup")
+            .exists()
+            .then_some(())?;
+        tokio::task::spawn_blocking(move || Arc::new(Self::launch_from(version, Some(port), &[])))
+            .await
+            .ok()
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) async fn promote(&self) {
+        self.order("promote").await;
+    }
+
     /// Ends the server as an operator would; open connections are closed.
     pub(crate) async fn stop(&self) {
         self.order("stop").await;
@@ -165,12 +182,17 @@ impl Cluster {
         assert!(done, "PostgreSQL {} did not {command}:\n{}", self.version, self.log());
     }
 
-    fn url(&self, database: &str) -> String {
+    /// The URL of a database.
+    pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
     fn launch(version: u32, settings: &[String]) -> Self {
-        let mut supervisor = Supervisor::new(version, settings);
+        Self::launch_from(version, None, settings)
+    }
+
+    fn launch_from(version: u32, primary: Option<u16>, settings: &[String]) -> Self {
+        let mut supervisor = Supervisor::new(version, primary, settings);
         let folder = PathBuf::from(supervisor.answer());
         let port = (0..PORTS_TRIED)
             .map(|_| free_port())
@@ -195,12 +217,14 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn new(version: u32, settings: &[String]) -> Self {
+    fn new(version: u32, primary: Option<u16>, settings: &[String]) -> Self {
         let programs = cache::path(&format!("postgres-{version}/bin"));
         let mut child = as_server_user("sh")
             .args(["-c", SUPERVISOR, "sh"])
             .arg(programs)
-            .args(SETTINGS)
+            .arg(primary.map(|port| port.to_string()).unwrap_or_default())
+            // A standby's come with its copy.
+            .args(SETTINGS.iter().filter(|_| primary.is_none()))
             .args(settings)
             // The server's user may not be allowed to enter this process's folder.
             .current_dir("/")

@@ -93,6 +93,11 @@ impl Process {
         eventually(deadline, "the end of a process", async || child.try_wait().unwrap()).await
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// The most memory it has had resident, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.try_peak_memory().expect("it runs, and Linux says it")

@@ -28,6 +28,7 @@ pub(crate) enum Mode {
 /// A running proxy; its connections are reset when it is dropped.
 pub(crate) struct Proxy {
     address: SocketAddr,
+    /// The first server, whose URLs lead here.
     target: SocketAddr,
     state: watch::Sender<State>,
     accepting: AbortHandle,
@@ -37,6 +38,7 @@ pub(crate) struct Proxy {
 #[derive(Clone, Copy, Debug)]
 struct State {
     mode: Mode,
+    target: SocketAddr,
     resets: u64,
 }
 
@@ -48,9 +50,10 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (state, receiver) = watch::channel(State {
             mode: Mode::Pass,
+            target,
             resets: 0,
         });
-        let accepting = tokio::spawn(accept(listener, target, receiver)).abort_handle();
+        let accepting = tokio::spawn(accept(listener, receiver)).abort_handle();
         Self {
             address,
             target,
@@ -68,10 +71,17 @@ impl Proxy {
     pub(crate) fn set(&self, mode: Mode) {
         let resets = matches!(mode, Mode::Cut | Mode::Answer(_));
         self.state.send_modify(|state| {
-            *state = State {
-                mode,
-                resets: state.resets + u64::from(resets),
-            }
+            state.mode = mode;
+            state.resets += u64::from(resets);
+        });
+    }
+
+    /// Resets the open connections, and passes new ones on to another server.
+    pub(crate) fn retarget(&self, url: &str) {
+        let target = authority(url).parse().unwrap();
+        self.state.send_modify(|state| {
+            state.target = target;
+            state.resets += 1;
         });
     }
 
@@ -94,17 +104,17 @@ fn authority(url: &str) -> &str {
     rest.rsplit('@').next().unwrap_or(rest)
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
     while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(serve(client, target, state.clone()));
+        tokio::spawn(serve(client, state.clone()));
     }
 }
 
 /// Serves one connection until either side closes it, the proxy resets it, or the proxy is gone.
-async fn serve(mut client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+async fn serve(mut client: TcpStream, mut state: watch::Receiver<State>) {
     // Dropped with a linger of zero, a socket sends RST.
     client.set_zero_linger().unwrap();
-    let State { mode, resets } = *state.borrow_and_update();
+    let State { mode, target, resets } = *state.borrow_and_update();
     let mut reset = state.clone();
     let was_reset = async move {
         // An error means that the proxy is gone.

@@ -23,7 +23,7 @@ pub(in crate::capture) async fn wanted(pool: &PgPool, config: &Config) -> Result
     };
     let caller = config.database.relay_role.as_deref();
     let mut wanted = Vec::new();
-    if settings.session_engine == SessionEngine::Database {
+    if settings.session_engine == SessionEngine::Database && settings.whoami.is_none() {
         let table = catalog::find(pool, None, SESSIONS).await?;
         let table = table.ok_or_else(|| Error::NoTable {
             table: SESSIONS.to_owned(),

@@ -121,3 +121,32 @@ fn judge(health: &Health, findings: &mut Findings) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told_and_one_that_is_nearly_right_is_not() {
+        // A machine's clock cannot be set for PostgreSQL alone.
+        let found = |seconds: i64| {
+            let mut findings = Findings::default();
+            let health = Health {
+                without_triggers: Vec::new(),
+                old_snapshots: Vec::new(),
+                prepared: Vec::new(),
+                notify_queue: 0.0,
+                clock: Timestamp::now() + seconds.seconds(),
+            };
+            judge(&health, &mut findings);
+            findings.items.pop()
+        };
+        assert!(found(CLOCK_DIFFERENCE - 1).is_none());
+        for seconds in [-3600, 3600] {
+            let finding = found(seconds).unwrap();
+            assert_eq!(finding.code, "clock", "{finding}");
+        }
+    }
+}

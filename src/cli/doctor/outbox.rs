@@ -36,12 +36,12 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
             return false;
         }
     };
-    if let Err(error @ Error::ForeignCursor { .. }) = operator.check_cluster().await {
+    if let Err(Error::ForeignCursor { .. }) = operator.check_cluster().await {
         findings.add(
             "foreign-cursor",
             "the database was restored from another cluster, whose transactions mean nothing here",
             "instant.relay",
-            error.to_string(),
+            "instant adopt, as the tables' owner",
         );
     }
     match operator.status().await {
@@ -71,7 +71,7 @@ fn judge(status: &Status, findings: &mut Findings) {
             "instant run",
         );
     }
-    let backlog = &status.backlog;
+    let backlog = &status.depth.backlog;
     if backlog.lag_seconds > LAG_SECONDS {
         findings.add(
             "lag",
@@ -85,33 +85,76 @@ fn judge(status: &Status, findings: &mut Findings) {
             "look at the log of `instant run`: it says what it waits for",
         );
     }
-    if status.outbox.bytes > OUTBOX_BYTES {
+    if status.depth.outbox.bytes > OUTBOX_BYTES {
         findings.add(
             "outbox-large",
-            format!("the outbox takes {}", size(status.outbox.bytes)),
+            format!("the outbox takes {}", size(status.depth.outbox.bytes)),
             "instant.outbox",
             "lower `[outbox] retention`; vacuum instant.outbox gives the space back to new changes",
         );
     }
-    if status.dead_letters > 0 {
+    if status.depth.dead_letters > 0 {
         findings.add(
             "dead-letters",
-            format!("{} publications were parked", status.dead_letters),
+            format!("{} publications were parked", status.depth.dead_letters),
             "instant.dead_letter",
             "instant dead list; instant dead retry --all",
         );
     }
-    if status.lost.counted > 0 {
-        let told = if status.lost.told >= status.lost.counted {
+    if status.depth.lost.counted > 0 {
+        let told = if status.depth.lost.told >= status.depth.lost.counted {
             "subscribers were told to reload"
         } else {
             "subscribers are not told yet"
         };
         findings.add(
             "lost",
-            format!("{} changes were lost so that writes could go on; {told}", status.lost.counted),
+            format!(
+                "{} changes were lost so that writes could go on; {told}",
+                status.depth.lost.counted
+            ),
             "instant.lost",
             "look for `instant:` warnings in PostgreSQL's log; then: alter sequence instant.lost restart",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::outbox::{Backlog, Depth, LeaderSession, Losses, OutboxSize};
+
+    #[test]
+    fn an_outbox_that_has_grown_large_is_told() {
+        // A test should not fill a disk.
+        let codes = |bytes: i64| {
+            let mut findings = Findings::default();
+            let status = Status {
+                leader: Some(LeaderSession {
+                    pid: 1,
+                    since: None,
+                    address: None,
+                    cursor_at: jiff::Timestamp::UNIX_EPOCH,
+                }),
+                depth: Depth {
+                    backlog: Backlog {
+                        changes: 0,
+                        more: false,
+                        lag_seconds: 0.0,
+                    },
+                    outbox: OutboxSize { bytes, changes: None },
+                    dead_letters: 0,
+                    lost: Losses { counted: 0, told: 0 },
+                },
+                changes_per_second: 0.0,
+                last_changes: BTreeMap::new(),
+            };
+            judge(&status, &mut findings);
+            findings.items.iter().map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        assert!(codes(OUTBOX_BYTES).is_empty());
+        assert_eq!(codes(OUTBOX_BYTES + 1), ["outbox-large"]);
     }
 }

@@ -46,28 +46,29 @@ pub(super) async fn look(server: &Centrifugo, watches: &[Watch], config: &Config
             return;
         }
     }
-    for (namespace, channel) in namespaces(watches, &config.prefix) {
+    for (namespace, channel) in namespaces(watches, config) {
         match server.knows(&channel).await {
             Ok(true) => {}
             Ok(false) => findings.add(
                 "namespace",
-                format!("Centrifugo does not know the namespace `{namespace}`: publications to it are parked"),
+                format!("Centrifugo does not know the namespace `{namespace}`: publications to it are parked, subscriptions refused"),
                 channel,
-                format!("add {{\"name\": \"{namespace}\"}} to Centrifugo's `channel.namespaces`, then: instant dead retry --all"),
+                format!("add {{\"name\": \"{namespace}\"}} to Centrifugo's `channel.namespaces`, as `instant gen centrifugo` prints it, then: instant dead retry --all"),
             ),
             Err(error) => findings.add("centrifugo-unreachable", error.to_string(), URL, "look at Centrifugo's log"),
         }
     }
 }
 
-/// The namespaces that the rules publish to, as far as they are known without a row, each with a channel in it.
-fn namespaces(watches: &[Watch], prefix: &str) -> BTreeMap<String, String> {
-    let mut namespaces = BTreeMap::new();
+/// The namespaces of `[channels]`, and those that the rules publish to, as far as they are known without a row, each with a channel in it.
+fn namespaces(watches: &[Watch], config: &Config) -> BTreeMap<String, String> {
+    let names = config.channels.iter().map(|channel| channel.namespace().to_owned());
+    let mut namespaces: BTreeMap<_, _> = names.map(|name| (name.clone(), format!("{name}:instant"))).collect();
     for rule in watches.iter().flat_map(|watch| &watch.rules) {
         let channel = match &rule.destination {
             // Up to the first expression the text is what it is.
             Destination::Channel(template) => template.text.split('{').next().unwrap_or_default(),
-            _ => prefix,
+            _ => &config.prefix,
         };
         if let Some((namespace, _)) = channel.split_once(':') {
             let name = namespace.trim_start_matches('$');

@@ -15,11 +15,17 @@ const PROXY_TIMEOUT: &str = "4s";
 /// The configuration of the server that `config` publishes to.
 pub(super) fn configuration(config: &Config, server: &Centrifugo, web: &Server) -> Value {
     let secret = token::proxy_secret(server);
+    let asks_site = config.django.as_ref().is_some_and(|django| django.whoami.is_some());
+    let headers: &[&str] = if asks_site {
+        &["Cookie", "Authorization"]
+    } else {
+        &["Cookie"]
+    };
     let proxy = |path: &str| {
         json!({
             "endpoint": format!("{}/centrifugo/{path}", web.url),
             "timeout": PROXY_TIMEOUT,
-            "http_headers": ["Cookie"],
+            "http_headers": headers,
             "include_connection_meta": true,
             "http": { "static_headers": { SECRET_HEADER: secret.expose_secret() } },
         })
@@ -114,15 +120,32 @@ mod tests {
     use super::*;
     use crate::config::Source;
 
-    #[test]
-    fn the_configuration_says_everything_that_centrifugo_must_know() {
+    fn of(text: &str) -> Value {
         let source = Source {
             path: "instant.toml".into(),
-            text: include_str!("../../../tests/fixtures/full.toml").into(),
+            text: text.into(),
         };
         let (config, _) = Config::parse(source, &|_| Some("postgres://a".to_owned()));
         let config = config.unwrap();
-        let made = configuration(&config, config.centrifugo.as_ref().unwrap(), config.server.as_ref().unwrap());
+        configuration(&config, config.centrifugo.as_ref().unwrap(), config.server.as_ref().unwrap())
+    }
+
+    #[test]
+    fn the_configuration_says_everything_that_centrifugo_must_know() {
+        let made = of(include_str!("../../../tests/fixtures/full.toml"));
         insta::assert_snapshot!(serde_json::to_string_pretty(&made).unwrap());
+    }
+
+    #[test]
+    fn the_authorization_header_comes_through_only_where_the_site_itself_says_who_asks() {
+        let server = "[database]\nurl = 'postgres://a'\n[centrifugo]\nurl = 'http://a'\napi_key = 'k'\n[server]\nallowed_origins = ['http://a']\n";
+        let headers = |django: &str| {
+            let made = of(&format!("{server}[django]\n{django}"));
+            let asks = ["/client/proxy/connect", "/client/proxy/refresh", "/channel/proxy/subscribe"];
+            asks.map(|place| made.pointer(place).unwrap()["http_headers"].clone())
+        };
+        assert_eq!(headers("secret_key = 'k'"), [(); 3].map(|()| json!(["Cookie"])));
+        let asked = headers("whoami = 'https://a/whoami'");
+        assert_eq!(asked, [(); 3].map(|()| json!(["Cookie", "Authorization"])));
     }
 }

@@ -26,7 +26,7 @@ snapshots! {
     bad_value: BAD_VALUE, format!("[database]\nurl = \"mysql://a\"\nrelay_role = \"\"\n[centrifugo]\nurl = \"127.0.0.1\"\napi_key = \" \"\n[outbox]\nretention = \"10s\"\n");
     bad_names: BAD_VALUE, "[[watch]]\nmodel = \"Order\"\n[[watch]]\nmodel = \"project.shop.models.Order\"\n[[watch]]\ntable = \"a b\"\nfields = [\"\"]\n";
     bad_target: BAD_VALUE, with_rule("[]", "target = \"stuff\"\n[[watch.rule]]\ntarget = \"user\"\n[[watch.rule]]\ntarget = \"editors\"\n[[watch.rule]]\nchannel = \"\"\n[[watch.rule]]\ntarget = { user = \"\" }");
-    bad_django: BAD_VALUE, format!("{HEAD}[django]\nsecret_key = \"\"\nsession_engine = \"django.contrib.sessions.backends.file\"\nsession_cookie_age = \"0s\"\nuser_model = \"User\"\nuser_table = \"a b\"\n");
+    bad_django: BAD_VALUE, format!("{HEAD}[django]\nsecret_key = \"\"\nsession_engine = \"django.contrib.sessions.backends.file\"\nsession_cookie_age = \"0s\"\nuser_model = \"User\"\nuser_table = \"a b\"\nwhoami = \"shop.example/whoami\"\n");
     bad_server: BAD_VALUE, format!("{HEAD}[server]\nlisten = \"8001\"\nallowed_origins = [\"*\", \"https://shop.example/\"]\nurl = \"shop\"\n");
     bad_channel: BAD_VALUE, format!("{HEAD}[channels.\"{{room_id}}\"]\nallow = \"users\"\n[channels.\"room:{{a}}{{b}}\"]\nallow = \"staf\"\n[channels.\"room:{{user_id}}\"]\nallow = \"delete from x\"\n[channels.\"room:#{{a}}\"]\nallow = \"users\"\nrecover = true\nhistory = {{ size = 0, ttl = \"x\" }}\n");
     bad_parameter: BAD_VALUE, format!("{HEAD}[channels.\"room:{{room_id}}\"]\nallow = \"select 1 from member where room = $rom_id and who = $user_id or $1\"\n");

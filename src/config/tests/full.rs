@@ -44,7 +44,7 @@ fn the_tables_at_the_top_are_read() {
 fn what_is_known_of_django_and_of_the_server_is_read() {
     let config = full();
     let django = config.django.unwrap();
-    assert_eq!(django.secret_key.expose_secret(), "a key");
+    assert_eq!(django.secret_key.as_ref().unwrap().expose_secret(), "a key");
     let fallbacks: Vec<_> = django.secret_key_fallbacks.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!(fallbacks, ["an older key"]);
     assert_eq!(django.session_cookie, "shop_session");
@@ -59,6 +59,7 @@ fn what_is_known_of_django_and_of_the_server_is_read() {
     assert_eq!(server.listen, "0.0.0.0:8101");
     assert_eq!(server.url, "http://127.0.0.1:8101");
     assert_eq!(server.allowed_origins, ["https://shop.example", "http://localhost:3000"]);
+    assert_eq!(server.ready_lag, Duration::from_secs(30));
 }
 
 #[test]

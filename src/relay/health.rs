@@ -1,0 +1,95 @@
+//! What a relay is doing just now, for whoever asks whether it is well.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// No change is in flight.
+const NONE: i64 = i64::MAX;
+
+/// What a relay is to its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It has just started.
+    Starting,
+    /// Another relay leads, and this one takes over when that one ends.
+    Standby,
+    /// It publishes.
+    Leading,
+    /// It has lost PostgreSQL and connects again.
+    Reconnecting,
+}
+
+impl Role {
+    /// Whether it is connected and does what it is there for.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Standby | Self::Leading)
+    }
+
+    /// The name in logs and answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Standby => "standby",
+            Self::Leading => "leading",
+            Self::Reconnecting => "reconnecting",
+        }
+    }
+}
+
+/// The role, and the oldest change that is not settled.
+#[derive(Debug)]
+pub struct Health {
+    role: watch::Sender<Role>,
+    /// When that change was written, in microseconds of the Unix epoch.
+    oldest: AtomicI64,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            role: watch::Sender::new(Role::Starting),
+            oldest: AtomicI64::new(NONE),
+        }
+    }
+}
+
+impl Health {
+    /// The role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        *self.role.borrow()
+    }
+
+    /// The role and its changes.
+    #[must_use]
+    pub fn roles(&self) -> watch::Receiver<Role> {
+        self.role.subscribe()
+    }
+
+    /// The age of the oldest change that was read and is not settled; zero without any.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        let age = Timestamp::now().as_microsecond().saturating_sub(oldest);
+        Duration::from_micros(u64::try_from(age).unwrap_or_default())
+    }
+
+    pub(super) fn becomes(&self, role: Role) {
+        if role != Role::Leading {
+            self.unsettled(None);
+        }
+        self.role.send_replace(role);
+    }
+
+    /// Remembers when the oldest change in flight was written.
+    pub(super) fn unsettled(&self, since: Option<Timestamp>) {
+        let since = since.map_or(NONE, Timestamp::as_microsecond);
+        self.oldest.store(since, Ordering::Relaxed);
+    }
+}

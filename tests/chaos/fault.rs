@@ -1,0 +1,94 @@
+//! The faults, and which come when.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What is done to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    /// `kill -9` of one of the two relays.
+    KillRelay(usize),
+    /// SIGTERM to one of the two relays.
+    StopRelay(usize),
+    /// SIGSTOP, and SIGCONT when the round ends.
+    FreezeRelay(usize),
+    /// `kill -9` of Centrifugo.
+    KillCentrifugo,
+    /// Centrifugo answers with this status.
+    CentrifugoAnswers(u16),
+    /// Connections to Centrifugo are reset.
+    CutCentrifugo,
+    /// The network to Centrifugo swallows everything.
+    StallCentrifugo,
+    /// Centrifugo does what it is asked, and its answers are lost.
+    LoseReplies,
+    /// The relays' connections to PostgreSQL are reset.
+    CutPostgres,
+    /// The network between the relays and PostgreSQL swallows everything.
+    StallPostgres,
+    /// `pg_terminate_backend` of the relays.
+    TerminateRelays,
+    /// `pg_terminate_backend` of the writers.
+    TerminateWriters,
+    /// PostgreSQL stops as an operator stops it.
+    RestartPostgres,
+    /// PostgreSQL stops without a checkpoint, and recovers.
+    CrashPostgres,
+}
+
+/// A fault, how long it lasts, and how long all is well after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Round {
+    pub(super) fault: Fault,
+    pub(super) lasts: Duration,
+    pub(super) then: Duration,
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?} for {} ms", self.fault, self.lasts.as_millis())
+    }
+}
+
+/// The rounds of a seed, each fault once before any comes again. Centrifugo is killed only where its broker keeps what was published.
+pub(super) fn schedule(seed: u64, rounds: usize, kills_centrifugo: bool) -> Vec<Round> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut waiting = Vec::new();
+    (0..rounds)
+        .map(|_| {
+            if waiting.is_empty() {
+                let relay = random.usize(..2);
+                waiting = vec![
+                    Fault::KillRelay(relay),
+                    Fault::KillRelay(1 - relay),
+                    Fault::StopRelay(relay),
+                    Fault::FreezeRelay(1 - relay),
+                    Fault::KillCentrifugo,
+                    Fault::CentrifugoAnswers(if random.bool() { 500 } else { 429 }),
+                    Fault::CutCentrifugo,
+                    Fault::StallCentrifugo,
+                    Fault::LoseReplies,
+                    Fault::CutPostgres,
+                    Fault::StallPostgres,
+                    Fault::TerminateRelays,
+                    Fault::TerminateWriters,
+                    Fault::RestartPostgres,
+                    Fault::CrashPostgres,
+                ];
+                waiting.retain(|fault| kills_centrifugo || *fault != Fault::KillCentrifugo);
+                random.shuffle(&mut waiting);
+            }
+            Round {
+                fault: waiting.pop().expect("there is one"),
+                lasts: Duration::from_millis(random.u64(20..1_500)),
+                then: Duration::from_millis(random.u64(0..1_500)),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_seed_gives_the_same_faults_again_and_another_gives_others() {
+    assert_eq!(schedule(7, 50, true), schedule(7, 50, true));
+    assert_ne!(schedule(7, 50, true), schedule(8, 50, true));
+}

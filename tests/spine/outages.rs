@@ -1,0 +1,106 @@
+//! Centrifugo is away, in each of the ways in which a server can be.
+
+use std::time::Duration;
+
+use super::{Stack, expect};
+use crate::support::client::Subscriber;
+use crate::support::process::Process;
+use crate::support::proxy::{Mode, Proxy};
+use crate::support::wait::{SOON, eventually};
+
+/// A stack whose relay reaches Centrifugo through this proxy.
+async fn behind_a_proxy() -> (Stack, Proxy) {
+    let mut stack = Stack::start(15, "").await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    let proxy = Proxy::to(&stack.centrifugo.url).await;
+    let file = stack.folder.path().join("instant.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(
+        &file,
+        config.replace(&stack.centrifugo.url, &proxy.url(&stack.centrifugo.url)),
+    )
+    .unwrap();
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+    stack.relay.line("leading", SOON).await;
+    (stack, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_centrifugo_that_fails_hangs_resets_or_loses_its_answers_costs_no_event_and_repeats_none() {
+    let (mut stack, proxy) = behind_a_proxy().await;
+    let outages = [
+        (Mode::Answer(500), "500"),
+        (Mode::Answer(503), "503"),
+        (Mode::Answer(429), "429"),
+        (Mode::Answer(401), "api_key"),
+        (Mode::Cut, "cannot be reached"),
+        (Mode::LoseReplies, "publications wait"),
+    ];
+    for (number, (mode, says)) in outages.into_iter().enumerate() {
+        let before = stack.relay.output().matches(says).count();
+        proxy.set(mode);
+        // An open connection that is idle shows the outage with the next request alone.
+        stack
+            .django
+            .run(&format!("Country.objects.create(code='{number}a', name='')"))
+            .await;
+        eventually(SOON, says, async || {
+            (stack.relay.output().matches(says).count() > before).then_some(())
+        })
+        .await;
+        stack
+            .django
+            .run(&format!("Country.objects.create(code='{number}b', name='')"))
+            .await;
+        proxy.set(Mode::Pass);
+        let events = stack
+            .events(&format!("Country.objects.create(code='{number}c', name='')"))
+            .await;
+        let keys = ["a", "b", "c"].map(|letter| ("Country created", format!("{number}{letter}").into()));
+        expect(&events, &keys);
+    }
+    assert!(stack.command(&["dead", "list"], 0).await.contains("no dead letters"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_centrifugo_that_answers_nothing_is_given_up_after_a_while_and_asked_again() {
+    let (mut stack, proxy) = behind_a_proxy().await;
+    proxy.set(Mode::Stall);
+    stack.django.run("Country.objects.create(code='a', name='')").await;
+    stack.relay.line("publications wait", SOON * 2).await;
+    // A network that is back does not send again what it swallowed.
+    proxy.set(Mode::Pass);
+    proxy.reset();
+    let events = stack.events("Country.objects.create(code='b', name='')").await;
+    expect(&events, &[("Country created", "a".into()), ("Country created", "b".into())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_outage_under_load_fills_no_memory_and_is_caught_up_with() {
+    let mut stack = Stack::start(18, "").await;
+    stack.centrifugo.stop().await;
+    let client = stack.django.database.connect().await;
+    // 120,000 events: several times what may be in flight.
+    for part in 0..60 {
+        let write = format!(
+            "insert into shop_country (code, name) select '{part}-' || n, repeat('x', 100) from generate_series(1, 2000) as n"
+        );
+        client.batch_execute(&write).await.unwrap();
+    }
+    stack.relay.line("Centrifugo cannot be reached", SOON).await;
+    stack.centrifugo.start().await;
+    stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
+    eventually(Duration::from_mins(2), "everything to be settled", async || {
+        let status = stack.command(&["status", "--json"], 0).await;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        (status["backlog"]["changes"] == 0).then_some(())
+    })
+    .await;
+    let peak = stack.relay.peak_memory();
+    assert!(peak < 64 << 20, "{} MB", peak >> 20);
+    assert_eq!(stack.count("select count(*) from instant.dead_letter").await, 0);
+    // The channel has its order: what is written now comes after all of that.
+    let last = stack.public.next(SOON).await.value();
+    assert_eq!(last["model"], "shop.Country");
+}

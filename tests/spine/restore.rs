@@ -1,0 +1,266 @@
+//! A database that goes elsewhere, or back in time.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::{Stack, expect};
+use crate::support::cache;
+use crate::support::client::Subscriber;
+use crate::support::django::Django;
+use crate::support::postgres::{self, Cluster, Database};
+use crate::support::process::{Process, instant};
+use crate::support::proxy::Proxy;
+use crate::support::wait::{SOON, eventually};
+
+/// Copies a database by a dump, as an upgrade between versions does.
+async fn copy(from: &Database, to: &Database) {
+    let version = from.cluster.version.max(to.cluster.version);
+    let program = |name: &str| tokio::process::Command::new(cache::path(&format!("postgres-{version}/bin/{name}")));
+    let dump = program("pg_dump").args(["--dbname", &from.url]).output().await.unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump.sql");
+    std::fs::write(&file, dump.stdout).unwrap();
+    let mut restore = program("psql");
+    restore
+        .args([
+            "--quiet",
+            "--no-psqlrc",
+            "--set",
+            "ON_ERROR_STOP=1",
+            "--dbname",
+            &to.url,
+            "--file",
+        ])
+        .arg(&file);
+    let output = restore.stdout(Stdio::null()).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_restored_elsewhere_is_recognised_and_goes_on_with_one_command_that_skips_nothing() {
+    // An upgrade by dump and restore, and a move within a version.
+    for (from, to) in [(15, 18), (18, 18)] {
+        let mut stack = Stack::start(from, "").await;
+        stack.events("Country.objects.create(code='settled', name='')").await;
+        stack.relay.signal("TERM").await;
+        assert!(stack.relay.wait(SOON).await.success());
+        stack
+            .django
+            .run("Country.objects.bulk_create([Country(code=f'waits{i}', name='') for i in range(3)])")
+            .await;
+        let target = Cluster::start_new(to, &[]).await.database().await;
+        copy(&stack.django.database, &target).await;
+        let written = target.connect().await;
+        // The site may be at work before anyone thinks of Instant.
+        written
+            .batch_execute("insert into shop_country (code, name) values ('early', '')")
+            .await
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let config = std::fs::read_to_string(stack.folder.path().join("instant.toml")).unwrap();
+        std::fs::write(
+            folder.path().join("instant.toml"),
+            config.replace(&stack.django.database.url, &target.url),
+        )
+        .unwrap();
+        let run = async |arguments: &[&str]| {
+            let output = instant(folder.path(), arguments, &[]).await;
+            let text = [output.stdout, output.stderr].concat();
+            (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+        };
+        let (code, said) = run(&["run"]).await;
+        assert!(code == 1 && said.contains("`instant adopt`"), "{code} {said}");
+        let (code, said) = run(&["doctor", "--json"]).await;
+        assert!(
+            code == 3 && said.contains("foreign-cursor") && said.contains("instant adopt"),
+            "{said}"
+        );
+        let (code, said) = run(&["adopt"]).await;
+        assert!(code == 0 && said.contains("goes on with 4 changes"), "{said}");
+        assert_eq!(
+            run(&["adopt"]).await,
+            (0, "nothing to do: the cursor belongs to this cluster\n".to_owned())
+        );
+        let relay = Process::instant(folder.path(), &["run"], &[]);
+        relay.line("subscribers were told to reload", SOON).await;
+        written
+            .batch_execute("insert into shop_country (code, name) values ('late', '')")
+            .await
+            .unwrap();
+        let (mut heard, mut resyncs) = (Vec::new(), 0);
+        while heard.last().is_none_or(|last| last != "late") {
+            let event = stack.public.next(SOON).await.value();
+            if event["event_class"] == "instant.resync" {
+                resyncs += 1;
+            } else {
+                heard.push(event["pk"].as_str().unwrap().to_owned());
+            }
+        }
+        assert_eq!(heard, ["waits0", "waits1", "waits2", "early", "late"]);
+        assert_eq!(resyncs, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_after_a_crash_that_took_others_back_are_heard_although_their_ids_come_again() {
+    for version in postgres::versions() {
+        // Nothing is written to the log but what somebody waits for.
+        let settings = [
+            "synchronous_commit=off",
+            "wal_writer_delay=10000ms",
+            "wal_writer_flush_after=0",
+        ];
+        let cluster = Cluster::start_new(version, &settings).await;
+        let mut stack = Stack::on(Django::new(&cluster).await, "").await;
+        let write = async |name: &str| {
+            let statement =
+                format!("insert into shop_country (code, name) select '{name}' || n, '' from generate_series(1, 20) n");
+            stack.django.database.connect().await.batch_execute(&statement).await.unwrap();
+        };
+        write("gone").await;
+        let id = |event: &Value| event["id"].as_str().unwrap().split('-').next().unwrap().to_owned();
+        let mut gone = Vec::new();
+        for _ in 0..20 {
+            gone.push(id(&stack.public.next(SOON).await.value()));
+        }
+        cluster.crash().await;
+        cluster.start().await;
+        let left = "select count(*) from shop_country where code like 'gone%'";
+        let count: i64 = stack
+            .django
+            .database
+            .connect()
+            .await
+            .query_one(left, &[])
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(count, 0, "the crash took nothing back");
+        write("new").await;
+        let mut reused = 0;
+        for number in 1..=20 {
+            let event = stack.public.next(SOON).await.value();
+            assert_eq!(event["pk"], json!(format!("new{number}")));
+            reused += usize::from(gone.contains(&id(&event)));
+        }
+        assert!(reused > 0, "no id came again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "a version that is left out is named")]
+async fn a_promoted_standby_is_gone_on_with_where_its_primary_ended() {
+    for version in postgres::versions() {
+        let cluster = Cluster::start_new(version, &["wal_level=replica", "max_wal_senders=5"]).await;
+        let mut stack = Stack::on(Django::new(&cluster).await, "").await;
+        let Some(standby) = cluster.standby().await else {
+            eprintln!("PostgreSQL {version} has no pg_basebackup here: no standby can be made of it");
+            continue;
+        };
+        // A commit is seen by nobody before the standby has it; what is not acknowledged yet may be lost, and is heard by nobody.
+        let primary = stack.django.database.connect().await;
+        for statement in ["alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"] {
+            primary.batch_execute(statement).await.unwrap();
+        }
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        let proxy = Proxy::to(&stack.django.database.url).await;
+        let far = proxy.url(&stack.django.database.url);
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
+        stack.relay.line("leading", SOON).await;
+        let events = stack.events("Country.objects.create(code='a', name='')").await;
+        expect(&events, &[("Country created", "a".into())]);
+        stack.centrifugo.stop().await;
+        let many = "insert into shop_country (code, name) select 'b' || n, '' from generate_series(1, 50) n";
+        primary.batch_execute(many).await.unwrap();
+
+        cluster.crash().await;
+        let url = standby.url(&stack.django.database.name);
+        proxy.retarget(&url);
+        // It may not be written yet, which is no reason to give up.
+        stack.relay.line("during recovery", SOON).await;
+        standby.promote().await;
+        let client = postgres::connect(&url).await;
+        client
+            .batch_execute("insert into shop_country (code, name) values ('c', '')")
+            .await
+            .unwrap();
+        stack.centrifugo.start().await;
+        stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
+        eventually(SOON, "everything to be settled", async || {
+            let status = instant(stack.folder.path(), &["status", "--json"], &[("INSTANT_DATABASE_URL", &url)]).await;
+            let status: Value = serde_json::from_slice(&status.stdout).ok()?;
+            (status["backlog"]["changes"] == 0).then_some(())
+        })
+        .await;
+        let parked: i64 = client
+            .query_one("select count(*) from instant.dead_letter", &[])
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(parked, 0);
+        client
+            .batch_execute("insert into shop_country (code, name) values ('d', '')")
+            .await
+            .unwrap();
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|last| last != "d") {
+            heard.push(stack.public.next(SOON).await.value()["pk"].as_str().unwrap().to_owned());
+        }
+        let all: Vec<String> = (1..=50)
+            .map(|number| format!("b{number}"))
+            .chain(["c".to_owned(), "d".to_owned()])
+            .collect();
+        // The subscriber came after Centrifugo, and so perhaps after the first of them: what it hears is the end of it, in order.
+        assert!(all.ends_with(&heard), "{heard:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_outs_and_isolation_that_are_set_for_the_role_do_not_stop_the_relay() {
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, "").await;
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        let client = stack.django.database.connect().await;
+        let mut settings = vec![
+            "statement_timeout = '50ms'",
+            "lock_timeout = '1ms'",
+            "idle_in_transaction_session_timeout = '20ms'",
+            "idle_session_timeout = '200ms'",
+            "default_transaction_isolation = 'serializable'",
+            "default_transaction_read_only = on",
+        ];
+        if version >= 17 {
+            settings.push("transaction_timeout = '20ms'");
+        }
+        client.batch_execute("create role hurried superuser login").await.unwrap();
+        for setting in settings {
+            let statement = format!("alter role hurried in database {} set {setting}", stack.django.database.name);
+            client.batch_execute(&statement).await.unwrap();
+        }
+        let url = stack.django.database.url_as("hurried");
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &url)]);
+        stack.relay.line("leading", SOON).await;
+        // Longer than any of them, asleep and awake, and through a window that is read by a held cursor.
+        let asleep = std::time::Instant::now() + std::time::Duration::from_millis(500);
+        eventually(SOON, "a long doze", async || {
+            (std::time::Instant::now() > asleep).then_some(())
+        })
+        .await;
+        let events = stack
+            .events("Country.objects.bulk_create([Country(code=str(i), name='') for i in range(3000)])")
+            .await;
+        assert_eq!(events.len(), 3000);
+        let events = stack.events("Country.objects.create(code='last', name='')").await;
+        expect(&events, &[("Country created", "last".into())]);
+        let said = stack.relay.output();
+        assert!(!said.contains("starts again"), "{said}");
+        client
+            .batch_execute("drop owned by hurried; drop role hurried")
+            .await
+            .unwrap();
+    }
+}

@@ -1,0 +1,51 @@
+//! A real Redis, which keeps what a Centrifugo has published when that is killed.
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::support::postgres::free_port;
+use crate::support::process::Process;
+use crate::support::wait::{SOON, eventually};
+
+/// A running server, killed when dropped.
+pub(crate) struct Redis {
+    /// Where it listens.
+    pub(crate) address: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Redis {
+    /// A server; none where Redis is not installed.
+    pub(crate) async fn start() -> Option<Self> {
+        let program = program()?;
+        let port = free_port();
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = [
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ];
+        let process = Process::new(program, folder.path(), &arguments, &[]);
+        eventually(SOON, "Redis", async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()).await;
+        Some(Self {
+            address: format!("redis://127.0.0.1:{port}"),
+            _process: process,
+            _folder: folder,
+        })
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("redis-server"))
+        .find(|program| program.exists())
+}
