@@ -19,6 +19,14 @@ pub struct Change<'a> {
     pub new: Option<&'a str>,
 }
 
+impl Change<'_> {
+    /// What its columns weigh.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.old.map_or(0, str::len) + self.new.map_or(0, str::len)
+    }
+}
+
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {

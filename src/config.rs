@@ -12,6 +12,7 @@ pub(crate) mod nearest;
 mod parse;
 mod reader;
 mod reading;
+pub(crate) mod related;
 mod rule;
 mod server;
 mod table_name;
@@ -82,6 +83,8 @@ pub struct Config {
     pub server: Option<Server>,
     /// How long settled changes stay in the outbox.
     pub retention: Duration,
+    /// How long rows of other tables are remembered.
+    pub related_ttl: Duration,
     /// What every channel of a target begins with, empty by default.
     pub prefix: String,
     /// Whether visitors who are not logged in may connect, and hear `public`.
@@ -119,8 +122,25 @@ pub struct Watch {
     pub subject: Spanned<Subject>,
     /// Django field or column names; empty: the key alone is captured.
     pub fields: Vec<Spanned<String>>,
+    /// The rows of other tables that its rules may read; parents come before what they lead to.
+    pub related: Vec<Related>,
     /// What becomes of a change; never empty, a watch without rules has the default one.
     pub rules: Vec<Rule>,
+}
+
+/// An entry of `related`: a row of another table, by a key that the watched row holds, or the row before it in the path.
+#[derive(Clone, Debug)]
+pub struct Related {
+    /// The names from the watched row on: `customer`, `customer.user`.
+    pub path: Spanned<String>,
+    /// The column or field that holds the key, where it is not the last name of the path.
+    pub column: Option<Spanned<String>>,
+    /// The other table, where no foreign key leads to it.
+    pub table: Option<Spanned<TableName>>,
+    /// The other table's column that holds the key; none: what the foreign key refers to, or the primary key.
+    pub key: Option<Spanned<String>>,
+    /// Django field or column names to read.
+    pub fields: Vec<Spanned<String>>,
 }
 
 /// What a watch names. `model` alone finds the table by Django's naming; `table` beside it overrides that.
@@ -157,6 +177,8 @@ pub struct Rule {
     pub changed: Vec<Spanned<String>>,
     /// A condition on the row.
     pub when: Option<Expression>,
+    /// Whether rows that stop to match `when` are told to have left.
+    pub follow: bool,
     /// Who hears it.
     pub destination: Destination,
     /// The string a browser dispatches on; none: `<Model> created`, `edited`, `deleted` or `truncated`.
@@ -217,6 +239,8 @@ pub enum Reference {
     Row(String),
     /// `old.COLUMN`.
     Old(String),
+    /// `row.RELATION.COLUMN` or `old.RELATION.COLUMN`, without the side: `customer.user.email`.
+    Related(Side, String),
     /// `row` or `old` as a whole (iterated, passed to a filter, indexed by a variable).
     Whole(Side),
     /// One of `pk`, `op`, `verb`, `model`, `at`.
@@ -230,4 +254,17 @@ pub enum Side {
     Row,
     /// The one before an update.
     Old,
+}
+
+impl Reference {
+    /// The version of the row that is read; none for a variable.
+    #[must_use]
+    pub const fn side(&self) -> Option<Side> {
+        match self {
+            Self::Row(_) => Some(Side::Row),
+            Self::Old(_) => Some(Side::Old),
+            Self::Related(side, _) | Self::Whole(side) => Some(*side),
+            Self::Variable(_) => None,
+        }
+    }
 }

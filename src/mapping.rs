@@ -4,6 +4,8 @@ mod audience;
 mod broadcast;
 pub mod channel;
 mod event;
+mod needs;
+mod related;
 mod row;
 mod rule;
 mod template;
@@ -17,11 +19,13 @@ use crate::capture::watch::Watch;
 use crate::change::{Change, Operation};
 use audience::Audience;
 use broadcast::Broadcasts;
+use related::{Paths, Related, Relations};
 use row::Row;
-use rule::Rule;
+use rule::{Compiler, Rule};
 use template::Templates;
 
 pub use audience::RESYNC;
+pub use related::{Found, NoRows, Rows};
 pub use template::CompileError;
 
 /// Every rule, compiled.
@@ -29,6 +33,7 @@ pub use template::CompileError;
 pub struct Mapping {
     templates: Templates,
     watches: HashMap<String, Compiled>,
+    relations: Relations,
     audience: Audience,
     broadcasts: Broadcasts,
 }
@@ -37,6 +42,9 @@ pub struct Mapping {
 struct Compiled {
     key: Vec<String>,
     rules: Vec<Rule>,
+    related: Paths,
+    /// The look-ups that read this very table, with the column of their key where that is captured.
+    read_by: Vec<(usize, Option<String>)>,
 }
 
 /// A message for one channel.
@@ -63,6 +71,25 @@ pub struct Origin {
     pub operation: Operation,
     /// The rule.
     pub rule: Arc<RuleName>,
+    /// Whether it tells the former audience that the row left, instead of what the row is now.
+    pub left: bool,
+}
+
+/// What ends the idempotency key of a departure.
+const LEFT: &str = "-left";
+
+impl Origin {
+    /// What happened, in an event's word.
+    #[must_use]
+    pub const fn what(&self) -> &'static str {
+        if self.left { "leave" } else { self.operation.name() }
+    }
+
+    /// Whether an idempotency key is that of a departure.
+    #[must_use]
+    pub fn is_departure(key: &str) -> bool {
+        key.ends_with(LEFT)
+    }
 }
 
 /// A rule's name in logs and dead letters.
@@ -76,10 +103,18 @@ pub struct RuleName {
     pub number: u32,
 }
 
-/// The idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule.
+/// The idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule, and for the
+/// departure among the two publications of one change and rule.
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{:x}-{}", self.change_id, self.at.as_microsecond(), self.rule.number)
+        let left = if self.left { LEFT } else { "" };
+        write!(
+            f,
+            "{}-{:x}-{}{left}",
+            self.change_id,
+            self.at.as_microsecond(),
+            self.rule.number
+        )
     }
 }
 
@@ -106,24 +141,40 @@ impl Mapping {
     /// A template or condition that does not compile.
     pub fn compile(watches: &[Watch], site: Option<&str>, prefix: &str) -> Result<Self, CompileError> {
         let mut templates = Templates::new();
+        let mut relations = Relations::default();
+        let paths: Vec<Paths> = watches.iter().map(|watch| relations.add(&watch.related)).collect();
         let mut audience = Audience::new(site, prefix);
-        let mut compiled = HashMap::with_capacity(watches.len());
-        for watch in watches {
+        let mut by_source = HashMap::with_capacity(watches.len());
+        for (watch, related) in watches.iter().zip(paths) {
+            let mut compiler = Compiler {
+                templates: &mut templates,
+                relations: &mut relations,
+                site,
+                prefix,
+            };
             let rules = watch
                 .rules
                 .iter()
                 .zip(1..)
-                .map(|(rule, number)| Rule::compile(&mut templates, watch, rule, number, site, prefix))
+                .map(|(rule, number)| Rule::compile(&mut compiler, watch, &related, rule, number))
                 .collect::<Result<Vec<_>, _>>()?;
             for rule in &rules {
                 audience.add(rule.fixed_channel());
             }
             let key = watch.key.iter().map(|column| column.name.clone()).collect();
-            compiled.insert(watch.source.clone(), Compiled { key, rules });
+            let read_by = needs::read_by(watch, &relations.lookups);
+            let ready = Compiled {
+                key,
+                rules,
+                related,
+                read_by,
+            };
+            by_source.insert(watch.source.clone(), ready);
         }
         Ok(Self {
             templates,
-            watches: compiled,
+            watches: by_source,
+            relations,
             audience,
             broadcasts: Broadcasts::new(site, prefix),
         })
@@ -142,11 +193,12 @@ impl Mapping {
         self.audience.resync(lost, at)
     }
 
-    /// What the rule `number` of the change's watch makes of it today: a publication, or nothing.
+    /// What the rule `number` of the change's watch makes of it today: a publication, or nothing. `left` asks for the word to the
+    /// former audience; `rows` holds what [`Self::roots`] and [`Self::further`] ask for.
     ///
     /// # Errors
     /// When there is no such rule any more, or it fails; for people.
-    pub fn map_by(&self, number: u32, change: &Change<'_>) -> Result<Option<Publication>, String> {
+    pub fn map_by(&self, number: u32, left: bool, change: &Change<'_>, rows: &dyn Rows) -> Result<Option<Publication>, String> {
         if change.operation == Operation::Broadcast {
             return self.broadcasts.publication(change).map(Some);
         }
@@ -158,12 +210,25 @@ impl Mapping {
         if !rule.hears(change.operation) {
             return Ok(None);
         }
-        let row = Row::read(change, &watch.key).map_err(|error| format!("the captured row: {error}"))?;
-        rule.apply(&self.templates, change, &row, || rule.origin(change))
+        let related = self.related(rows);
+        let row = Row::read(change, &watch.key, related).map_err(|error| format!("the captured row: {error}"))?;
+        if left {
+            rule.depart(&self.templates, change, &row)
+        } else {
+            rule.apply(&self.templates, change, &row, || rule.origin(change))
+        }
     }
 
-    /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several.
-    pub fn map(&self, change: &Change<'_>, outcomes: &mut Vec<Outcome>) {
+    const fn related<'a>(&'a self, rows: &'a dyn Rows) -> Related<'a> {
+        Related {
+            relations: &self.relations,
+            rows,
+        }
+    }
+
+    /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several. `rows` holds what [`Self::roots`] and
+    /// [`Self::further`] ask for.
+    pub fn map(&self, change: &Change<'_>, rows: &dyn Rows, outcomes: &mut Vec<Outcome>) {
         let failure = |origin, reason| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             Err(Failure {
@@ -185,14 +250,20 @@ impl Mapping {
         if hearing.peek().is_none() {
             return;
         }
-        let row = Row::read(change, &watch.key);
+        let row = Row::read(change, &watch.key, self.related(rows));
         for rule in hearing {
             let origin = || rule.origin(change);
             match &row {
-                Ok(row) => match rule.apply(&self.templates, change, row, origin) {
-                    Ok(publication) => outcomes.extend(publication.map(Ok)),
-                    Err(reason) => outcomes.push(failure(origin(), reason)),
-                },
+                Ok(row) => {
+                    match rule.depart(&self.templates, change, row) {
+                        Ok(publication) => outcomes.extend(publication.map(Ok)),
+                        Err(reason) => outcomes.push(failure(rule.departure(change), reason)),
+                    }
+                    match rule.apply(&self.templates, change, row, origin) {
+                        Ok(publication) => outcomes.extend(publication.map(Ok)),
+                        Err(reason) => outcomes.push(failure(origin(), reason)),
+                    }
+                }
                 Err(error) => outcomes.push(failure(origin(), format!("the captured row: {error}"))),
             }
         }

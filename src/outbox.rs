@@ -1,8 +1,9 @@
-//! The outbox: windows of changes, the cursor, the locks, dead letters and the purge; all SQL on Instant's own tables.
+//! The outbox: windows of changes, the cursor, the locks, dead letters and the purge; all SQL on Instant's own tables, and the
+//! look-ups in tables of the project.
 //!
 //! Two sessions share the work of a relay. [`Reader`] reads windows and sleeps on LISTEN; [`Leader`] holds the leader's lock and writes
 //! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
-//! Beside them [`Operator`] is the session of a person's commands.
+//! A third, [`Lookups`], reads rows of the project's tables, where rules name columns of them. Beside them [`Operator`] is the session of a person's commands.
 
 mod adopt;
 mod broadcast;
@@ -10,6 +11,7 @@ mod handshake;
 mod incumbent;
 mod leader;
 mod letters;
+mod lookup;
 mod operator;
 mod position;
 mod reader;
@@ -24,6 +26,7 @@ pub use adopt::Adopted;
 pub use broadcast::Message;
 pub use leader::{DeadLetter, Leader, Losses};
 pub use letters::{LetterFilter, Refusal, StoredLetter};
+pub use lookup::{Answer, LookedUp, Lookups};
 pub use operator::Operator;
 pub use position::{Position, Snapshot};
 pub use reader::{ChangeRow, Page, Reader};

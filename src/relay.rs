@@ -1,7 +1,8 @@
 //! The relay: outbox window → change → mapping → publication → lane → publisher → settle (cursor | dead letter).
 //!
 //! One [`Relay`] leads at a time. While it does, three things run side by side: the intake reads windows and maps them, the lanes
-//! publish, the ledger settles what the lanes have finished; the herald tells losses. What is between them is bounded by `IN_FLIGHT` bytes. When a
+//! publish, the ledger settles what the lanes have finished; the herald tells losses. Where rules read rows of other tables, the
+//! intake looks these up for many changes at once before it maps them. What is between them is bounded by `IN_FLIGHT` bytes. When a
 //! connection to PostgreSQL breaks, all three are dropped, and a new leadership starts from the cursor in the database; what was
 //! published but not settled is published again, under the same idempotency keys.
 
@@ -12,6 +13,7 @@ mod lane;
 mod ledger;
 mod metrics;
 mod pace;
+mod related;
 mod resync;
 
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use ledger::Ledger;
 
 pub use health::{Health, Role};
 pub use metrics::Metrics;
+pub use related::{BATCH_BYTES, Related};
 
 /// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
 const IN_FLIGHT: usize = 8 << 20;
@@ -52,6 +55,8 @@ pub struct Relay<P> {
     pub rules: watch::Receiver<Arc<Mapping>>,
     /// How long settled changes stay in the outbox.
     pub retention: Duration,
+    /// How long rows of other tables are remembered.
+    pub related_ttl: Duration,
     /// What is counted, and how the relay is.
     pub metrics: Arc<Metrics>,
     /// Cancelled: stop reading, drain, write the cursor, leave.
@@ -108,6 +113,7 @@ impl<P: Publisher> Relay<P> {
         let intake = Intake {
             reader,
             rules: self.rules.clone(),
+            related: Related::new(self.database.clone(), self.related_ttl),
             lanes,
             ledger: settled.clone(),
             budget: Arc::new(Semaphore::new(IN_FLIGHT)),

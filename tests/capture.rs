@@ -4,6 +4,7 @@ mod broadcast;
 mod drift;
 mod fixture;
 mod names;
+mod related;
 mod removal;
 mod rows;
 mod settings;

@@ -3,14 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use instant::access::cookie as session_cookie;
-use instant::capture::watch::{Column, Destination, Encoding, Rule, Watch};
+use instant::capture::watch::{Column, Destination, Encoding, Lookup, Relation, Rule, Watch};
 use instant::change::{Change, Operation, Operations};
 use instant::config::{self, Config, Source};
 use instant::django::mac;
 use instant::django::signing::{Keys, Signer, derived};
-use instant::mapping::Mapping;
+use instant::mapping::{Found, Mapping, Rows};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::value::RawValue;
 
 /// The largest payload that a signed value may hold.
 const LARGEST_PAYLOAD: usize = 1 << 20;
@@ -41,7 +42,10 @@ pub(super) fn mapping(input: &[u8]) {
     ) else {
         return;
     };
-    let toml = format!("[database]\nurl = 'postgres://a'\n[[watch]]\ntable = 'thing'\nfields = ['a', 'b', 'owner']\n{rules}");
+    let toml = format!(
+        "[database]\nurl = 'postgres://a'\n[[watch]]\ntable = 'thing'\nfields = ['a', 'b', 'owner']\n\
+         related = {{ other = {{ column = 'owner', fields = ['x'] }} }}\n{rules}"
+    );
     let (Some(config), _) = parse(&toml) else { return };
     let watches: Vec<Watch> = config.watches.iter().map(watch).collect();
     let Ok(mapping) = Mapping::compile(&watches, config.site.as_deref(), &config.prefix) else {
@@ -64,7 +68,7 @@ pub(super) fn mapping(input: &[u8]) {
         new,
     };
     let mut outcomes = Vec::new();
-    mapping.map(&change, &mut outcomes);
+    mapping.map(&change, &Others::default(), &mut outcomes);
     for outcome in outcomes {
         match outcome {
             Ok(publication) => {
@@ -72,6 +76,26 @@ pub(super) fn mapping(input: &[u8]) {
                 assert!(event["id"].is_string() && !publication.channel.is_empty());
             }
             Err(failure) => assert!(!failure.reason.is_empty()),
+        }
+    }
+}
+
+/// Rows of another table under every key, but for one that has none and one that cannot be looked up.
+#[derive(Debug)]
+struct Others([Box<RawValue>; 1]);
+
+impl Default for Others {
+    fn default() -> Self {
+        Self([RawValue::from_string("{\"é\":[1,null]}".to_owned()).expect("JSON")])
+    }
+}
+
+impl Rows for Others {
+    fn row(&self, _: usize, key: &str) -> Found<'_> {
+        match key {
+            "1" => Found::Missing,
+            "2" => Found::Failed("refused"),
+            _ => Found::Row(&self.0),
         }
     }
 }
@@ -127,7 +151,17 @@ fn watch(watch: &config::Watch) -> Watch {
         source: "public.thing".to_owned(),
         key: vec![column("id")],
         columns: ["a", "b", "owner"].map(column).to_vec(),
-        old: ["a", "b", "owner"].map(column).to_vec(),
+        related: vec![Relation {
+            path: "other".to_owned(),
+            column: column("owner"),
+            lookup: Lookup {
+                schema: "public".to_owned(),
+                table: "other".to_owned(),
+                key: column("id"),
+                columns: vec![column("x")],
+            },
+        }],
+        old: ["id", "a", "b", "owner"].map(column).to_vec(),
         operations: Operations::ROWS,
         rules: watch.rules.iter().map(rule).collect(),
         span: watch.subject.span.clone(),
@@ -136,10 +170,14 @@ fn watch(watch: &config::Watch) -> Watch {
 
 fn rule(rule: &config::Rule) -> Rule {
     let names = |names: &[config::Spanned<String>]| names.iter().map(|name| name.value.clone()).collect::<Vec<_>>();
+    let data = rule.data.as_deref().map(names).unwrap_or_default();
+    let (related_data, data) = data.into_iter().partition(|name: &String| name.contains('.'));
     Rule {
         on: rule.on,
         changed: names(&rule.changed),
         when: rule.when.clone(),
+        follow: rule.follow,
+        moved_by: ["id", "a", "b", "owner"].map(str::to_owned).to_vec(),
         destination: match &rule.destination {
             config::Destination::Channel(template) => Destination::Channel(template.clone()),
             config::Destination::Public => Destination::Public,
@@ -147,11 +185,13 @@ fn rule(rule: &config::Rule) -> Rule {
             config::Destination::Staff => Destination::Staff,
             config::Destination::Superuser => Destination::Superuser,
             config::Destination::Group(template) => Destination::Group(template.clone()),
+            config::Destination::User(field) if field.value.contains('.') => Destination::RelatedUser(field.value.clone()),
             config::Destination::User(field) => Destination::User(field.value.clone()),
         },
         event_class: rule.event_class.clone(),
         message: rule.message.clone(),
-        data: rule.data.as_deref().map(names).unwrap_or_default(),
+        data,
+        related_data,
         span: rule.span.clone(),
     }
 }

@@ -24,6 +24,9 @@ const APPLY_POLL: Duration = Duration::from_millis(100);
 /// `lock_not_available` and `deadlock_detected`: the table is busy.
 const BUSY: [&str; 2] = ["55P03", "40P01"];
 
+/// Why the relay's role is to read columns of the project.
+pub(super) const RELATED: &str = "`related` names these columns, and the relay's role may not read them";
+
 /// Why the database could not be brought to what is wanted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -116,6 +119,8 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
         }
         let missing = grant::missing(pool, role, &grant::RELAY).await?;
         missing_grants.extend(missing.into_iter().map(|grant| (grant, "the relay's role lacks it")));
+        let missing = grant::missing_related(pool, role, watches).await?;
+        missing_grants.extend(missing.into_iter().map(|grant| (grant, RELATED)));
     }
     if schema != SchemaState::Missing {
         let complete = watches.iter().all(|watch| {

@@ -18,7 +18,7 @@ const TRUNCATE_TYPE: i16 = 32;
 const RESUME: &str = "capture is paused; `instant resume` captures again";
 
 /// What a step does to the project's tables.
-const NO_LOCK: &str = "no lock on your tables";
+pub(super) const NO_LOCK: &str = "no lock on your tables";
 const WRITES_WAIT: &str = "share row exclusive on the table: writes wait for a moment, reads do not";
 const ALL_WAIT: &str = "access exclusive on the table: reads and writes wait for a moment";
 

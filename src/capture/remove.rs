@@ -3,18 +3,27 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::apply::{Error, Progress, locked, run_all, unlock};
+use super::grant;
 use super::identity::{self, Definers};
 use super::installed::{self, State};
-use super::plan::{Plan, Step};
+use super::plan::{NO_LOCK, Plan, Step};
 use super::schema::{FUNCTIONS, SEQUENCES, SchemaState, TABLES};
+use super::watch::Watch;
+use crate::config::Config;
 
-/// Removes the triggers, a table a transaction, then the functions, then the schema. What others have built on the schema makes
+/// Removes the triggers, a table a transaction, then the functions, what `watches` had the relay's role read of other tables, then
+/// the schema. What others have built on the schema makes
 /// it refuse before anything is removed.
 ///
 /// # Errors
 /// When something that is not ours needs the schema, and the first step that failed; those before it are done, and another
 /// `remove` goes on.
-pub async fn remove(pool: &PgPool, progress: impl FnMut(&Step, Progress)) -> Result<(), Error> {
+pub async fn remove(
+    pool: &PgPool,
+    config: &Config,
+    watches: &[Watch],
+    progress: impl FnMut(&Step, Progress),
+) -> Result<(), Error> {
     let exists: bool = sqlx::query_scalar("select to_regnamespace('instant') is not null")
         .fetch_one(pool)
         .await?;
@@ -25,15 +34,24 @@ pub async fn remove(pool: &PgPool, progress: impl FnMut(&Step, Progress)) -> Res
     if !strangers.is_empty() {
         return Err(Error::Needed(strangers));
     }
+    let revocations = match &config.database.relay_role {
+        Some(role) => grant::revocations(pool, role, watches).await?,
+        None => Vec::new(),
+    };
     let mut connection = locked(pool).await?;
-    let removed = remove_all(&mut connection, pool, progress).await;
+    let removed = remove_all(&mut connection, pool, revocations, progress).await;
     let unlocked = unlock(connection).await;
     removed?;
     Ok(unlocked?)
 }
 
 /// Removes everything, on the connection that holds the lock.
-async fn remove_all(connection: &mut PgConnection, pool: &PgPool, progress: impl FnMut(&Step, Progress)) -> Result<(), Error> {
+async fn remove_all(
+    connection: &mut PgConnection,
+    pool: &PgPool,
+    revocations: Vec<String>,
+    progress: impl FnMut(&Step, Progress),
+) -> Result<(), Error> {
     let state = State {
         schema: SchemaState::Current,
         functions: installed::functions(pool).await?,
@@ -46,10 +64,12 @@ async fn remove_all(connection: &mut PgConnection, pool: &PgPool, progress: impl
         },
     };
     let mut plan = Plan::removal(&state);
+    let revoke = |sql: String| Step::new(sql.clone(), "removed", NO_LOCK, sql);
+    plan.steps.extend(revocations.into_iter().map(revoke));
     plan.steps.push(Step {
         action: "drop schema instant".to_owned(),
         reason: "removed",
-        lock: "no lock on your tables",
+        lock: NO_LOCK,
         sql: Some(drop_schema()),
     });
     run_all(connection, &plan, progress).await

@@ -1,7 +1,9 @@
 //! The configuration's names, found in the database.
 
 mod code;
+mod moved;
 mod reference;
+mod related;
 mod scope;
 mod subject;
 
@@ -11,7 +13,7 @@ use sqlx::PgPool;
 
 use self::scope::Scope;
 use super::catalog::{Kind, Table};
-use super::watch::Watch;
+use super::watch::{Relation, Watch};
 use crate::change::{Operation, Operations};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::{self, Config, Subject};
@@ -42,7 +44,8 @@ pub async fn resolve(pool: &PgPool, config: &Config) -> Result<Resolved, sqlx::E
             diagnostics.push(problem);
             continue;
         }
-        watches.push(resolved(watch, &table, &mut diagnostics));
+        let relations = related::find(pool, &watch.related, &table, &mut diagnostics).await?;
+        watches.push(resolved(watch, &table, relations, &mut diagnostics));
         tables.push(table);
     }
     diagnostics.sort();
@@ -70,7 +73,7 @@ fn overlap(table: &Table, watch: &config::Watch, earlier: &[Table]) -> Option<Di
 }
 
 /// A watch with its names resolved; problems go to `diagnostics`.
-fn resolved(watch: &config::Watch, table: &Table, diagnostics: &mut Diagnostics) -> Watch {
+fn resolved(watch: &config::Watch, table: &Table, related: Vec<Relation>, diagnostics: &mut Diagnostics) -> Watch {
     let (model, name) = match &watch.subject.value {
         Subject::Model { app, model, .. } => (format!("{app}.{model}"), model.clone()),
         Subject::Table(table) => (subject::display(table), table.name.clone()),
@@ -91,7 +94,7 @@ fn resolved(watch: &config::Watch, table: &Table, diagnostics: &mut Diagnostics)
         let label = "rows that move to another partition arrive as deleted";
         diagnostics.push(Diagnostic::warning(PARTITION, span.clone(), message, label));
     }
-    let mut scope = Scope::new(table, watch, diagnostics);
+    let mut scope = Scope::new(table, watch, &related, diagnostics);
     let rules: Vec<_> = watch.rules.iter().map(|rule| scope.rule(rule)).collect();
     let old = scope.former(&watch.rules);
     let (key, columns) = scope.into_columns();
@@ -103,6 +106,7 @@ fn resolved(watch: &config::Watch, table: &Table, diagnostics: &mut Diagnostics)
         table: table.relation.name.name.clone(),
         key,
         columns,
+        related,
         old,
         operations: rules.iter().fold(Operations::NONE, |all, rule| all.union(rule.on)),
         rules,

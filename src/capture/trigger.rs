@@ -24,7 +24,7 @@ pub const TRUNCATE_TRIGGER: &str = "!instant_truncate";
 const OUTBOX_LOCK_TIMEOUT: &str = "50ms";
 
 /// Settings that decide how [`Encoding::Pinned`] values are written.
-const PINNED: [(&str, &str); 5] = [
+pub(crate) const PINNED: [(&str, &str); 5] = [
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
     ("IntervalStyle", "iso_8601"),

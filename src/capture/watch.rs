@@ -20,6 +20,9 @@ pub struct Watch {
     pub key: Vec<Column>,
     /// The columns captured beside the key, in the order of `fields`, without those of the key.
     pub columns: Vec<Column>,
+    /// The rows of other tables that rules may read; parents come before what they lead to. Watched columns that hold their keys
+    /// are captured.
+    pub related: Vec<Relation>,
     /// The columns whose former value an update carries too, because a rule reads it.
     pub old: Vec<Column>,
     /// The operations that some rule hears.
@@ -30,7 +33,31 @@ pub struct Watch {
     pub span: Span,
 }
 
-/// A column of a watched table.
+/// A row of another table, by a key that the watched row holds, or the row before it in the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// The names from the watched row on: `customer`, `customer.user`.
+    pub path: String,
+    /// The column that holds the key.
+    pub column: Column,
+    /// What is read by it.
+    pub lookup: Lookup,
+}
+
+/// Columns of another table, read by a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The table's schema.
+    pub schema: String,
+    /// The table's name.
+    pub table: String,
+    /// The column that the key is looked up in.
+    pub key: Column,
+    /// The columns read beside it; the key's may be one of them.
+    pub columns: Vec<Column>,
+}
+
+/// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Its name.
@@ -61,6 +88,11 @@ pub struct Rule {
     pub changed: Vec<String>,
     /// A condition on the row.
     pub when: Option<Expression>,
+    /// Whether rows that stop to match `when` are told to have left.
+    pub follow: bool,
+    /// The columns that decide who hears a row: where an update changes one of them, the row may leave its audience. All are in the
+    /// watch's `old`. Empty: rows never leave.
+    pub moved_by: Vec<String>,
     /// Who hears it.
     pub destination: Destination,
     /// The event class, if not the default.
@@ -69,6 +101,8 @@ pub struct Rule {
     pub message: Option<Template>,
     /// The columns published; all in the watch's `columns` or `key`.
     pub data: Vec<String>,
+    /// The columns of other tables published: `customer.user.email`; all in the watch's `related`.
+    pub related_data: Vec<String>,
     /// The rule's place in `instant.toml`.
     pub span: Span,
 }
@@ -90,4 +124,6 @@ pub enum Destination {
     Group(Template),
     /// The user whose key this column holds; a null reaches nobody.
     User(String),
+    /// The same with a column of another table: `customer.user_id`.
+    RelatedUser(String),
 }

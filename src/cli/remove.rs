@@ -23,7 +23,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         return Ok(ExitCode::from(exit::USAGE));
     }
     let pool = context.pool(&config).await?;
-    capture::remove(&pool, step::report).await?;
+    // Of what does not resolve any more nobody can tell what was granted.
+    let watches = capture::resolve(&pool, &config).await?.watches;
+    capture::remove(&pool, &config, &watches, step::report).await?;
     writeln!(anstream::stdout(), "done: nothing of Instant is left in the database")?;
     Ok(ExitCode::SUCCESS)
 }

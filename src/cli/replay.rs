@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,8 +12,9 @@ use super::moment::Moment;
 use super::{Context, exit};
 use crate::config::nearest::did_you_mean;
 use crate::mapping::{Mapping, Outcome, Publication};
-use crate::outbox::{Operator, Span};
+use crate::outbox::{ChangeRow, Operator, Span};
 use crate::publisher::{Publisher, deliver};
+use crate::relay::{self, Related};
 
 /// The publications of a request …
 const BATCH: usize = 200;
@@ -79,7 +81,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         until: args.until.map_or_else(Timestamp::now, |moment| moment.0),
         sources: (!args.model.is_empty()).then(|| chosen.map(|watch| watch.source.clone()).collect()),
     };
-    let rules = Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?;
+    let rules = Arc::new(Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?);
+    let mut related = Related::new(config.database.url.clone(), config.related_ttl);
     let operator = Operator::connect(&config.database.url).await?;
     let mut replay = operator.replay(&span).await?;
     let mut progress = Progress {
@@ -92,16 +95,29 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         reached: span.since,
     };
     let (mut changes, mut outcomes) = (0_u64, Vec::new());
-    while let Some(row) = replay.next().await? {
-        let change = row.change()?;
-        rules.map(&change, &mut outcomes);
-        for outcome in outcomes.drain(..) {
-            progress.take(outcome)?;
+    let mut goes_on = true;
+    while goes_on {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while rows.len() < related.batch() && bytes < relay::BATCH_BYTES {
+            let Some(row) = replay.next().await? else {
+                goes_on = false;
+                break;
+            };
+            bytes += row.change()?.bytes();
+            rows.push(row);
         }
-        changes += 1;
-        if progress.is_full() {
-            progress.send().await?;
-            progress.reached = change.at;
+        let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
+        related.prepare(&rules, &batch).await?;
+        for change in batch {
+            rules.map(&change, related.rows(), &mut outcomes);
+            for outcome in outcomes.drain(..) {
+                progress.take(outcome)?;
+            }
+            changes += 1;
+            if progress.is_full() {
+                progress.send().await?;
+                progress.reached = change.at;
+            }
         }
     }
     progress.send().await?;

@@ -67,6 +67,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         publisher,
         rules,
         retention: config.retention,
+        related_ttl: config.related_ttl,
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
     };

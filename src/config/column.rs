@@ -1,34 +1,82 @@
 //! The columns that a watch captures, as far as the file alone can tell.
 
-use super::Spanned;
 use super::diagnostic::{Diagnostic, code};
-use super::nearest::nearest;
+use super::nearest::{did_you_mean, nearest};
 use super::reading::Reading;
+use super::{Related, Span, Spanned, related};
 
 /// Django's default primary key.
 const DEFAULT_KEY: &str = "id";
 
-/// The names that a watch's `fields` lists.
+/// The names that a watch's `fields` and `related` list.
 #[derive(Clone, Debug)]
 pub(super) struct Columns<'a> {
     /// None: the list cannot be read, so that nothing can be said about a name.
     fields: Option<Vec<&'a str>>,
+    /// None: the same of `related`.
+    related: Option<&'a [Related]>,
 }
 
 impl<'a> Columns<'a> {
-    /// The columns of a list of fields.
-    pub(super) fn new(fields: Option<&'a [Spanned<String>]>) -> Self {
+    /// The columns of a list of fields, and of the rows that they lead to.
+    pub(super) fn new(fields: Option<&'a [Spanned<String>]>, related: Option<&'a [Related]>) -> Self {
         Self {
             fields: fields.map(|fields| fields.iter().map(|field| field.value.as_str()).collect()),
+            related,
         }
     }
 
     /// Whether `name` is surely captured. A foreign key's field and column count as the same: `customer` and `customer_id`.
     pub(super) fn has(&self, name: &str) -> bool {
-        let field = |name: &str| name.strip_suffix("_id").unwrap_or(name).to_owned();
-        self.fields
-            .as_ref()
-            .is_none_or(|fields| fields.iter().any(|known| *known == name || field(known) == field(name)))
+        let holds_key = |related: &Related| {
+            let column = related.column.as_ref().unwrap_or(&related.path);
+            !related.path.value.contains('.') && same(&column.value, name)
+        };
+        self.related.is_none_or(|related| related.iter().any(holds_key))
+            || self
+                .fields
+                .as_ref()
+                .is_none_or(|fields| fields.iter().any(|known| same(known, name)))
+    }
+
+    /// The path and column that `name` in a template reads of another table, which has been checked; none: it begins with no
+    /// relation. `prefix` is that of [`Self::check`].
+    pub(super) fn related(&self, name: &Spanned<String>, prefix: &str, reading: &mut Reading<'_>) -> Option<String> {
+        let (path, column) = related::split(&name.value, |path| self.relation(path).is_some())?;
+        let Some(column) = column else {
+            let message = format!("`{prefix}{path}` is a row of another table");
+            let problem = Diagnostic::error(code::WHOLE_RELATION, name.span.clone(), message, "names no column of it");
+            reading.problem(problem.help(format!("name one of its columns, as in `{prefix}{path}.name`")));
+            return Some(path.to_owned());
+        };
+        self.check_related(path, column, &name.span, prefix, reading);
+        Some(format!("{path}.{column}"))
+    }
+
+    /// Whether `name` in a list means a column of another table, which has been checked.
+    pub(super) fn is_related(&self, name: &Spanned<String>, reading: &mut Reading<'_>) -> bool {
+        let Some((path, column)) = related::split_field(&name.value, |path| self.relation(path).is_some()) else {
+            return false;
+        };
+        self.check_related(path, column, &name.span, "", reading);
+        true
+    }
+
+    fn relation(&self, path: &str) -> Option<&'a Related> {
+        self.related?.iter().find(|related| related.path.value == path)
+    }
+
+    /// Records a column that the relation `path` does not list.
+    fn check_related(&self, path: &str, column: &str, span: &Span, prefix: &str, reading: &mut Reading<'_>) {
+        let fields = self.relation(path).map_or(&[][..], |related| &related.fields);
+        if !fields.iter().any(|field| same(&field.value, column)) {
+            let message = format!("`{prefix}{path}.{column}` is not read by this watch");
+            let label = format!("not among the fields of `{path}` in `related`");
+            let near = did_you_mean(column, fields.iter().map(|field| field.value.as_str()));
+            let help = near.unwrap_or_else(|| format!("add `{column}` to them"));
+            let problem = Diagnostic::error(code::UNKNOWN_COLUMN, span.clone(), message, label);
+            reading.problem(problem.help(help));
+        }
     }
 
     /// Records a name that is not captured, or that only the database can decide on; `prefix` is `row.`, `old.` or empty.
@@ -37,7 +85,10 @@ impl<'a> Columns<'a> {
         let Some(fields) = self.fields.as_ref().filter(|_| !self.has(text) && text != DEFAULT_KEY) else {
             return;
         };
-        if let Some(near) = nearest(text, fields.iter().copied()) {
+        let relations = self.related.into_iter().flatten().map(|related| related.path.value.as_str());
+        let known = fields.iter().copied().chain(relations);
+        let first = text.split('.').next().unwrap_or_default();
+        if let Some(near) = nearest(first, known) {
             let message = format!("`{prefix}{text}` is not captured by this watch");
             let problem = Diagnostic::error(code::UNKNOWN_COLUMN, name.span.clone(), message, "not in `fields`");
             reading.problem(problem.help(format!("did you mean `{prefix}{near}`?")));
@@ -48,6 +99,12 @@ impl<'a> Columns<'a> {
             reading.problem(problem.help(help));
         }
     }
+}
+
+/// Whether two names mean the same column: a foreign key's field and column do.
+fn same(one: &str, other: &str) -> bool {
+    let field = |name: &str| name.strip_suffix("_id").unwrap_or(name).to_owned();
+    one == other || field(one) == field(other)
 }
 
 #[cfg(test)]
@@ -63,7 +120,7 @@ mod tests {
             })
             .collect();
         let mut reading = Reading::new("", &|_| None);
-        Columns::new(Some(&fields)).check(
+        Columns::new(Some(&fields), Some(&[])).check(
             &Spanned {
                 value: name.to_owned(),
                 span: 0..0,
@@ -91,7 +148,7 @@ mod tests {
     #[test]
     fn nothing_is_said_when_the_list_cannot_be_read() {
         let mut reading = Reading::new("", &|_| None);
-        Columns::new(None).check(
+        Columns::new(None, None).check(
             &Spanned {
                 value: "x".to_owned(),
                 span: 0..0,

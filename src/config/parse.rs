@@ -12,7 +12,7 @@ use super::reading::Reading;
 use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, server, watch};
 
 /// The keys of the top level.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "site",
     "database",
     "centrifugo",
@@ -20,12 +20,15 @@ const KEYS: [&str; 8] = [
     "server",
     "outbox",
     "channels",
+    "related",
     "watch",
 ];
 /// How long settled changes are kept unless the file says otherwise: a day to look into what went wrong.
 const RETENTION: Duration = Duration::from_hours(24);
 /// The shortest retention: the purge must not race the relay's own windows.
 const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
+/// How long a row of another table is remembered unless the file says otherwise: stale names for a minute, and few queries.
+const RELATED_TTL: Duration = Duration::from_mins(1);
 /// The schemes of a database URL.
 const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 /// The schemes of Centrifugo's URL.
@@ -74,6 +77,8 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
     let database = database(&root, reading);
     let centrifugo = centrifugo(&root, reading);
     let retention = retention(&root, reading);
+    let related = root.table("related", "[related]", &["ttl"], reading);
+    let related_ttl = related.and_then(|table| duration::at(&table, "ttl", "related.ttl", reading));
     let (prefix, anonymous) = naming(&root, reading);
     let channels = channel::channels(&root, &prefix, reading);
     let django = django::django(&root, reading);
@@ -87,6 +92,7 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
         django,
         server,
         retention,
+        related_ttl: related_ttl.unwrap_or(RELATED_TTL),
         prefix,
         anonymous,
         channels,

@@ -144,6 +144,32 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A table whose keys are names of the user's.
+    pub(super) fn open_table(&self, key: &str, name: &'static str, reading: &mut Reading<'_>) -> Option<Reader<'a>> {
+        match self.value(key)? {
+            (DeValue::Table(table), span) => Some(Self::open(table, span, name)),
+            (other, span) => {
+                wrong_type(key, &format!("a table, `{name}`"), other, span, reading);
+                None
+            }
+        }
+    }
+
+    /// Every key with its value and the value's place, in the order of the file.
+    pub(super) fn entries(&self) -> Vec<(Spanned<String>, &'a DeValue<'a>, Span)> {
+        let named = |(key, value): (&toml::Spanned<_>, &'a toml::Spanned<DeValue<'a>>)| {
+            let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
+            let name = Spanned {
+                value: key.get_ref().to_string(),
+                span: key.span(),
+            };
+            (name, value.get_ref(), value.span())
+        };
+        let mut entries: Vec<_> = self.table.iter().map(named).collect();
+        entries.sort_by_key(|(name, ..)| name.span.start);
+        entries
+    }
+
     /// A list of tables, `[[key]]`, in the file's order, whose keys must be among `known`. None if the key is missing.
     pub(super) fn tables(
         &self,

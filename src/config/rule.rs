@@ -6,11 +6,21 @@ use super::nearest::did_you_mean;
 use super::reader::Reader;
 use super::reading::Reading;
 use super::watch::warn_about_duplicates;
-use super::{Destination, Expression, Reference, Rule, Spanned, Template, target, template};
+use super::{Destination, Expression, Reference, Rule, Side, Spanned, Template, target, template};
 use crate::change::{Operation, Operations};
 
 /// The keys of a rule.
-const KEYS: [&str; 8] = ["on", "changed", "when", "target", "channel", "event_class", "message", "data"];
+const KEYS: [&str; 9] = [
+    "on",
+    "changed",
+    "when",
+    "follow",
+    "target",
+    "channel",
+    "event_class",
+    "message",
+    "data",
+];
 
 /// The rules of a watch, or the default one, which tells the staff of every change: nothing becomes public unless it is said.
 pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Vec<Rule> {
@@ -20,6 +30,7 @@ pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Rea
             on: Operations::ROWS,
             changed: Vec::new(),
             when: None,
+            follow: false,
             destination: Destination::Staff,
             event_class: None,
             message: None,
@@ -46,10 +57,13 @@ fn rule(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) ->
     }
     let data = table.strings("data", reading);
     check_names(data.as_deref().unwrap_or_default(), "data", columns, reading);
+    let when = condition(table, columns, reading);
+    let follow = follow(table, on, when.as_ref(), reading);
     Rule {
         on,
         changed,
-        when: condition(table, columns, reading),
+        when,
+        follow,
         destination,
         event_class: text(table, "event_class", columns, reading),
         message: text(table, "message", columns, reading),
@@ -104,7 +118,10 @@ fn unknown_operation(name: &Spanned<String>, reading: &mut Reading<'_>) {
 fn check_names(names: &[Spanned<String>], key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) {
     warn_about_duplicates(names, key, reading);
     for name in names {
-        columns.check(name, "", reading);
+        // Only what a rule publishes may come from another table.
+        if key != "data" || !columns.is_related(name, reading) {
+            columns.check(name, "", reading);
+        }
     }
 }
 
@@ -144,6 +161,35 @@ fn refuse_row_dependence(destination: &Destination, table: &Reader<'_>, reading:
 fn condition(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Expression> {
     let value = table.string("when", reading)?;
     template::expression(&value, columns, reading)
+}
+
+/// `follow`, and what makes it meaningless.
+fn follow(table: &Reader<'_>, on: Operations, when: Option<&Expression>, reading: &mut Reading<'_>) -> bool {
+    let follow = table.boolean("follow", reading).unwrap_or_default();
+    let Some(span) = table.key_span("follow").filter(|_| follow) else {
+        return false;
+    };
+    let former = |reference: &Reference| reference.side() == Some(Side::Old);
+    let (message, help) = if !table.has("when") {
+        (
+            "this rule can never follow a row, because every row matches it",
+            "add `when`, or remove `follow`: who hears a row that moves is told without it",
+        )
+    } else if !on.contains(Operation::Update) {
+        (
+            "this rule can never follow a row, because it does not hear updates",
+            "add `\"update\"` to `on`, or remove `follow`",
+        )
+    } else if when.is_some_and(|when| when.references.iter().any(former)) {
+        (
+            "this rule can never follow a row, because its `when` reads `old`",
+            "a row that left is one that matched before: let `when` read `row` alone",
+        )
+    } else {
+        return true;
+    };
+    reading.problem(Diagnostic::error(code::NEVER_FIRES, span, message, "nothing to follow").help(help.to_owned()));
+    false
 }
 
 fn text(table: &Reader<'_>, key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Template> {

@@ -87,7 +87,9 @@ fn group_or_user(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Readin
                 ));
                 return None;
             }
-            columns.check(&field, "", reading);
+            if !columns.is_related(&field, reading) {
+                columns.check(&field, "", reading);
+            }
             Some(Destination::User(field))
         }
         (false, false) => {

@@ -127,6 +127,13 @@ fn reference(name: &str, value: &Spanned<String>, columns: &Columns<'_>, reading
         let Some(column) = parts.next() else {
             return Some(Reference::Whole(side));
         };
+        let named = Spanned {
+            value: name[first.len() + 1..].to_owned(),
+            span: place(name, value, reading),
+        };
+        if let Some(path) = columns.related(&named, &format!("{first}."), reading) {
+            return Some(Reference::Related(side, path));
+        }
         let span = place(&format!("{first}.{column}"), value, reading);
         columns.check(
             &Spanned {

@@ -6,10 +6,10 @@ use super::column::Columns;
 use super::diagnostic::{Diagnostic, code};
 use super::reader::Reader;
 use super::reading::Reading;
-use super::{Spanned, Subject, TableName, Watch, rule};
+use super::{Spanned, Subject, TableName, Watch, related, rule};
 
 /// The keys of a watch.
-const KEYS: [&str; 4] = ["model", "table", "fields", "rule"];
+const KEYS: [&str; 5] = ["model", "table", "fields", "related", "rule"];
 
 /// The watches of the file, those that can be read.
 pub(super) fn watches(root: &Reader<'_>, reading: &mut Reading<'_>) -> Vec<Watch> {
@@ -44,7 +44,8 @@ fn watch(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Watch> {
     } else {
         Some(&[][..])
     };
-    let columns = Columns::new(known);
+    let related = related::related(table, reading);
+    let columns = Columns::new(known, related.as_deref());
     for field in listed.iter().flatten().filter(|field| field.value.is_empty()) {
         let message = "a field has an empty name";
         reading.problem(Diagnostic::error(
@@ -59,6 +60,7 @@ fn watch(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Watch> {
     Some(Watch {
         subject: subject?,
         fields: listed.unwrap_or_default(),
+        related: related.unwrap_or_default(),
         rules,
     })
 }
@@ -135,12 +137,14 @@ fn label(model: &Spanned<String>, reading: &mut Reading<'_>) -> Option<(String, 
     None
 }
 
-fn is_identifier(name: &str) -> bool {
+/// Whether `name` is one of Python.
+pub(super) fn is_identifier(name: &str) -> bool {
     name.starts_with(|first: char| first.is_alphabetic() || first == '_')
         && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
 }
 
-fn table_name(name: &Spanned<String>, reading: &mut Reading<'_>) -> Option<TableName> {
+/// A table's name. None: it is none, which has been recorded.
+pub(super) fn table_name(name: &Spanned<String>, reading: &mut Reading<'_>) -> Option<TableName> {
     match TableName::parse(&name.value) {
         Ok(table) => Some(table),
         Err(reason) => {

@@ -51,6 +51,7 @@ impl Audience {
                 at,
                 operation: Operation::Truncate,
                 rule: Arc::clone(&rule),
+                left: false,
             },
             channel: Arc::clone(channel),
             event: self.event(channel, &key, at),

@@ -59,6 +59,7 @@ impl Broadcasts {
             at: change.at,
             operation: change.operation,
             rule: Arc::clone(&self.rule),
+            left: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::Origin;
+use super::related::Branches;
 use super::row::Row;
 
 /// The parts of an event that its rule fixes, as JSON already.
@@ -14,10 +15,12 @@ pub(super) struct Frame {
     model: Vec<u8>,
     /// The published columns and their JSON keys: `"status":`.
     data: Vec<(String, Vec<u8>)>,
+    /// The published columns of other tables.
+    related: Branches,
 }
 
 impl Frame {
-    pub(super) fn new(site: Option<&str>, model: &str, data: &[String]) -> Self {
+    pub(super) fn new(site: Option<&str>, model: &str, data: &[String], related: Branches) -> Self {
         let member = |name: &str, value: &str| {
             let mut json = format!(",\"{name}\":").into_bytes();
             write_string(&mut json, value);
@@ -33,10 +36,11 @@ impl Frame {
             site: site.map(|site| member("site", site)).unwrap_or_default(),
             model: member("model", model),
             data: data.iter().map(key).collect(),
+            related,
         }
     }
 
-    /// Encodes one event. Columns that no longer exist are left out of `data`.
+    /// Encodes one event. Columns that no longer exist are left out of `data`; of a row that left, all are.
     pub(super) fn encode(&self, origin: &Origin, event_class: &str, message: &str, channel: &str, row: &Row<'_>) -> Vec<u8> {
         let mut out = Vec::with_capacity(384);
         out.extend_from_slice(b"{\"event_class\":");
@@ -48,7 +52,7 @@ impl Frame {
         out.extend_from_slice(&self.site);
         out.extend_from_slice(b",\"data\":{");
         let mut separate = false;
-        for (column, key) in &self.data {
+        for (column, key) in self.data.iter().filter(|_| !origin.left) {
             if let Some(value) = row.current.get(column) {
                 if separate {
                     out.push(b',');
@@ -58,10 +62,13 @@ impl Frame {
                 out.extend_from_slice(value.get().as_bytes());
             }
         }
+        if !origin.left {
+            self.related.write(&mut out, row.related, &row.current, separate);
+        }
         // Writing to a Vec cannot fail.
         let _ = write!(out, "}},\"id\":\"{origin}\",\"at\":\"{:.3}\"", origin.at);
         out.extend_from_slice(&self.model);
-        let _ = write!(out, ",\"op\":\"{}\",\"pk\":", origin.operation.name());
+        let _ = write!(out, ",\"op\":\"{}\",\"pk\":", origin.what());
         row.write_pk(&mut out);
         out.push(b'}');
         out

@@ -7,9 +7,10 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::related::Related;
 use crate::change::{Change, Operation};
 
-/// The columns of a change, borrowed from it.
+/// The columns of a change, borrowed from it, and the rows of other tables that they lead to.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     /// The new version, or the old one of a delete.
@@ -18,19 +19,21 @@ pub(super) struct Row<'a> {
     pub(super) old: Columns<'a>,
     /// The names of the key's columns.
     key: &'a [String],
+    /// Where the columns lead.
+    pub(super) related: Related<'a>,
 }
 
 /// One version: names and raw values in the order they were captured in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Columns<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
 /// A column's name; borrowed, unless JSON had to escape it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Row<'a> {
     /// Reads both versions of `change`.
-    pub(super) fn read(change: &Change<'a>, key: &'a [String]) -> Result<Self, serde_json::Error> {
+    pub(super) fn read(change: &Change<'a>, key: &'a [String], related: Related<'a>) -> Result<Self, serde_json::Error> {
         let parse = |text: Option<&'a str>| text.map_or_else(|| Ok(Columns::default()), Columns::parse);
         let (row, old) = match change.operation {
             Operation::Delete => (change.old, change.old),
@@ -40,7 +43,18 @@ impl<'a> Row<'a> {
             current: parse(row)?,
             old: parse(old)?,
             key,
+            related,
         })
+    }
+
+    /// The row as it was before an update.
+    pub(super) fn former(&self) -> Self {
+        Self {
+            current: self.old.clone(),
+            old: Columns::default(),
+            key: self.key,
+            related: self.related,
+        }
     }
 
     /// The primary key as JSON: a value, a list where the key is composite, `null` without a key.
@@ -82,6 +96,11 @@ impl<'a> Columns<'a> {
         serde_json::from_str(text)
     }
 
+    /// Whether all of `columns` were captured.
+    pub(super) fn has(&self, columns: &[String]) -> bool {
+        columns.iter().all(|column| self.get(column).is_some())
+    }
+
     /// The raw value of a column.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(column, _)| column.0 == name).map(|(_, value)| *value)
@@ -90,6 +109,15 @@ impl<'a> Columns<'a> {
     /// Every column, in the order of capture.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, value)| (name.0.as_ref(), *value))
+    }
+}
+
+/// A scalar JSON value without its quotes; none for null.
+pub(super) fn plain(value: &RawValue) -> Option<Cow<'_, str>> {
+    match value.get() {
+        "null" => None,
+        text if text.starts_with('"') => serde_json::from_str(text).ok().map(Cow::Owned),
+        text => Some(text.into()),
     }
 }
 

@@ -1,18 +1,20 @@
 //! One rule, compiled.
 
+mod compile;
+mod departure;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
 use minijinja::Value;
-use serde_json::value::RawValue;
 
 use super::event::Frame;
-use super::row::Row;
-use super::template::{CompileError, Reads, Templates, Text};
+use super::row::{Row, plain};
+use super::template::{Reads, Templates, Text};
 use super::{Origin, Publication, RuleName, channel};
-use crate::capture::watch::{self, Watch};
 use crate::change::{Change, Operation, Operations};
-use crate::config::Template;
+
+pub(super) use compile::Compiler;
 
 /// One rule, ready for changes.
 #[derive(Debug)]
@@ -21,10 +23,14 @@ pub(super) struct Rule {
     on: Operations,
     changed: Vec<String>,
     when: Option<Text>,
+    follow: bool,
+    moved_by: Vec<String>,
     destination: Destination,
     event_class: Option<Text>,
     /// "Order created", … by [`Operation::ALL`], for rules without an event class.
     default_classes: [Arc<str>; 4],
+    /// "Order left".
+    left: String,
     message: Option<Text>,
     /// The model's bare name, for rules without a message.
     subject: String,
@@ -32,6 +38,8 @@ pub(super) struct Rule {
     frame: Frame,
     /// What the templates read; none: there is no template to render.
     reads: Option<Reads>,
+    /// The relations that it reads from the row, and from the former row.
+    related: [Vec<usize>; 2],
 }
 
 /// Where the publications go.
@@ -43,90 +51,11 @@ enum Destination {
     Group { prefix: String, name: Text },
     /// The channel of the user whose key a column holds.
     User { prefix: String, column: String },
+    /// The same with a column of another table: the relation, and the value's place in its row.
+    RelatedUser { prefix: String, value: (usize, usize) },
 }
 
 impl Rule {
-    pub(super) fn compile(
-        templates: &mut Templates,
-        watch: &Watch,
-        rule: &watch::Rule,
-        number: u32,
-        site: Option<&str>,
-        prefix: &str,
-    ) -> Result<Self, CompileError> {
-        let name = |part: &str| format!("{}\n{number}\n{part}", watch.source);
-        let failed = |part| {
-            move |source| CompileError {
-                model: watch.model.clone(),
-                rule: number,
-                part,
-                source,
-            }
-        };
-        let mut reads = Reads::default();
-        let mut text = |part: &'static str, template: &Template| {
-            reads.add(&template.references);
-            templates.text(name(part), template).map_err(failed(part))
-        };
-        let fixed = |channel: &str| Destination::Channel(Text::Constant(format!("{prefix}{channel}").into()));
-        let destination = match &rule.destination {
-            watch::Destination::Channel(template) => Destination::Channel(text("channel", template)?),
-            watch::Destination::Public => fixed(channel::PUBLIC),
-            watch::Destination::Users => fixed(channel::USERS),
-            watch::Destination::Staff => fixed(channel::STAFF),
-            watch::Destination::Superuser => fixed(channel::SUPERUSER),
-            watch::Destination::Group(template) => match text("target", template)? {
-                Text::Constant(group) => fixed(&channel::group(&group)),
-                rendered @ Text::Rendered(_) => Destination::Group {
-                    prefix: prefix.to_owned(),
-                    name: rendered,
-                },
-            },
-            watch::Destination::User(column) => Destination::User {
-                prefix: prefix.to_owned(),
-                column: column.clone(),
-            },
-        };
-        let event_class = rule
-            .event_class
-            .as_ref()
-            .map(|template| text("event_class", template))
-            .transpose()?;
-        let message = rule.message.as_ref().map(|template| text("message", template)).transpose()?;
-        let when = match &rule.when {
-            Some(expression) => {
-                reads.add(&expression.references);
-                Some(templates.condition(name("when"), expression).map_err(failed("when"))?)
-            }
-            None => None,
-        };
-        let renders = |text: &Text| matches!(text, Text::Rendered(_));
-        let channel_renders = match &destination {
-            Destination::Channel(text) => renders(text),
-            Destination::Group { .. } => true,
-            Destination::User { .. } => false,
-        };
-        let any = channel_renders || [&event_class, &message, &when].into_iter().flatten().any(renders);
-        Ok(Self {
-            name: Arc::new(RuleName {
-                source: watch.source.clone(),
-                model: watch.model.clone(),
-                number,
-            }),
-            on: rule.on,
-            changed: rule.changed.clone(),
-            when,
-            destination,
-            event_class,
-            default_classes: Operation::ALL.map(|operation| format!("{} {}", watch.name, operation.verb()).into()),
-            message,
-            subject: watch.name.clone(),
-            model: watch.model.as_str().into(),
-            frame: Frame::new(site, &watch.model, &rule.data),
-            reads: any.then_some(reads),
-        })
-    }
-
     /// Whether the rule hears `operation` at all.
     pub(super) const fn hears(&self, operation: Operation) -> bool {
         self.on.contains(operation)
@@ -147,6 +76,7 @@ impl Rule {
             at: change.at,
             operation: change.operation,
             rule: Arc::clone(&self.name),
+            left: false,
         }
     }
 
@@ -161,31 +91,15 @@ impl Rule {
         row: &Row<'_>,
         origin: impl FnOnce() -> Origin,
     ) -> Result<Option<Publication>, String> {
-        if change.operation == Operation::Update && !self.changed.is_empty() && !row.changed(&self.changed) {
+        if !self.counts(change, row) {
             return Ok(None);
         }
-        let scope = self
-            .reads
-            .as_ref()
-            .map_or_else(|| Value::from(()), |reads| reads.scope(change, &self.model, row));
-        let render = |part: &str, text: &Text| templates.render(text, &scope).map_err(|error| failure(part, &error));
-        if let Some(when) = &self.when
-            && render("when", when)?.is_empty()
-        {
+        self.check(row)?;
+        let scope = self.scope(change, row);
+        let render = |part: &str, text: &Text| render(templates, &scope, part, text);
+        let Some(channel) = self.audience(templates, &scope, row)? else {
             return Ok(None);
-        }
-        let channel = match &self.destination {
-            Destination::Channel(text) => render("channel", text)?,
-            Destination::Group { prefix, name } => format!("{prefix}{}", channel::group(&render("target", name)?)).into(),
-            Destination::User { prefix, column } => match row.current.get(column).map(plain) {
-                Some(Some(user)) => format!("{prefix}{}", channel::personal(&user)).into(),
-                Some(None) => return Ok(None),
-                None => return Err(format!("target: the row has no column `{column}`")),
-            },
         };
-        if channel.is_empty() {
-            return Err("channel: the template came to nothing".to_owned());
-        }
         let event_class = match &self.event_class {
             Some(text) => render("event_class", text)?,
             None => Arc::clone(&self.default_classes[change.operation as usize]),
@@ -204,6 +118,61 @@ impl Rule {
         }))
     }
 
+    /// Whether a change counts at all: an update may be of other columns than `changed`.
+    fn counts(&self, change: &Change<'_>, row: &Row<'_>) -> bool {
+        change.operation != Operation::Update || self.changed.is_empty() || row.changed(&self.changed)
+    }
+
+    /// Whether the rows of other tables that the rule reads were looked up.
+    fn check(&self, row: &Row<'_>) -> Result<(), String> {
+        let [of_row, of_old] = &self.related;
+        row.related.check(of_row, &row.current)?;
+        row.related.check(of_old, &row.old)
+    }
+
+    /// What the templates see.
+    fn scope(&self, change: &Change<'_>, row: &Row<'_>) -> Value {
+        let reads = self.reads.as_ref();
+        reads.map_or_else(|| Value::from(()), |reads| reads.scope(change, &self.model, row))
+    }
+
+    /// Whether the row matches `when`.
+    fn matches(&self, templates: &Templates, scope: &Value) -> Result<bool, String> {
+        match &self.when {
+            Some(when) => Ok(!render(templates, scope, "when", when)?.is_empty()),
+            None => Ok(true),
+        }
+    }
+
+    /// The channel of those who hear `row`; none where it does not match `when`, or the target is null.
+    fn audience(&self, templates: &Templates, scope: &Value, row: &Row<'_>) -> Result<Option<Arc<str>>, String> {
+        if !self.matches(templates, scope)? {
+            return Ok(None);
+        }
+        let render = |part: &str, text: &Text| render(templates, scope, part, text);
+        let channel = match &self.destination {
+            Destination::Channel(text) => render("channel", text)?,
+            Destination::Group { prefix, name } => format!("{prefix}{}", channel::group(&render("target", name)?)).into(),
+            Destination::User { prefix, column } => match row.current.get(column).map(plain) {
+                Some(Some(user)) => format!("{prefix}{}", channel::personal(&user)).into(),
+                Some(None) => return Ok(None),
+                None => return Err(format!("target: the row has no column `{column}`")),
+            },
+            Destination::RelatedUser { prefix, value } => {
+                let user = row
+                    .related
+                    .value(*value, &row.current)
+                    .map_err(|reason| format!("target: {reason}"))?;
+                let Some(user) = user.and_then(plain) else { return Ok(None) };
+                format!("{prefix}{}", channel::personal(&user)).into()
+            }
+        };
+        if channel.is_empty() {
+            return Err("channel: the template came to nothing".to_owned());
+        }
+        Ok(Some(channel))
+    }
+
     /// The model and the key: `Order 17`.
     fn default_message(&self, row: &Row<'_>) -> String {
         let mut message = self.subject.clone();
@@ -216,13 +185,9 @@ impl Rule {
     }
 }
 
-/// A scalar JSON value without its quotes; none for null.
-fn plain(value: &RawValue) -> Option<std::borrow::Cow<'_, str>> {
-    match value.get() {
-        "null" => None,
-        text if text.starts_with('"') => serde_json::from_str(text).ok().map(std::borrow::Cow::Owned),
-        text => Some(text.into()),
-    }
+/// Renders one part of a rule.
+fn render(templates: &Templates, scope: &Value, part: &str, text: &Text) -> Result<Arc<str>, String> {
+    templates.render(text, scope).map_err(|error| failure(part, &error))
 }
 
 /// Which part failed and why, in one line.

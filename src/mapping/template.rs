@@ -6,6 +6,7 @@ use minijinja::value::{Enumerator, Object};
 use minijinja::{Environment, Value};
 use serde_json::value::RawValue;
 
+use super::related::Branches;
 use super::row::{Columns, Row};
 use crate::change::Change;
 use crate::config::{self, Expression, Reference, Side, Template};
@@ -83,19 +84,31 @@ pub(super) struct Reads {
     whole_row: bool,
     whole_old: bool,
     pk: bool,
+    /// What is read of the rows that `row` leads to.
+    related_row: Branches,
+    /// The same of `old`.
+    related_old: Branches,
 }
 
 impl Reads {
-    pub(super) fn add(&mut self, references: &[Reference]) {
+    /// Adds what a rule reads; `related` takes what it reads of other tables.
+    pub(super) fn add<'r>(&mut self, references: &'r [Reference], mut related: impl FnMut(&mut Branches, &'r str)) {
         for reference in references {
             match reference {
                 Reference::Row(column) => self.row.push(column.clone()),
                 Reference::Old(column) => self.old.push(column.clone()),
+                Reference::Related(Side::Row, name) => related(&mut self.related_row, name),
+                Reference::Related(Side::Old, name) => related(&mut self.related_old, name),
                 Reference::Whole(Side::Row) => self.whole_row = true,
                 Reference::Whole(Side::Old) => self.whole_old = true,
                 Reference::Variable(name) => self.pk |= name == "pk",
             }
         }
+    }
+
+    /// The relations that are read from `row`, and from `old`.
+    pub(super) fn nodes(&self) -> [Vec<usize>; 2] {
+        [self.related_row.nodes(), self.related_old.nodes()]
     }
 
     /// The variables in a template's scope.
@@ -108,8 +121,18 @@ impl Reads {
             Value::from(())
         };
         Value::from_object(Scope {
-            row: version(&row.current, &self.row, self.whole_row),
-            old: version(&row.old, &self.old, self.whole_old),
+            row: version(
+                &row.current,
+                &self.row,
+                self.whole_row,
+                self.related_row.values(row.related, &row.current),
+            ),
+            old: version(
+                &row.old,
+                &self.old,
+                self.whole_old,
+                self.related_old.values(row.related, &row.old),
+            ),
             pk,
             operation: change.operation,
             model: Arc::clone(model),
@@ -118,21 +141,22 @@ impl Reads {
     }
 }
 
-/// Converts the columns of one version that are read.
-fn version(columns: &Columns<'_>, names: &[String], whole: bool) -> Value {
+/// Converts the columns of one version that are read; `related` are the rows that it leads to.
+fn version(columns: &Columns<'_>, names: &[String], whole: bool, related: Vec<(Arc<str>, Value)>) -> Value {
     let convert = |(name, value): (&str, &RawValue)| (Arc::from(name), from_json(value.get()));
-    Value::from_object(Version(if whole {
+    let columns = if whole {
         columns.iter().map(convert).collect()
     } else {
         names
             .iter()
             .filter_map(|name| columns.get(name).map(|value| convert((name, value))))
             .collect()
-    }))
+    };
+    Value::from_object(Version::new(columns, related))
 }
 
 /// A JSON value as a template sees it. Integers keep all their digits, and decimals are strings already.
-fn from_json(json: &str) -> Value {
+pub(super) fn from_json(json: &str) -> Value {
     match json.as_bytes().first() {
         Some(b'n') => Value::from(()),
         Some(b't') => Value::from(true),
@@ -173,18 +197,29 @@ impl Object for Scope {
     }
 }
 
-/// `row` or `old`.
+/// `row` or `old`, or a row that they lead to.
 #[derive(Debug)]
-struct Version(Vec<(Arc<str>, Value)>);
+pub(super) struct Version {
+    columns: Vec<(Arc<str>, Value)>,
+    /// The rows that it leads to; iterating does not come by them.
+    related: Vec<(Arc<str>, Value)>,
+}
+
+impl Version {
+    pub(super) const fn new(columns: Vec<(Arc<str>, Value)>, related: Vec<(Arc<str>, Value)>) -> Self {
+        Self { columns, related }
+    }
+}
 
 impl Object for Version {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let key = key.as_str()?;
-        self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| value.clone())
+        let mut all = self.columns.iter().chain(&self.related);
+        all.find(|(name, _)| &**name == key).map(|(_, value)| value.clone())
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name)).collect())
+        Enumerator::Values(self.columns.iter().map(|(name, _)| Value::from(name)).collect())
     }
 }
 

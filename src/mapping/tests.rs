@@ -1,3 +1,6 @@
+mod moves;
+mod related;
+
 use super::*;
 use crate::capture::watch::{Column, Destination, Encoding, Rule as WatchRule};
 use crate::change::Operations;
@@ -27,10 +30,13 @@ fn rule(destination: Destination) -> WatchRule {
         on: Operations::ROWS,
         changed: Vec::new(),
         when: None,
+        follow: false,
+        moved_by: Vec::new(),
         destination,
         event_class: None,
         message: None,
         data: vec!["status".to_owned(), "total".to_owned()],
+        related_data: Vec::new(),
         span: 0..0,
     }
 }
@@ -44,6 +50,7 @@ fn watch(key: &[&str], rules: Vec<WatchRule>) -> Watch {
         source: "public.shop_order".to_owned(),
         key: key.iter().map(|name| column(name)).collect(),
         columns: ["status", "total", "customer_id"].map(column).to_vec(),
+        related: Vec::new(),
         old: Vec::new(),
         operations: Operations::ROWS,
         rules,
@@ -67,7 +74,7 @@ fn map(watch: Watch, change: &Change<'_>) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     Mapping::compile(&[watch], Some("Shop"), "")
         .unwrap()
-        .map(change, &mut outcomes);
+        .map(change, &NoRows, &mut outcomes);
     outcomes
 }
 

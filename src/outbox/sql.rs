@@ -1,10 +1,11 @@
-//! Every statement of the relay on Instant's tables, one named function each.
+//! Every statement of the relay, one named function each: on Instant's tables, and the one that looks up rows of the project's.
 //!
 //! None takes a lock beyond what its verb takes; the advisory locks are session-level and only ever tried, since a session that
 //! waits for one would hold back the xmin horizon of the whole cluster.
 
 pub(super) mod adopt;
 pub(super) mod letters;
+pub(super) mod lookup;
 pub(super) mod losses;
 pub(super) mod replay;
 pub(super) mod standby;

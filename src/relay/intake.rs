@@ -13,8 +13,10 @@ use super::lane::Item;
 use super::ledger::{Chunk, Entry, parked};
 use super::metrics::Metrics;
 use super::pace::{Next, Pace};
-use crate::mapping::{Mapping, Outcome};
-use crate::outbox::{Error, Position, Reader};
+use super::related::{BATCH_BYTES, Related};
+use crate::change::Change;
+use crate::mapping::{Mapping, NoRows, Outcome, Rows};
+use crate::outbox::{ChangeRow, Error, Position, Reader};
 
 /// A chunk is handed on when it holds this many changes …
 const CHUNK_CHANGES: usize = 200;
@@ -33,6 +35,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct Intake {
     pub(super) reader: Reader,
     pub(super) rules: watch::Receiver<Arc<Mapping>>,
+    /// What rules read of other tables.
+    pub(super) related: Related,
     pub(super) lanes: Vec<mpsc::UnboundedSender<Item>>,
     pub(super) ledger: mpsc::Sender<Entry>,
     /// The bytes that may still be in flight.
@@ -75,7 +79,7 @@ impl Intake {
         };
         let mut read = 0;
         loop {
-            let (changes, ended) = page(&mut self.reader, &self.rules, &self.shutdown, &mut outlet).await?;
+            let (changes, ended) = page(&mut self.reader, &self.rules, &mut self.related, &self.shutdown, &mut outlet).await?;
             read += changes;
             if self.shutdown.is_cancelled() {
                 return Ok(());
@@ -88,7 +92,7 @@ impl Intake {
                 Next::Read(pause) => pause,
                 Next::Doze if !self.reader.can_doze() => POLL,
                 Next::Doze => {
-                    read += doze(&mut self.reader, &self.rules, &self.shutdown, &mut outlet).await?;
+                    read += doze(&mut self.reader, &self.rules, &mut self.related, &self.shutdown, &mut outlet).await?;
                     continue;
                 }
             };
@@ -104,6 +108,7 @@ impl Intake {
 async fn doze(
     reader: &mut Reader,
     rules: &watch::Receiver<Arc<Mapping>>,
+    related: &mut Related,
     shutdown: &CancellationToken,
     outlet: &mut Outlet<'_>,
 ) -> Result<u64, Error> {
@@ -114,7 +119,7 @@ async fn doze(
             () = tokio::time::sleep(pause) => {}
             () = shutdown.cancelled() => return Ok(0),
         }
-        let (changes, ended) = page(reader, rules, shutdown, outlet).await?;
+        let (changes, ended) = page(reader, rules, related, shutdown, outlet).await?;
         if changes > 0 || !ended {
             return Ok(changes);
         }
@@ -122,7 +127,7 @@ async fn doze(
     }
     outlet.metrics.dozes.inc();
     // Whatever was committed without a NOTIFY is visible by now, and whatever comes later notifies.
-    let (changes, ended) = page(reader, rules, shutdown, outlet).await?;
+    let (changes, ended) = page(reader, rules, related, shutdown, outlet).await?;
     if changes == 0 && ended {
         tokio::select! {
             notified = reader.notified() => {
@@ -141,19 +146,45 @@ async fn doze(
 async fn page(
     reader: &mut Reader,
     rules: &watch::Receiver<Arc<Mapping>>,
+    related: &mut Related,
     shutdown: &CancellationToken,
     outlet: &mut Outlet<'_>,
 ) -> Result<(u64, bool), Error> {
     let rules = Arc::clone(&rules.borrow());
     let mut page = reader.page().await?;
     let (mut last, mut changes) = (None, 0);
-    while let Some(row) = page.next().await? {
-        let change = row.change()?;
-        outlet.take(&rules, &change);
-        changes += 1;
-        last = Some(change.id);
-        if outlet.is_full() && !outlet.hand_on(page.after(change.id)?, shutdown).await {
-            return Ok((changes, false));
+    if rules.lookups().is_empty() {
+        while let Some(row) = page.next().await? {
+            let change = row.change()?;
+            outlet.take(&rules, &change, &NoRows);
+            changes += 1;
+            last = Some(change.id);
+            if outlet.is_full() && !outlet.hand_on(page.after(change.id)?, shutdown).await {
+                return Ok((changes, false));
+            }
+        }
+    } else {
+        let mut goes_on = true;
+        while goes_on {
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            while rows.len() < related.batch() && bytes < BATCH_BYTES {
+                let Some(row) = page.next().await? else {
+                    goes_on = false;
+                    break;
+                };
+                bytes += row.change()?.bytes();
+                rows.push(row);
+            }
+            let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
+            related.prepare(&rules, &batch).await?;
+            for change in &batch {
+                outlet.take(&rules, change, related.rows());
+                changes += 1;
+                if outlet.is_full() && !outlet.hand_on(page.after(change.id)?, shutdown).await {
+                    return Ok((changes, false));
+                }
+            }
+            last = batch.last().map(|change| change.id).or(last);
         }
     }
     let (rest, ended) = match last {
@@ -170,9 +201,9 @@ async fn page(
 }
 
 impl Outlet<'_> {
-    fn take(&mut self, rules: &Mapping, change: &crate::change::Change<'_>) {
+    fn take(&mut self, rules: &Mapping, change: &Change<'_>, related: &dyn Rows) {
         let before = self.outcomes.len();
-        rules.map(change, &mut self.outcomes);
+        rules.map(change, related, &mut self.outcomes);
         self.changes += 1;
         self.since.get_or_insert(change.at);
         self.bytes += self.outcomes[before..].iter().map(size).sum::<usize>();

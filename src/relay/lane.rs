@@ -223,6 +223,6 @@ fn log(publication: &Publication, outcome: &'static str) {
     info!(
         target: "instant::event",
         outcome, id = %origin, lag_ms = u64::try_from(lag).unwrap_or_default(),
-        "{} {} → {channel}", origin.rule.model, origin.operation.name()
+        "{} {} → {channel}", origin.rule.model, origin.what()
     );
 }

@@ -35,9 +35,34 @@ async fn models_and_fields_find_their_tables_and_columns() {
         );
         assert_eq!(names(&watch.key), ["id"]);
         assert_eq!(names(&watch.columns), ["total", "customer_id", "number"]);
-        assert_eq!(names(&watch.old), ["customer_id"]);
+        assert_eq!(names(&watch.old), ["id", "customer_id"], "a row leaves under its former key");
         assert_eq!(watch.rules[0].data, ["customer_id"]);
         assert_eq!(watch.rules[0].changed, ["customer_id"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn former_values_are_captured_only_of_what_decides_who_hears_a_row() {
+    let fixture = Fixture::without_watches(versions()[0], PROJECT).await;
+    for (rule, old) in [
+        ("target = 'staff'", &[][..]),
+        ("target = 'staff'\nwhen = 'row.total'", &[]),
+        ("target = 'staff'\nwhen = 'row.total'\nfollow = true", &["id", "total"]),
+        ("channel = 'room:{{ row.number }}'", &["id", "number"]),
+        ("channel = 'order:{{ pk }}'", &["id"]),
+        ("channel = 'order:{{ op }}'", &[]),
+        (
+            "target = { group = 'g{{ row.number }}' }\nwhen = 'row.total'",
+            &["id", "total", "number"],
+        ),
+        ("target = { user = 'customer' }\non = ['insert', 'delete']", &[]),
+        ("target = { user = 'customer' }\nwhen = 'old.total != row.total'", &["total"]),
+    ] {
+        let toml = format!("[[watch]]\nmodel = 'shop.Order'\nfields = ['total', 'customer', 'number']\n[[watch.rule]]\n{rule}\n");
+        let resolved = fixture.resolve(&toml).await;
+        assert!(resolved.diagnostics.items.is_empty(), "{:?}", resolved.diagnostics);
+        let names: Vec<_> = resolved.watches[0].old.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, old, "{rule}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use instant::capture::{self, Error};
 
-use super::fixture::{Fixture, watch};
+use super::fixture::{Fixture, config, watch};
 use crate::support::postgres::versions;
 
 const TABLES: &str = "create table item (id int primary key, name text);
@@ -40,10 +40,10 @@ async fn nothing_of_ours_is_left() {
         let before = inventory(&fixture).await;
         fixture.apply(&watches()).await;
         fixture.run("insert into item values (1, 'a')").await;
-        capture::remove(&fixture.pool, |_, _| ()).await.unwrap();
+        capture::remove(&fixture.pool, &config(""), &[], |_, _| ()).await.unwrap();
         assert_eq!(inventory(&fixture).await, before);
         fixture.run("insert into item values (2, 'a')").await;
-        capture::remove(&fixture.pool, |_, _| ()).await.unwrap();
+        capture::remove(&fixture.pool, &config(""), &[], |_, _| ()).await.unwrap();
         fixture.apply(&watches()).await;
         fixture.run("insert into item values (3, 'a')").await;
         assert_eq!(fixture.changes().await.len(), 1);
@@ -113,7 +113,9 @@ async fn what_others_built_on_the_schema_makes_it_refuse_before_anything_is_remo
         let fixture = Fixture::new(version, TABLES, &watches()).await;
         for (create, drop, name) in built {
             fixture.run(create).await;
-            let error = capture::remove(&fixture.pool, |_, _| ()).await.expect_err(create);
+            let error = capture::remove(&fixture.pool, &config(""), &[], |_, _| ())
+                .await
+                .expect_err(create);
             let Error::Needed(objects) = &error else {
                 panic!("{create}: {error}")
             };
@@ -121,6 +123,6 @@ async fn what_others_built_on_the_schema_makes_it_refuse_before_anything_is_remo
             assert!(fixture.plan(&watches()).await.is_empty(), "{create}");
             fixture.run(drop).await;
         }
-        capture::remove(&fixture.pool, |_, _| ()).await.unwrap();
+        capture::remove(&fixture.pool, &config(""), &[], |_, _| ()).await.unwrap();
     }
 }

@@ -16,7 +16,7 @@ const UNSETTLED: &str = "select count(*) from instant.outbox as o, instant.relay
 
 impl Stack {
     /// Waits until the stored cursor has passed every change.
-    async fn settled(&self) {
+    pub(super) async fn settled(&self) {
         eventually(SOON, "a settled outbox", async || {
             (self.count(UNSETTLED).await == 0).then_some(())
         })

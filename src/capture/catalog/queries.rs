@@ -131,6 +131,55 @@ pub(super) async fn deferrable_constraints(pool: &PgPool, table: Oid) -> Result<
     .await
 }
 
+/// What a column alone refers to: the table and its column. A foreign key to a partitioned table has others to its partitions
+/// beneath it; of several in their own right it is the first by name.
+pub(in crate::capture) async fn foreign_key(
+    pool: &PgPool,
+    table: Oid,
+    column: &str,
+) -> Result<Option<(Relation, String)>, sqlx::Error> {
+    #[derive(FromRow)]
+    struct ForeignKey {
+        #[sqlx(flatten)]
+        relation: RelationRow,
+        key: String,
+    }
+    let found: Option<ForeignKey> = sqlx::query_as(
+        "select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
+                c.relispartition as partition, key.attname::text as key
+         from pg_constraint f
+         join pg_attribute a on a.attrelid = f.conrelid and f.conkey = array[a.attnum]
+         join pg_class c on c.oid = f.confrelid
+         join pg_namespace n on n.oid = c.relnamespace
+         join pg_attribute key on key.attrelid = f.confrelid and f.confkey = array[key.attnum]
+         where f.conrelid = $1 and f.contype = 'f' and a.attname = $2::text
+         order by c.relispartition, f.conname
+         limit 1",
+    )
+    .bind(table)
+    .bind(column)
+    .fetch_optional(pool)
+    .await?;
+    Ok(found.map(|found| (found.relation.into(), found.key)))
+}
+
+/// Whether a column alone tells the rows of a table apart.
+pub(in crate::capture) async fn is_unique(pool: &PgPool, table: Oid, column: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (
+             select
+             from pg_index i
+             join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+             where i.indrelid = $1 and i.indisunique and i.indisvalid and i.indnkeyatts = 1 and i.indpred is null
+               and a.attname = $2::text
+         )",
+    )
+    .bind(table)
+    .bind(column)
+    .fetch_one(pool)
+    .await
+}
+
 /// The tables above a partition, nearest first.
 pub(super) async fn partition_ancestors(pool: &PgPool, table: Oid) -> Result<Vec<Oid>, sqlx::Error> {
     sqlx::query_scalar("select relid::oid from pg_partition_ancestors($1) where relid::oid <> $1")

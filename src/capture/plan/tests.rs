@@ -14,6 +14,7 @@ fn watch(table: &str) -> Watch {
             encoding: Encoding::Plain,
         }],
         columns: Vec::new(),
+        related: Vec::new(),
         old: Vec::new(),
         operations: Operations::ROWS,
         rules: Vec::new(),

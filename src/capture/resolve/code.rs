@@ -20,5 +20,13 @@ pub const NO_PRIMARY_KEY: &str = "no-primary-key";
 pub const DEFERRABLE_KEY: &str = "deferrable-key";
 /// A partition that is watched by itself.
 pub const PARTITION: &str = "partition";
+/// A column of `related` that no foreign key leads on from.
+pub const NO_FOREIGN_KEY: &str = "no-foreign-key";
+/// A table of `related` without a key of one column.
+pub const NO_SINGLE_KEY: &str = "no-single-key";
+/// A key of `related` that several rows may have.
+pub const LOOSE_KEY: &str = "loose-key";
+/// A row of another table under the name of a column.
+pub const NAMED_LIKE_COLUMN: &str = "named-like-column";
 /// A field that is captured under another name already.
 pub const REPEATED_FIELD: &str = "repeated-field";

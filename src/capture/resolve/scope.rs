@@ -1,10 +1,13 @@
 //! The names of one watch: what it captures, and what its rules call by name.
 
+mod related;
+
 use super::code::{CANNOT_WATCH, NOT_CAPTURED, REPEATED_FIELD, UNKNOWN_COLUMN};
 use super::hears_update;
+use super::moved::Moved;
 use super::reference::references;
 use crate::capture::catalog::{Table, TableColumn};
-use crate::capture::watch::{Column, Destination, Rule};
+use crate::capture::watch::{Column, Destination, Relation, Rule};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::nearest::did_you_mean;
 use crate::config::{self, Reference, Side, Span, Spanned};
@@ -16,65 +19,114 @@ pub(super) struct Scope<'a> {
     key: Vec<Column>,
     /// What `fields` resolves to, in its order; a column of the key may be among them.
     fields: Vec<Column>,
+    /// What holds keys of other tables and is not captured otherwise.
+    holders: Vec<Column>,
+    /// Where `related` leads.
+    related: &'a [Relation],
+    /// What `related` names, also where it leads nowhere.
+    paths: Vec<&'a str>,
     diagnostics: &'a mut Diagnostics,
 }
 
 impl<'a> Scope<'a> {
     /// Resolves the watch's `fields`.
-    pub(super) fn new(table: &'a Table, watch: &config::Watch, diagnostics: &'a mut Diagnostics) -> Self {
+    pub(super) fn new(
+        table: &'a Table,
+        watch: &'a config::Watch,
+        related: &'a [Relation],
+        diagnostics: &'a mut Diagnostics,
+    ) -> Self {
         let column = |name: &String| table.column(name).map(|column| column.column.clone());
         let mut scope = Self {
             table,
             key: table.key.iter().filter_map(column).collect(),
             fields: Vec::new(),
+            holders: Vec::new(),
+            related,
+            paths: watch.related.iter().map(|entry| entry.path.value.as_str()).collect(),
             diagnostics,
         };
         for field in &watch.fields {
             scope.add_field(field);
+        }
+        for relation in related.iter().filter(|relation| !relation.path.contains('.')) {
+            if scope.captured().all(|column| *column != relation.column) {
+                scope.holders.push(relation.column.clone());
+            }
         }
         scope
     }
 
     /// The key's columns, and those captured beside it.
     pub(super) fn into_columns(self) -> (Vec<Column>, Vec<Column>) {
-        let mut columns = self.fields;
-        columns.retain(|column| !self.key.contains(column));
+        let columns = self.captured().skip(self.key.len()).cloned().collect();
         (self.key, columns)
     }
 
     /// A rule with column names in place of field names.
     pub(super) fn rule(&mut self, rule: &config::Rule) -> Rule {
         for (reference, span) in references(rule) {
-            if let Reference::Row(name) | Reference::Old(name) = reference {
-                self.check_reference(name, span);
+            match reference {
+                Reference::Row(name) | Reference::Old(name) => self.check_reference(name, span),
+                Reference::Related(_, name) => self.check_related(name, span),
+                Reference::Whole(_) | Reference::Variable(_) => {}
             }
         }
         let changed = self.captured_names(&rule.changed);
-        let data = match &rule.data {
-            Some(names) => self.captured_names(names),
-            None => self.fields.iter().map(|column| column.name.clone()).collect(),
+        let (data, related_data) = match &rule.data {
+            Some(names) => {
+                let (related, own): (Vec<_>, Vec<_>) = names.iter().partition(|name| self.field(&name.value).is_some());
+                let related = related.into_iter().filter_map(|name| self.related_name(name)).collect();
+                (own.into_iter().filter_map(|name| self.captured_name(name)).collect(), related)
+            }
+            None => (self.fields.iter().map(|column| column.name.clone()).collect(), Vec::new()),
         };
         Rule {
             on: rule.on,
             changed,
             when: rule.when.clone(),
+            follow: rule.follow,
+            moved_by: self.moved_by(rule),
             destination: self.destination(&rule.destination),
             event_class: rule.event_class.clone(),
             message: rule.message.clone(),
             data,
+            related_data,
             span: rule.span.clone(),
         }
+    }
+
+    /// The captured columns that decide who hears a rule's rows; the key's among them, since a row leaves under its former key.
+    fn moved_by(&self, rule: &config::Rule) -> Vec<String> {
+        let Some(moved) = Moved::new(rule) else {
+            return Vec::new();
+        };
+        let leading = |name: &&str| self.field(name).is_some();
+        let leads = moved.related.iter().copied().chain(moved.user.filter(leading));
+        let leads: Vec<&str> = leads.filter_map(|name| self.key_holder(name)).collect();
+        let user = moved.user.and_then(|field| self.table.resolve(field));
+        let decides = |column: &&Column| {
+            moved.whole
+                || self.key.contains(column)
+                || moved.columns.contains(&column.name.as_str())
+                || leads.contains(&column.name.as_str())
+                || user.is_some_and(|user| user.column == **column)
+        };
+        self.captured().filter(decides).map(|column| column.name.clone()).collect()
     }
 
     /// The captured columns whose value before an update some rule reads, in the order of capture.
     pub(super) fn former(&self, rules: &[config::Rule]) -> Vec<Column> {
         let mut names: Vec<&str> = Vec::new();
+        let moved_by: Vec<String> = rules.iter().flat_map(|rule| self.moved_by(rule)).collect();
+        names.extend(moved_by.iter().map(String::as_str));
         for rule in rules.iter().filter(|rule| hears_update(rule)) {
             let changed = rule.changed.iter().filter_map(|name| self.table.resolve(&name.value));
             names.extend(changed.map(|column| column.column.name.as_str()));
             for (reference, _) in references(rule) {
                 match reference {
                     Reference::Old(name) => names.push(name),
+                    Reference::Related(Side::Old, name) => names.extend(self.key_holder(name)),
                     Reference::Whole(Side::Old) => return self.captured().cloned().collect(),
                     _ => {}
                 }
@@ -88,9 +140,8 @@ impl<'a> Scope<'a> {
 
     /// The captured columns: the key's, then the others.
     fn captured(&self) -> impl Iterator<Item = &Column> {
-        self.key
-            .iter()
-            .chain(self.fields.iter().filter(|column| !self.key.contains(column)))
+        let fields = self.fields.iter().filter(|column| !self.key.contains(column));
+        self.key.iter().chain(fields).chain(&self.holders)
     }
 
     fn add_field(&mut self, field: &Spanned<String>) {
@@ -125,6 +176,9 @@ impl<'a> Scope<'a> {
             config::Destination::Superuser => Destination::Superuser,
             config::Destination::Group(template) => Destination::Group(template.clone()),
             // Without a column there is an error among the diagnostics, and nobody uses the watch.
+            config::Destination::User(field) if self.field(&field.value).is_some() => {
+                Destination::RelatedUser(self.related_name(field).unwrap_or_default())
+            }
             config::Destination::User(field) => Destination::User(self.captured_name(field).unwrap_or_default()),
         }
     }

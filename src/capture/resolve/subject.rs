@@ -7,7 +7,7 @@ use crate::capture::catalog::{self, Kind, Relation};
 use crate::capture::identifier::QualifiedName;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::nearest::{did_you_mean, nearest};
-use crate::config::{Spanned, Subject, TableName};
+use crate::config::{Span, Spanned, Subject, TableName};
 use crate::django;
 
 /// The schema that holds Instant's own tables.
@@ -29,7 +29,7 @@ pub(super) async fn find(
     let Some(relation) = catalog::find(pool, name.schema.as_deref(), &name.name).await? else {
         let problem = match &subject.value {
             Subject::Model { app, model, table: None } => unknown_model(pool, subject, app, model, &name).await?,
-            Subject::Model { .. } | Subject::Table(_) => unknown_table(pool, subject, &name).await?,
+            Subject::Model { .. } | Subject::Table(_) => unknown_table(pool, &subject.span, &name).await?,
         };
         diagnostics.push(problem);
         return Ok(None);
@@ -90,13 +90,13 @@ async fn unknown_model(
 }
 
 /// The problem of a table that is not there.
-async fn unknown_table(pool: &PgPool, subject: &Spanned<Subject>, table: &TableName) -> Result<Diagnostic, sqlx::Error> {
+pub(super) async fn unknown_table(pool: &PgPool, span: &Span, table: &TableName) -> Result<Diagnostic, sqlx::Error> {
     let message = format!("there is no table `{}`", display(table));
     let label = match table.schema {
         Some(_) => "not in this schema",
         None => "not on the connection's search path",
     };
-    let problem = Diagnostic::error(UNKNOWN_TABLE, subject.span.clone(), message, label);
+    let problem = Diagnostic::error(UNKNOWN_TABLE, span.clone(), message, label);
     let tables = catalog::names(pool, table.schema.as_deref()).await?;
     Ok(problem.help(did_you_mean(&table.name, tables.iter().map(String::as_str))))
 }

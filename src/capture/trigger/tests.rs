@@ -16,6 +16,7 @@ fn watch(schema: &str, table: &str, key: Vec<Column>, columns: Vec<Column>) -> W
         source: format!("{schema}.{table}"),
         key,
         columns,
+        related: Vec::new(),
         old: Vec::new(),
         operations: Operations::ROWS,
         rules: Vec::new(),

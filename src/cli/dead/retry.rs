@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::super::{Context, exit, publisher};
 use super::filter::Selection;
 use crate::config::Config;
-use crate::mapping::{Mapping, Origin, Publication, RuleName};
+use crate::mapping::{Mapping, Origin, Publication, Rows, RuleName};
 use crate::outbox::{DeadLetter, Operator, Refusal, StoredLetter};
 use crate::publisher::deliver;
+use crate::relay::Related;
 
 /// Send dead letters again, the oldest first, under the same idempotency keys. What is taken is deleted; what is refused again
 /// stays with its new reason. A letter whose rule failed is mapped again with today's rules.
@@ -36,17 +37,23 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let publisher = publisher(&config)?;
     let operator = Operator::connect(&config.database.url).await?;
     let mut rules = None;
+    let mut related = Related::new(config.database.url.clone(), config.related_ttl);
     let (mut after, mut sent, mut obsolete, mut refused) = (0, 0, 0, 0);
     loop {
         let page = operator.letters(&filter, after, true).await?;
         let Some(last) = page.last() else { break };
         after = last.id;
         if rules.is_none() && page.iter().any(|stored| stored.letter.event.is_none()) {
-            rules = Some(todays_rules(context, &config).await?);
+            rules = Some(Arc::new(todays_rules(context, &config).await?));
+        }
+        if let Some(rules) = &rules {
+            let failed = page.iter().filter(|stored| stored.letter.event.is_none());
+            let changes: Vec<_> = failed.filter_map(StoredLetter::change).collect();
+            related.prepare(rules, &changes).await?;
         }
         let (mut ids, mut publications, mut taken, mut refusals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for stored in page {
-            match attempt(&stored, rules.as_ref()) {
+            match attempt(&stored, rules.as_deref(), related.rows()) {
                 Attempt::Send(publication) => {
                     ids.push(stored.id);
                     publications.push(publication);
@@ -93,12 +100,13 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 }
 
 /// What a letter comes to: its event as it was, or its change under today's rule.
-fn attempt(stored: &StoredLetter, rules: Option<&Mapping>) -> Attempt {
+fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn Rows) -> Attempt {
     let letter = &stored.letter;
     let Some(change) = stored.change() else {
         return Attempt::Refused("it was parked by a newer version".to_owned());
     };
     let number = u32::try_from(letter.rule).unwrap_or_default();
+    let left = Origin::is_departure(&letter.key);
     if let (Some(event), Some(channel)) = (&letter.event, &letter.channel) {
         return Attempt::Send(Publication {
             origin: Origin {
@@ -106,13 +114,14 @@ fn attempt(stored: &StoredLetter, rules: Option<&Mapping>) -> Attempt {
                 at: change.at,
                 operation: change.operation,
                 rule: Arc::new(name(letter, number)),
+                left,
             },
             channel: channel.as_str().into(),
             event: event.clone().into_bytes(),
             key: Some(letter.key.as_str().into()),
         });
     }
-    match rules.map(|rules| rules.map_by(number, &change)) {
+    match rules.map(|rules| rules.map_by(number, left, &change, related)) {
         Some(Ok(Some(mut publication))) => {
             publication.key = Some(letter.key.as_str().into());
             Attempt::Send(publication)

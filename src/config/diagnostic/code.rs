@@ -28,6 +28,8 @@ pub const SHADOWED_NAME: &str = "shadowed-name";
 pub const UNKNOWN_COLUMN: &str = "unknown-column";
 /// A rule names a column that is only captured if it is the primary key, which the database must say.
 pub const UNCERTAIN_COLUMN: &str = "uncertain-column";
+/// A row of another table is read as a whole, or published as one.
+pub const WHOLE_RELATION: &str = "whole-relation";
 /// Two keys that exclude each other.
 pub const EXCLUSIVE_KEYS: &str = "exclusive-keys";
 /// A rule, or a part of one, that nothing can set off.

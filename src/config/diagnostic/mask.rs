@@ -8,7 +8,7 @@ use std::ops::Range;
 /// What stands for a secret, whatever its length.
 const MASK: &str = "***";
 /// First components of key paths under which no secret belongs.
-const OPEN: [&str; 5] = ["site", "server", "outbox", "channels", "watch"];
+const OPEN: [&str; 6] = ["site", "server", "outbox", "channels", "related", "watch"];
 /// Keys elsewhere that are shown although nothing after them is.
 const NAMES: [&str; 16] = [
     "database",

@@ -41,8 +41,13 @@ snapshots! {
     unknown_variable: UNKNOWN_VARIABLE, with_rule("[\"status\"]", "message = \"{{ rov.status }} {{ status }} {{ user }} {{ debug() }}\"");
     shadowed_name: SHADOWED_NAME, with_rule("[\"status\"]", "message = \"{% set row = row.status %}{{ row }}\"");
     unknown_column: UNKNOWN_COLUMN, with_rule("[\"status\", \"customer\"]", "when = \"row.stauts == old.status\"\nchanged = \"statu\"\ntarget = { user = \"custmer\" }\ndata = [\"statuses\"]");
+    unknown_related_column: UNKNOWN_COLUMN, with_rule("[]\nrelated = { customer = [\"name\"], \"customer.user\" = [\"username\"] }", "message = \"{{ row.customer.nam }} {{ row.custmer.name }} {{ row.customer.user.email }}\"\ndata = [\"customer.naem\"]\nchanged = \"customer.name\"\ntarget = { user = \"customer.user.id\" }");
+    whole_relation: WHOLE_RELATION, with_rule("[]\nrelated = { customer = [\"name\"] }", "message = \"{{ row.customer }} {{ old.customer|length }}\"");
+    bad_related: BAD_VALUE, with_rule("[]\nrelated = { \"customer.\" = [\"name\"], owner = [\"\"], region = { table = \"a b\", key = \"code\", fields = [\"a\", \"a\"] } }", "");
+    incomplete_related: MISSING_KEY, with_rule("[]\nrelated = { region = { table = \"regions\" }, owner = { key = \"id\", fields = [\"name\"] }, shop.owner = [\"name\"], tag = \"name\" }", "");
     uncertain_column: UNCERTAIN_COLUMN, with_rule("[\"status\"]", "message = \"{{ row.code }} {{ row.id }}\"");
     exclusive_keys: EXCLUSIVE_KEYS, with_rule("[]", "target = \"staff\"\nchannel = \"x\"\n[[watch.rule]]\ntarget = { group = \"a\", user = \"id\" }");
+    never_follows: NEVER_FIRES, with_rule("[\"a\"]", "follow = true\n[[watch.rule]]\non = \"insert\"\nwhen = \"row.a\"\nfollow = true\n[[watch.rule]]\nwhen = \"row.a != old.a\"\nfollow = true");
     never_fires: NEVER_FIRES, with_rule("[\"a\"]", "on = [\"insert\", \"delete\"]\nchanged = \"a\"\n[[watch.rule]]\non = []");
     truncate_without_row: TRUNCATE_WITHOUT_ROW, with_rule("[\"a\"]", "on = \"truncate\"\ntarget = { user = \"a\" }\n[[watch.rule]]\non = \"truncate\"\nchannel = \"x:{{ pk }}\"\n[[watch.rule]]\non = \"truncate\"\ntarget = { group = \"{{ row.a }}\" }");
     duplicate_watch: DUPLICATE_WATCH, format!("{HEAD}[[watch]]\nmodel = \"shop.Order\"\n[[watch]]\nmodel = \"shop.order\"\n[[watch]]\ntable = \"a.b\"\n[[watch]]\ntable = '\"a\".b'\n");

@@ -115,15 +115,23 @@ fn rules_are_read_with_what_they_refer_to() {
 
     assert_eq!(rules[1].on, Operations::NONE.with(Operation::Update));
     assert_eq!(values(&rules[1].changed), ["status"]);
-    assert_eq!(values(rules[1].data.as_deref().unwrap()), ["number", "status"]);
+    assert_eq!(
+        values(rules[1].data.as_deref().unwrap()),
+        ["number", "status", "customer.name", "customer.user.username"]
+    );
     assert_eq!(
         rules[1].when.as_ref().unwrap().references,
         [row("status"), Reference::Old("status".to_owned())]
     );
     assert_eq!(rules[1].event_class.as_ref().unwrap().references, []);
-    assert_eq!(rules[1].message.as_ref().unwrap().references, [row("number"), row("status")]);
+    let name = Reference::Related(Side::Row, "customer.name".to_owned());
+    assert_eq!(
+        rules[1].message.as_ref().unwrap().references,
+        [row("number"), row("status"), name]
+    );
     assert!(matches!(&rules[1].destination, Destination::User(field) if field.value == "customer"));
 
+    assert!(rules[2].follow && !rules[1].follow);
     assert!(matches!(&rules[2].destination, Destination::Group(group) if group.references == [row("customer_id")]));
     assert!(
         matches!(&rules[3].destination, Destination::Channel(name) if name.references == [Reference::Variable("op".to_owned())])
@@ -136,6 +144,33 @@ fn rules_are_read_with_what_they_refer_to() {
     assert!(matches!(rules[0].destination, Destination::Public));
     assert!(matches!(rules[1].destination, Destination::Users));
     assert!(matches!(rules[2].destination, Destination::Superuser));
+}
+
+#[test]
+fn rows_of_other_tables_are_read_with_their_paths() {
+    let config = full();
+    assert_eq!(config.related_ttl, Duration::from_secs(30));
+    let related = &config.watches[0].related;
+    let paths: Vec<_> = related.iter().map(|related| related.path.value.as_str()).collect();
+    assert_eq!(paths, ["customer", "region", "customer.user"], "parents come first");
+    assert_eq!(values(&related[0].fields), ["name", "country"]);
+    assert_eq!(related[1].column.as_ref().unwrap().value, "region_code");
+    assert_eq!(related[1].table.as_ref().unwrap().value.name, "regions");
+    assert_eq!(related[1].key.as_ref().unwrap().value, "code");
+    assert!(config.watches[1].related.is_empty());
+}
+
+#[test]
+fn a_longer_path_goes_through_tables_of_which_nothing_is_read() {
+    let text = format!("{HEAD}[[watch]]\nmodel = \"shop.Order\"\nrelated = {{ \"customer.user.profile\" = [\"city\"] }}\n");
+    let (config, problems) = parse(&text);
+    assert!(problems.items.is_empty(), "{problems:?}");
+    let paths: Vec<_> = config.unwrap().watches[0]
+        .related
+        .iter()
+        .map(|related| related.path.value.clone())
+        .collect();
+    assert_eq!(paths, ["customer", "customer.user", "customer.user.profile"]);
 }
 
 #[test]
@@ -153,6 +188,7 @@ fn what_is_left_out_has_its_default() {
     let (config, _) = parse(HEAD);
     let config = config.unwrap();
     assert_eq!(config.retention, Duration::from_hours(24));
+    assert_eq!(config.related_ttl, Duration::from_mins(1));
     assert!(config.site.is_none() && config.centrifugo.is_none() && config.watches.is_empty());
     assert_eq!(config.prefix, "");
     assert_eq!(config.database.relay_role, None);

@@ -1,0 +1,176 @@
+//! `related`: rows of other tables that a watch's rules may read, and what of them.
+
+use toml::de::DeValue;
+
+use super::diagnostic::{Diagnostic, code};
+use super::reader::Reader;
+use super::reading::Reading;
+use super::watch::{is_identifier, table_name, warn_about_duplicates};
+use super::{Related, Span, Spanned};
+
+/// The keys of an entry that is a table.
+const KEYS: [&str; 4] = ["column", "table", "key", "fields"];
+
+/// The entries of a watch, parents before what they lead to; `customer.user` alone makes `customer` one of them. None: they cannot
+/// be read, so that nothing can be said about a name.
+pub(super) fn related(watch: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Vec<Related>> {
+    if !watch.has("related") {
+        return Some(Vec::new());
+    }
+    let table = watch.open_table("related", "related", reading)?;
+    let mut entries = Vec::new();
+    let mut complete = true;
+    for (path, value, span) in table.entries() {
+        let read = if is_path(&path, reading) {
+            entry(&table, path, value, span, reading)
+        } else {
+            None
+        };
+        complete &= read.is_some();
+        entries.extend(read);
+    }
+    add_parents(&mut entries);
+    entries.sort_by_key(|entry| entry.path.value.matches('.').count());
+    complete.then_some(entries)
+}
+
+fn entry(
+    table: &Reader<'_>,
+    path: Spanned<String>,
+    value: &DeValue<'_>,
+    span: Span,
+    reading: &mut Reading<'_>,
+) -> Option<Related> {
+    let DeValue::Table(options) = value else {
+        let fields = table.strings(&path.value, reading)?;
+        check_fields(&fields, reading);
+        return Some(Related {
+            path,
+            column: None,
+            table: None,
+            key: None,
+            fields,
+        });
+    };
+    let options = Reader::new(options, span, "related", &KEYS, reading);
+    if !options.has("fields") {
+        options.missing("fields", "add `fields = [\"name\"]`", reading);
+        return None;
+    }
+    let fields = options.strings("fields", reading)?;
+    check_fields(&fields, reading);
+    let named = options.string("table", reading);
+    let key = options.string("key", reading);
+    if key.is_some() && !options.has("table") {
+        options.missing(
+            "table",
+            "a foreign key says by itself what it refers to: remove `key`, or name the table",
+            reading,
+        );
+        return None;
+    }
+    let other = match named {
+        Some(name) => Some(Spanned {
+            value: table_name(&name, reading)?,
+            span: name.span,
+        }),
+        None if options.has("table") => return None,
+        None => None,
+    };
+    Some(Related {
+        path,
+        column: options.string("column", reading),
+        table: other,
+        key,
+        fields,
+    })
+}
+
+/// Adds what a longer path goes through without naming any column of it.
+fn add_parents(entries: &mut Vec<Related>) {
+    let mut index = 0;
+    while let Some(entry) = entries.get(index) {
+        if let Some((parent, _)) = entry.path.value.rsplit_once('.')
+            && entries.iter().all(|other| other.path.value != parent)
+        {
+            let path = Spanned {
+                value: parent.to_owned(),
+                span: entry.path.span.clone(),
+            };
+            entries.push(Related {
+                path,
+                column: None,
+                table: None,
+                key: None,
+                fields: Vec::new(),
+            });
+        }
+        index += 1;
+    }
+}
+
+fn is_path(path: &Spanned<String>, reading: &mut Reading<'_>) -> bool {
+    let is_path = path.value.split('.').all(is_identifier);
+    if !is_path {
+        let message = "a name in `related` is a foreign key's, or several with dots between";
+        let problem = Diagnostic::error(code::BAD_VALUE, path.span.clone(), message, "not such a name");
+        reading.problem(problem.help("write it like `customer`, or `\"customer.user\"` for the next table".to_owned()));
+    }
+    is_path
+}
+
+fn check_fields(fields: &[Spanned<String>], reading: &mut Reading<'_>) {
+    for field in fields.iter().filter(|field| field.value.is_empty()) {
+        let message = "a field has an empty name";
+        let problem = Diagnostic::error(code::BAD_VALUE, field.span.clone(), message, "nothing stands here");
+        reading.problem(problem);
+    }
+    warn_about_duplicates(fields, "related", reading);
+}
+
+/// The relation that a dotted name goes through, and the column of it that the name ends with; what may follow is a part of the
+/// column's value. None: the name does not begin with a relation. `is_relation` knows the paths of all relations.
+pub(crate) fn split(name: &str, is_relation: impl Fn(&str) -> bool) -> Option<(&str, Option<&str>)> {
+    let mut path = None;
+    for (end, _) in name.match_indices('.').chain([(name.len(), "")]) {
+        if !is_relation(&name[..end]) {
+            break;
+        }
+        path = Some(&name[..end]);
+    }
+    let path = path?;
+    let column = name[path.len()..].strip_prefix('.').and_then(|rest| rest.split('.').next());
+    Some((path, column))
+}
+
+/// The same for a name in a list, where a foreign key's name means its column.
+pub(crate) fn split_field(name: &str, is_relation: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+    match split(name, is_relation)? {
+        (path, Some(column)) => Some((path, column)),
+        (path, None) => path.rsplit_once('.'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{split, split_field};
+
+    #[test]
+    fn a_name_goes_through_relations_to_a_column() {
+        let known = |path: &str| ["customer", "customer.user"].contains(&path);
+        for (name, expected) in [
+            ("status", None),
+            ("customer_id", None),
+            ("customer", Some(("customer", None))),
+            ("customer.name", Some(("customer", Some("name")))),
+            ("customer.user", Some(("customer.user", None))),
+            ("customer.user.email", Some(("customer.user", Some("email")))),
+            ("customer.user.profile.city", Some(("customer.user", Some("profile")))),
+        ] {
+            assert_eq!(split(name, known), expected, "{name}");
+        }
+        assert_eq!(split_field("customer", known), None, "a column of the row itself");
+        assert_eq!(split_field("customer.user", known), Some(("customer", "user")));
+        assert_eq!(split_field("customer.user.email", known), Some(("customer.user", "email")));
+    }
+}

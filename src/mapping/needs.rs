@@ -1,0 +1,98 @@
+//! What rules need of other tables before a change can be mapped, and what a change makes stale of it.
+
+use std::borrow::Cow;
+
+use super::Mapping;
+use super::related::{Found, NoRows};
+use super::row::{Columns, Row, plain};
+use crate::capture::watch::{Lookup, Watch};
+use crate::change::Change;
+
+impl Mapping {
+    /// What rules read of other tables.
+    #[must_use]
+    pub fn lookups(&self) -> &[Lookup] {
+        &self.relations.lookups
+    }
+
+    /// The number of relations, which [`Self::roots`] and [`Self::further`] name from 0 on; a relation's number is above that of
+    /// the one before it.
+    #[must_use]
+    pub const fn relations(&self) -> usize {
+        self.relations.len()
+    }
+
+    /// The look-up of a relation, by its place among [`Self::lookups`].
+    #[must_use]
+    pub fn lookup_of(&self, relation: usize) -> usize {
+        self.relations.lookup_of(relation)
+    }
+
+    /// Tells `want` every relation and key that the rules need of a change itself.
+    pub fn roots(&self, change: &Change<'_>, mut want: impl FnMut(usize, &str)) {
+        let Some(watch) = self.watches.get(change.source) else {
+            return;
+        };
+        let mut roots = watch.related.roots(&self.relations, change.operation).peekable();
+        if roots.peek().is_none() {
+            return;
+        }
+        // What cannot be read is told by the mapping itself.
+        let Ok(row) = Row::read(change, &watch.key, self.related(&NoRows)) else {
+            return;
+        };
+        for (relation, column) in roots {
+            for value in [row.current.get(column), row.old.get(column)].into_iter().flatten() {
+                if let Some(key) = plain(value) {
+                    want(relation, &key);
+                }
+            }
+        }
+    }
+
+    /// The relations that a relation's row leads on to, with their keys.
+    pub fn further<'a>(&'a self, relation: usize, found: Found<'a>) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
+        let values = match found {
+            Found::Row(values) => values,
+            Found::Missing | Found::Failed(_) => &[],
+        };
+        self.relations.further(relation, values)
+    }
+
+    /// Tells `forget` every look-up and key that a change has made stale; without a key, all of them.
+    pub fn stale(&self, change: &Change<'_>, mut forget: impl FnMut(usize, Option<&str>)) {
+        let Some(watch) = self.watches.get(change.source).filter(|watch| !watch.read_by.is_empty()) else {
+            return;
+        };
+        let versions: Vec<Columns<'_>> = [change.old, change.new]
+            .into_iter()
+            .flatten()
+            .flat_map(Columns::parse)
+            .collect();
+        for (lookup, column) in &watch.read_by {
+            let of_version = |version: &Columns<'_>| {
+                column
+                    .as_ref()
+                    .and_then(|column| version.get(column))
+                    .and_then(plain)
+                    .map(Cow::into_owned)
+            };
+            let keys: Vec<String> = versions.iter().filter_map(of_version).collect();
+            if keys.is_empty() {
+                forget(*lookup, None);
+            }
+            for key in keys {
+                forget(*lookup, Some(&key));
+            }
+        }
+    }
+}
+
+/// The look-ups that read the table of `watch`, with the column of their key where that is captured.
+pub(super) fn read_by(watch: &Watch, lookups: &[Lookup]) -> Vec<(usize, Option<String>)> {
+    let reads = |lookup: &(usize, &Lookup)| (&lookup.1.schema, &lookup.1.table) == (&watch.schema, &watch.table);
+    let key = |lookup: &Lookup| watch.key.iter().chain(&watch.columns).find(|column| **column == lookup.key);
+    let own = lookups.iter().enumerate().filter(reads);
+    own.map(|(index, lookup)| (index, key(lookup).map(|key| key.name.clone())))
+        .collect()
+}

@@ -1,0 +1,238 @@
+//! Rows of other tables that rules read: which ones a change needs, and what of them is read. The relay looks them up beforehand.
+
+mod branch;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use super::row::{Columns, plain};
+use crate::capture::watch::{Lookup, Relation};
+use crate::change::{Operation, Operations};
+use crate::config::related::split;
+
+pub(super) use branch::Branches;
+
+/// Rows of other tables that have been looked up.
+pub trait Rows: fmt::Debug {
+    /// What was found under `key` by the look-up of this number among [`super::Mapping::lookups`].
+    fn row(&self, lookup: usize, key: &str) -> Found<'_>;
+}
+
+/// What a look-up found.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// The row: its columns' values, in the look-up's order.
+    Row(&'a [Box<RawValue>]),
+    /// There is no such row: all of its columns count as null.
+    Missing,
+    /// It could not be looked up, for people.
+    Failed(&'a str),
+}
+
+/// No rows, for rules that read none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoRows;
+
+impl Rows for NoRows {
+    fn row(&self, _: usize, _: &str) -> Found<'_> {
+        Found::Missing
+    }
+}
+
+/// Every relation that some rule reads, of all watches.
+#[derive(Debug, Default)]
+pub(super) struct Relations {
+    /// One for each table and key, with the columns that all relations read of it.
+    pub(super) lookups: Vec<Lookup>,
+    /// Parents come before what they lead to.
+    nodes: Vec<Node>,
+}
+
+/// One relation.
+#[derive(Debug)]
+struct Node {
+    path: String,
+    lookup: usize,
+    key: Key,
+    /// The operations for which some rule reads it, or what it leads to.
+    on: Operations,
+}
+
+/// Where a relation's key stands.
+#[derive(Debug)]
+enum Key {
+    /// In a column of the watched row.
+    Column(String),
+    /// In a value of the row before it.
+    Value { parent: usize, index: usize },
+}
+
+/// The relations of one watch, by their paths.
+#[derive(Debug, Default)]
+pub(super) struct Paths(Vec<(String, usize)>);
+
+impl Paths {
+    fn node(&self, path: &str) -> Option<usize> {
+        self.0.iter().find(|(known, _)| known == path).map(|(_, node)| *node)
+    }
+
+    /// The relations that the watched row itself leads to, and that some rule reads on `operation`.
+    pub(super) fn roots<'r>(&self, relations: &'r Relations, operation: Operation) -> impl Iterator<Item = (usize, &'r str)> {
+        let nodes = self.0.iter().map(|(_, node)| (*node, &relations.nodes[*node]));
+        nodes.filter_map(move |(index, node)| match &node.key {
+            Key::Column(column) if node.on.contains(operation) => Some((index, column.as_str())),
+            _ => None,
+        })
+    }
+}
+
+impl Relations {
+    /// Takes the relations of a watch in.
+    pub(super) fn add(&mut self, relations: &[Relation]) -> Paths {
+        let mut paths = Paths::default();
+        for relation in relations {
+            let lookup = self.lookup(&relation.lookup);
+            let parent = relation.path.rsplit_once('.').and_then(|(parent, _)| paths.node(parent));
+            let key = match parent {
+                None => Key::Column(relation.column.name.clone()),
+                Some(parent) => {
+                    let lookup = self.nodes[parent].lookup;
+                    let Some(index) = self.index(lookup, &relation.column.name) else {
+                        continue;
+                    };
+                    Key::Value { parent, index }
+                }
+            };
+            paths.0.push((relation.path.clone(), self.nodes.len()));
+            self.nodes.push(Node {
+                path: relation.path.clone(),
+                lookup,
+                key,
+                on: Operations::NONE,
+            });
+        }
+        paths
+    }
+
+    /// The look-up of the same table by the same key, which reads the columns of `wanted` too.
+    fn lookup(&mut self, wanted: &Lookup) -> usize {
+        let same = |known: &Lookup| known.schema == wanted.schema && known.table == wanted.table && known.key == wanted.key;
+        let Some(index) = self.lookups.iter().position(same) else {
+            self.lookups.push(wanted.clone());
+            return self.lookups.len() - 1;
+        };
+        let columns = &mut self.lookups[index].columns;
+        for column in &wanted.columns {
+            if !columns.contains(column) {
+                columns.push(column.clone());
+            }
+        }
+        index
+    }
+
+    /// A column's place among the values of a look-up.
+    fn index(&self, lookup: usize, column: &str) -> Option<usize> {
+        self.lookups[lookup].columns.iter().position(|known| known.name == column)
+    }
+
+    /// The relation and the value that a dotted name means, which a rule reads from now on when it hears one of `on`.
+    fn read(&mut self, paths: &Paths, name: &str, on: Operations) -> Option<(Vec<usize>, usize)> {
+        let (path, column) = split(name, |path| paths.node(path).is_some())?;
+        let node = paths.node(path)?;
+        let index = self.index(self.nodes[node].lookup, column?)?;
+        let mut way = vec![node];
+        while let Key::Value { parent, .. } = self.nodes[way[0]].key {
+            way.insert(0, parent);
+        }
+        for node in &way {
+            self.nodes[*node].on = self.nodes[*node].on.union(on);
+        }
+        Some((way, index))
+    }
+
+    /// The relation and the place among its row's values that a dotted name means, which a rule reads from now on.
+    pub(super) fn value(&mut self, paths: &Paths, name: &str, on: Operations) -> Option<(usize, usize)> {
+        let (way, index) = self.read(paths, name, on)?;
+        way.last().map(|node| (*node, index))
+    }
+
+    /// The number of relations.
+    pub(super) const fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The look-up of a relation.
+    pub(super) fn lookup_of(&self, node: usize) -> usize {
+        self.nodes[node].lookup
+    }
+
+    /// The keys of a relation's row that lead on, with the relations they lead to.
+    pub(super) fn further<'a>(&'a self, node: usize, values: &'a [Box<RawValue>]) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
+        let nodes = self.nodes.iter().enumerate().filter(|(_, next)| next.on != Operations::NONE);
+        nodes.filter_map(move |(next, found)| match found.key {
+            Key::Value { parent, index } if parent == node => Some((next, plain(values.get(index)?)?)),
+            _ => None,
+        })
+    }
+
+    /// The row that `columns` lead to; none where they do not have the column that holds the key.
+    fn find<'r>(&self, node: usize, columns: &Columns<'_>, rows: &'r dyn Rows) -> Option<Found<'r>> {
+        let Node { lookup, key, .. } = &self.nodes[node];
+        let under = |key: &RawValue| plain(key).map_or(Found::Missing, |key| rows.row(*lookup, &key));
+        match key {
+            Key::Column(column) => columns.get(column).map(under),
+            Key::Value { parent, index } => Some(match self.find(*parent, columns, rows)? {
+                Found::Row(values) => values.get(*index).map_or(Found::Missing, |key| under(key)),
+                other => other,
+            }),
+        }
+    }
+}
+
+/// The relations of one change's row, and the rows that were found for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Related<'a> {
+    pub(super) relations: &'a Relations,
+    pub(super) rows: &'a dyn Rows,
+}
+
+impl<'a> Related<'a> {
+    fn find(&self, node: usize, columns: &Columns<'_>) -> Option<Found<'a>> {
+        self.relations.find(node, columns, self.rows)
+    }
+
+    /// A value of a relation's row: none where it is null or there is no such row.
+    ///
+    /// # Errors
+    /// When the column that leads there was not captured, or the row could not be looked up; for people.
+    pub(super) fn value(&self, (node, index): (usize, usize), columns: &Columns<'_>) -> Result<Option<&'a RawValue>, String> {
+        match self.find(node, columns) {
+            Some(Found::Row(values)) => Ok(values.get(index).map(|value| &**value)),
+            Some(Found::Missing) => Ok(None),
+            Some(Found::Failed(reason)) => Err(self.failed(node, reason)),
+            None => Err(format!(
+                "the row has no column that leads to `{}`",
+                self.relations.nodes[node].path
+            )),
+        }
+    }
+
+    /// Whether everything was looked up that `columns` lead to.
+    ///
+    /// # Errors
+    /// The first relation that could not be, for people.
+    pub(super) fn check(&self, nodes: &[usize], columns: &Columns<'_>) -> Result<(), String> {
+        for node in nodes {
+            if let Some(Found::Failed(reason)) = self.find(*node, columns) {
+                return Err(self.failed(*node, reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, node: usize, reason: &str) -> String {
+        format!("`{}` could not be looked up: {reason}", self.relations.nodes[node].path)
+    }
+}

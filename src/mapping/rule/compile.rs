@@ -1,0 +1,131 @@
+//! From a configured rule to a compiled one.
+
+use std::sync::Arc;
+
+use super::{Destination, Rule};
+use crate::capture::watch::{self, Watch};
+use crate::change::Operation;
+use crate::config::Template;
+use crate::mapping::event::Frame;
+use crate::mapping::related::{Branches, Paths, Relations};
+use crate::mapping::template::{CompileError, Reads, Templates, Text};
+use crate::mapping::{RuleName, channel};
+
+/// What rules are compiled with.
+pub(in crate::mapping) struct Compiler<'a> {
+    pub(in crate::mapping) templates: &'a mut Templates,
+    pub(in crate::mapping) relations: &'a mut Relations,
+    pub(in crate::mapping) site: Option<&'a str>,
+    pub(in crate::mapping) prefix: &'a str,
+}
+
+impl Rule {
+    /// The rule `number` of `watch`.
+    pub(in crate::mapping) fn compile(
+        compiler: &mut Compiler<'_>,
+        watch: &Watch,
+        paths: &Paths,
+        rule: &watch::Rule,
+        number: u32,
+    ) -> Result<Self, CompileError> {
+        let Compiler {
+            templates,
+            relations,
+            site,
+            prefix,
+        } = compiler;
+        let name = |part: &str| format!("{}\n{number}\n{part}", watch.source);
+        let failed = |part| {
+            move |source| CompileError {
+                model: watch.model.clone(),
+                rule: number,
+                part,
+                source,
+            }
+        };
+        let (mut reads, mut published) = (Reads::default(), Branches::default());
+        for name in &rule.related_data {
+            published.add(relations, paths, name, rule.on);
+        }
+        let related_user = match &rule.destination {
+            watch::Destination::RelatedUser(name) => relations.value(paths, name, rule.on),
+            _ => None,
+        };
+        let mut text = |part: &'static str, template: &Template| {
+            reads.add(&template.references, |branches, name| {
+                branches.add(relations, paths, name, rule.on);
+            });
+            templates.text(name(part), template).map_err(failed(part))
+        };
+        let fixed = |channel: &str| Destination::Channel(Text::Constant(format!("{prefix}{channel}").into()));
+        let destination = match &rule.destination {
+            watch::Destination::Channel(template) => Destination::Channel(text("channel", template)?),
+            watch::Destination::Public => fixed(channel::PUBLIC),
+            watch::Destination::Users => fixed(channel::USERS),
+            watch::Destination::Staff => fixed(channel::STAFF),
+            watch::Destination::Superuser => fixed(channel::SUPERUSER),
+            watch::Destination::Group(template) => match text("target", template)? {
+                Text::Constant(group) => fixed(&channel::group(&group)),
+                rendered @ Text::Rendered(_) => Destination::Group {
+                    prefix: (*prefix).to_owned(),
+                    name: rendered,
+                },
+            },
+            watch::Destination::User(column) => Destination::User {
+                prefix: (*prefix).to_owned(),
+                column: column.clone(),
+            },
+            watch::Destination::RelatedUser(_) => Destination::RelatedUser {
+                prefix: (*prefix).to_owned(),
+                value: related_user.unwrap_or_default(),
+            },
+        };
+        let event_class = rule
+            .event_class
+            .as_ref()
+            .map(|template| text("event_class", template))
+            .transpose()?;
+        let message = rule.message.as_ref().map(|template| text("message", template)).transpose()?;
+        let when = match &rule.when {
+            Some(expression) => {
+                reads.add(&expression.references, |branches, name| {
+                    branches.add(relations, paths, name, rule.on);
+                });
+                Some(templates.condition(name("when"), expression).map_err(failed("when"))?)
+            }
+            None => None,
+        };
+        let renders = |text: &Text| matches!(text, Text::Rendered(_));
+        let channel_renders = match &destination {
+            Destination::Channel(text) => renders(text),
+            Destination::Group { .. } => true,
+            Destination::User { .. } | Destination::RelatedUser { .. } => false,
+        };
+        let [mut of_row, of_old] = reads.nodes();
+        of_row.extend(published.nodes());
+        of_row.extend(related_user.map(|(node, _)| node));
+        let any = channel_renders || [&event_class, &message, &when].into_iter().flatten().any(renders);
+        Ok(Self {
+            name: Arc::new(RuleName {
+                source: watch.source.clone(),
+                model: watch.model.clone(),
+                number,
+            }),
+            on: rule.on,
+            changed: rule.changed.clone(),
+            when,
+            follow: rule.follow,
+            moved_by: rule.moved_by.clone(),
+            destination,
+            event_class,
+            default_classes: Operation::ALL.map(|operation| format!("{} {}", watch.name, operation.verb()).into()),
+            left: format!("{} left", watch.name),
+            message,
+            subject: watch.name.clone(),
+            model: watch.model.as_str().into(),
+            frame: Frame::new(*site, &watch.model, &rule.data, published),
+            reads: any.then_some(reads),
+            related: [of_row, of_old],
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! The session that reads rows of other tables for rules.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::value::RawValue;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Row, Statement};
+use tracing::warn;
+
+use super::session::{Error, PATIENCE, Session, describe, patiently};
+use super::sql::lookup as sql;
+use crate::capture::watch::Lookup;
+
+/// Between attempts at a table under an exclusive lock, beside the wait for the lock itself.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The failures of a key that its column's type cannot hold.
+const BAD_KEY: [SqlState; 4] = [
+    SqlState::INVALID_TEXT_REPRESENTATION,
+    SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+    SqlState::INVALID_DATETIME_FORMAT,
+    SqlState::DATETIME_FIELD_OVERFLOW,
+];
+/// How many statements may fail over bad keys before the rest is given up: a few are found by halving, many are a wrong column.
+const BAD_STATEMENTS: u32 = 64;
+/// The classes of failures that pass: of the connection, of conflicts, resources and operators.
+const PASSING: [&str; 4] = ["08", "40", "53", "57"];
+
+/// Reads rows by their keys.
+#[derive(Debug)]
+pub struct Lookups {
+    session: Session,
+    statements: HashMap<usize, Statement>,
+}
+
+/// A row's key, and its values in the order of [`Lookup::columns`].
+pub type LookedUp = (Arc<str>, Box<[Box<RawValue>]>);
+
+/// What a look-up came to.
+#[derive(Debug)]
+pub enum Answer {
+    /// The rows that there are.
+    Rows(Vec<LookedUp>),
+    /// PostgreSQL refuses it, for people; asking again does not help until somebody mends it.
+    Refused(String),
+}
+
+impl Lookups {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached.
+    pub async fn connect(url: &SecretString) -> Result<Self, Error> {
+        let session = Session::connect(url, "instant related").await?;
+        patiently(sql::pin(&session.client)).await?;
+        Ok(Self {
+            session,
+            statements: HashMap::new(),
+        })
+    }
+
+    /// Reads the rows with these keys; `number` tells the look-ups of this session apart. A key that the column's type cannot hold
+    /// has no row; where there are many of them, the look-up counts as refused.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn read(&mut self, number: usize, lookup: &Lookup, keys: &[Arc<str>]) -> Result<Answer, Error> {
+        let mut rows = Vec::with_capacity(keys.len());
+        let (mut parts, mut failed, mut waits) = (vec![keys], 0, false);
+        while let Some(part) = parts.pop() {
+            let found = tokio::time::timeout(PATIENCE, self.part(number, lookup, part)).await;
+            match found.map_err(|_| Error::Silent(PATIENCE))? {
+                Ok(found) => rows.extend(found),
+                Err(error) => match error.code() {
+                    Some(code) if BAD_KEY.contains(code) && failed < BAD_STATEMENTS => {
+                        failed += 1;
+                        // One bad key fails the whole statement: halve it until the key stands alone.
+                        let (left, right) = part.split_at(part.len() / 2);
+                        parts.extend([left, right].into_iter().filter(|half| !half.is_empty() && part.len() > 1));
+                    }
+                    Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                        if !std::mem::replace(&mut waits, true) {
+                            warn!("`{}.{}` is locked; waiting for it", lookup.schema, lookup.table);
+                        }
+                        tokio::time::sleep(PAUSE).await;
+                        parts.push(part);
+                    }
+                    Some(&SqlState::QUERY_CANCELED) => return Ok(Answer::Refused(describe(&error))),
+                    Some(code) if !PASSING.iter().any(|class| code.code().starts_with(class)) => {
+                        self.statements.remove(&number);
+                        return Ok(Answer::Refused(describe(&error)));
+                    }
+                    _ => return Err(error.into()),
+                },
+            }
+        }
+        Ok(Answer::Rows(rows))
+    }
+
+    async fn part(&mut self, number: usize, lookup: &Lookup, keys: &[Arc<str>]) -> Result<Vec<LookedUp>, tokio_postgres::Error> {
+        let client = &self.session.client;
+        let statement = match self.statements.entry(number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(sql::prepare(client, lookup).await?),
+        };
+        let rows = sql::read(client, statement, keys).await?;
+        rows.iter().map(row).collect()
+    }
+}
+
+/// A row's key and values.
+fn row(row: &Row) -> Result<LookedUp, tokio_postgres::Error> {
+    let value = |index| {
+        let text: Option<String> = row.try_get(index)?;
+        // PostgreSQL writes nothing but JSON here.
+        Ok(text
+            .and_then(|text| RawValue::from_string(text).ok())
+            .unwrap_or_else(|| RawValue::NULL.to_owned()))
+    };
+    let key: &str = row.try_get(0)?;
+    Ok((key.into(), (1..row.len()).map(value).collect::<Result<_, _>>()?))
+}

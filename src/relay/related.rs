@@ -1,0 +1,133 @@
+//! What rules read of other tables: looked up for many changes at once, and remembered for a while.
+
+mod memory;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+
+use crate::change::Change;
+use crate::mapping::{Mapping, Rows};
+use crate::outbox::{Answer, Error, Lookups};
+use memory::Memory;
+
+/// The changes that are looked up for together, at most: a page of a large window. A query costs as much as some hundred rows.
+const BATCH: usize = 2_000;
+/// The bytes that a batch may look up before the next ones are made smaller.
+const LOADED: usize = 4 << 20;
+/// The bytes of their rows, at most: they are held until they are mapped.
+pub const BATCH_BYTES: usize = 1 << 20;
+
+/// Rows of other tables for the changes under way.
+#[derive(Debug)]
+pub struct Related {
+    database: SecretString,
+    /// What the session and the memory belong to.
+    rules: Option<Arc<Mapping>>,
+    lookups: Option<Lookups>,
+    memory: Memory,
+    /// How many changes are looked up for together.
+    batch: usize,
+}
+
+impl Related {
+    /// Nothing is connected or looked up before it is needed. A row is remembered for `ttl`.
+    #[must_use]
+    pub fn new(database: SecretString, ttl: Duration) -> Self {
+        Self {
+            database,
+            rules: None,
+            lookups: None,
+            memory: Memory::new(ttl),
+            batch: BATCH,
+        }
+    }
+
+    /// Looks up what `rules` need to map `changes` and what is not remembered: a query a table, and once more for each relation
+    /// that a path is longer. A table that PostgreSQL refuses fails the rules that read it, and no other.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn prepare(&mut self, rules: &Arc<Mapping>, changes: &[Change<'_>]) -> Result<(), Error> {
+        if rules.lookups().is_empty() {
+            return Ok(());
+        }
+        if self.rules.as_ref().is_none_or(|known| !Arc::ptr_eq(known, rules)) {
+            // Other rules may read other columns of the same tables.
+            self.rules = Some(Arc::clone(rules));
+            self.lookups = None;
+            self.memory.clear(rules.lookups().len());
+        }
+        self.memory.begin();
+        let before = self.memory.bytes();
+        // Before anything is looked up: what changed a row may stand behind what reads it.
+        for change in changes {
+            rules.stale(change, |lookup, key| self.memory.forget(lookup, key));
+        }
+        let mut wanted: Vec<HashSet<Arc<str>>> = vec![HashSet::new(); rules.relations()];
+        for change in changes {
+            rules.roots(change, |relation, key| {
+                if !wanted[relation].contains(key) {
+                    wanted[relation].insert(key.into());
+                }
+            });
+        }
+        let mut relations: Vec<usize> = (0..wanted.len()).filter(|relation| !wanted[*relation].is_empty()).collect();
+        while !relations.is_empty() {
+            self.look_up(rules, &relations, &wanted).await?;
+            let mut next = Vec::new();
+            for relation in std::mem::take(&mut relations) {
+                let lookup = rules.lookup_of(relation);
+                for key in std::mem::take(&mut wanted[relation]) {
+                    for (further, key) in rules.further(relation, self.memory.row(lookup, &key)) {
+                        wanted[further].insert(key.as_ref().into());
+                        next.push(further);
+                    }
+                }
+            }
+            next.sort_unstable();
+            next.dedup();
+            relations = next;
+        }
+        let much = self.memory.bytes().saturating_sub(before) > LOADED;
+        self.batch = if much { self.batch / 2 } else { self.batch * 2 }.clamp(1, BATCH);
+        Ok(())
+    }
+
+    /// How many changes to prepare together: less where the rows that they lead to are large.
+    #[must_use]
+    pub const fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// What was prepared.
+    #[must_use]
+    pub fn rows(&self) -> &dyn Rows {
+        &self.memory
+    }
+
+    /// Reads what is wanted of `relations` and not remembered, with one query a look-up.
+    async fn look_up(&mut self, rules: &Mapping, relations: &[usize], wanted: &[HashSet<Arc<str>>]) -> Result<(), Error> {
+        let now = Instant::now();
+        let mut missing: BTreeMap<usize, HashSet<Arc<str>>> = BTreeMap::new();
+        for relation in relations {
+            let lookup = rules.lookup_of(*relation);
+            let unknown = wanted[*relation].iter().filter(|key| !self.memory.has(lookup, key, now));
+            missing.entry(lookup).or_default().extend(unknown.map(Arc::clone));
+        }
+        for (lookup, keys) in missing.into_iter().filter(|(_, keys)| !keys.is_empty()) {
+            let session = match &mut self.lookups {
+                Some(session) => session,
+                none => none.insert(Lookups::connect(&self.database).await?),
+            };
+            let keys: Vec<Arc<str>> = keys.into_iter().collect();
+            match session.read(lookup, &rules.lookups()[lookup], &keys).await? {
+                Answer::Rows(rows) => self.memory.fill(lookup, keys, rows),
+                Answer::Refused(reason) => self.memory.refused(lookup, reason),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! The rows that are remembered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+
+use crate::mapping::{Found, Rows};
+use crate::outbox::LookedUp;
+
+/// The bytes of all rows before they are forgotten together. What is still needed is read again with a query a batch.
+const LIMIT: usize = 32 << 20;
+/// What a row costs beside its key and values.
+const OVERHEAD: usize = 128;
+/// What a value costs beside its text.
+const VALUE: usize = 16;
+
+/// Rows by look-up and key.
+#[derive(Debug)]
+pub(super) struct Memory {
+    ttl: Duration,
+    lookups: Vec<Remembered>,
+    bytes: usize,
+}
+
+/// What is known of one look-up.
+#[derive(Debug, Default)]
+struct Remembered {
+    rows: HashMap<Arc<str>, Row>,
+    /// Why it failed in this batch.
+    refused: Option<String>,
+}
+
+#[derive(Debug)]
+struct Row {
+    /// None: there is no such row.
+    values: Option<Box<[Box<RawValue>]>>,
+    /// When it has to be read again.
+    until: Instant,
+    bytes: usize,
+}
+
+impl Memory {
+    pub(super) const fn new(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            lookups: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Forgets everything; from now on there are `lookups` look-ups.
+    pub(super) fn clear(&mut self, lookups: usize) {
+        self.lookups.clear();
+        self.lookups.resize_with(lookups, Remembered::default);
+        self.bytes = 0;
+    }
+
+    /// What all rows weigh.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Begins a batch: what was refused may be tried again, and what is too much is forgotten.
+    pub(super) fn begin(&mut self) {
+        for lookup in &mut self.lookups {
+            lookup.refused = None;
+        }
+        if self.bytes > LIMIT {
+            self.clear(self.lookups.len());
+        }
+    }
+
+    /// Forgets a row, or all of a look-up.
+    pub(super) fn forget(&mut self, lookup: usize, key: Option<&str>) {
+        let rows = &mut self.lookups[lookup].rows;
+        match key {
+            Some(key) => self.bytes -= rows.remove(key).map_or(0, |row| row.bytes),
+            None => self.bytes -= rows.drain().map(|(_, row)| row.bytes).sum::<usize>(),
+        }
+    }
+
+    /// Whether a row need not be read at `now`.
+    pub(super) fn has(&self, lookup: usize, key: &str, now: Instant) -> bool {
+        let lookup = &self.lookups[lookup];
+        lookup.refused.is_some() || lookup.rows.get(key).is_some_and(|row| row.until > now)
+    }
+
+    /// Takes in what was found under `keys`. That there is no row under a key holds for this batch alone: it may come at any time.
+    pub(super) fn fill(&mut self, lookup: usize, keys: Vec<Arc<str>>, found: Vec<LookedUp>) {
+        let now = Instant::now();
+        for key in keys {
+            self.remember(lookup, key, None, now);
+        }
+        for (key, values) in found {
+            self.remember(lookup, key, Some(values), now + self.ttl);
+        }
+    }
+
+    /// Every row of a look-up counts as failed in this batch.
+    pub(super) fn refused(&mut self, lookup: usize, reason: String) {
+        self.forget(lookup, None);
+        self.lookups[lookup].refused = Some(reason);
+    }
+
+    fn remember(&mut self, lookup: usize, key: Arc<str>, values: Option<Box<[Box<RawValue>]>>, until: Instant) {
+        let size = values.iter().flatten().map(|value| value.get().len() + VALUE).sum::<usize>();
+        let bytes = OVERHEAD + key.len() + size;
+        let row = Row { values, until, bytes };
+        self.bytes += bytes;
+        self.bytes -= self.lookups[lookup].rows.insert(key, row).map_or(0, |row| row.bytes);
+    }
+}
+
+impl Rows for Memory {
+    fn row(&self, lookup: usize, key: &str) -> Found<'_> {
+        let Some(known) = self.lookups.get(lookup) else {
+            return Found::Missing;
+        };
+        match (known.rows.get(key), &known.refused) {
+            (
+                Some(Row {
+                    values: Some(values), ..
+                }),
+                _,
+            ) => Found::Row(values),
+            (_, Some(reason)) => Found::Failed(reason),
+            _ => Found::Missing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str, value: &str) -> LookedUp {
+        let value = RawValue::from_string(format!("\"{value}\"")).unwrap();
+        (key.into(), Box::new([value]))
+    }
+
+    fn memory(ttl: Duration) -> Memory {
+        let mut memory = Memory::new(ttl);
+        memory.clear(2);
+        memory
+    }
+
+    fn found(memory: &Memory, key: &str) -> Option<String> {
+        match memory.row(0, key) {
+            Found::Row(values) => Some(values[0].get().to_owned()),
+            Found::Missing => None,
+            Found::Failed(reason) => Some(reason.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_row_is_remembered_for_its_time_and_its_absence_for_a_batch() {
+        let mut memory = memory(Duration::from_mins(1));
+        let now = Instant::now();
+        memory.fill(0, vec!["1".into(), "2".into()], vec![row("1", "Ada")]);
+        assert_eq!((found(&memory, "1"), found(&memory, "2")), (Some("\"Ada\"".to_owned()), None));
+        assert!(memory.has(0, "1", now) && !memory.has(0, "1", now + Duration::from_mins(2)));
+        assert!(!memory.has(0, "2", Instant::now()) && !memory.has(1, "1", now));
+        memory.forget(0, Some("1"));
+        assert!(!memory.has(0, "1", now));
+    }
+
+    #[test]
+    fn a_refusal_holds_for_a_batch() {
+        let mut memory = memory(Duration::from_mins(1));
+        memory.fill(0, vec!["1".into()], vec![row("1", "Ada")]);
+        memory.refused(0, "denied".to_owned());
+        assert_eq!(found(&memory, "1"), Some("denied".to_owned()));
+        assert!(memory.has(0, "1", Instant::now()), "it is not asked again at once");
+        memory.begin();
+        assert!(!memory.has(0, "1", Instant::now()));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_counted_whatever_comes_and_goes() {
+        let mut memory = memory(Duration::from_mins(1));
+        let long = "x".repeat(10_000);
+        for batch in 0..100 {
+            memory.begin();
+            assert!(memory.bytes() <= LIMIT);
+            let keys: Vec<Arc<str>> = (0..100).map(|key| format!("{batch}-{key}").into()).collect();
+            let rows = keys.iter().map(|key| row(key, &long)).collect();
+            memory.fill(0, keys, rows);
+            memory.forget(0, Some(&format!("{batch}-0")));
+        }
+        assert!(memory.bytes() > 0 && memory.bytes() <= LIMIT + 100 * 11_000);
+        memory.fill(1, vec!["1".into()], vec![row("1", "Ada")]);
+        memory.fill(1, vec!["1".into()], Vec::new());
+        memory.forget(1, None);
+        memory.forget(0, None);
+        assert_eq!(memory.bytes(), 0);
+    }
+}
