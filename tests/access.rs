@@ -6,5 +6,4 @@ mod lookup;
 mod revocation;
 mod rooms;
 mod signing;
-mod site;
 mod targets;

@@ -12,6 +12,7 @@ mod architecture;
 mod capture;
 mod failures;
 mod harness;
+mod hub;
 mod spine;
 mod support;
 mod windows;

@@ -8,5 +8,6 @@ pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod site;
 pub(crate) mod tether;
 pub(crate) mod wait;

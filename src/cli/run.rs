@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-use super::{Context, publisher};
+use super::{Context, NOWHERE, publisher};
 use crate::capture;
 use crate::config::{Config, Server};
+use crate::hub::{Hub, Limits};
 use crate::mapping::Mapping;
 use crate::outbox::Operator;
 use crate::relay::Relay;
@@ -49,26 +50,24 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::interrupt())?,
         signal(SignalKind::hangup())?,
     );
-    let publisher = Arc::new(publisher(&config)?);
+    let hub = hub(&config)?;
     let web = match &config.server {
-        Some(server) => Some((listen(server).await?, Arc::new(Web::new(&config, server)?))),
+        Some(server) => Some((listen(server).await?, Arc::new(Web::new(&config, server, hub.clone())?))),
         None => None,
     };
     // First of all: through a pooler whatever follows fails in ways that only confuse.
     drop(Operator::connect(&config.database.url).await?);
     let (replace, rules) = watch::channel(Arc::new(rules(context, &config).await?));
     let shutdown = CancellationToken::new();
-    let relay = Relay {
-        database: config.database.url.clone(),
-        publisher,
-        rules,
-        retention: config.retention,
-        shutdown: shutdown.clone(),
+    // Whoever listens to the hub hears what is in flight before it closes.
+    let closing = hub.as_ref().map_or_else(|| shutdown.clone(), |_| CancellationToken::new());
+    let mut relay = match hub {
+        Some(hub) => tokio::spawn(relay(&config, hub, rules, &shutdown).run()),
+        None => tokio::spawn(relay(&config, Arc::new(publisher(&config)?), rules, &shutdown).run()),
     };
-    let mut relay = tokio::spawn(relay.run());
     let (web, serving) = match web {
         Some((listener, web)) => {
-            let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), shutdown.clone()));
+            let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), closing.clone()));
             (Some(web), Some(serving))
         }
         None => (None, None),
@@ -76,7 +75,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     loop {
         tokio::select! {
             ended = &mut relay => {
-                shutdown.cancel();
+                closing.cancel();
                 if let Some(serving) = serving {
                     // It ends by itself within a grace period.
                     let _ = serving.await;
@@ -95,6 +94,29 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
                 Err(refusal) => error!("the new rules are refused, the old ones go on: {refusal:#}"),
             },
         }
+    }
+}
+
+/// The hub, where there is no Centrifugo.
+fn hub(config: &Config) -> anyhow::Result<Option<Arc<Hub>>> {
+    if config.centrifugo.is_some() {
+        return Ok(None);
+    }
+    anyhow::ensure!(config.server.is_some(), NOWHERE);
+    let limits = Limits {
+        clients: config.hub.clients as usize,
+        ..Limits::default()
+    };
+    Ok(Some(Arc::new(Hub::new(config, limits))))
+}
+
+fn relay<P>(config: &Config, publisher: Arc<P>, rules: watch::Receiver<Arc<Mapping>>, shutdown: &CancellationToken) -> Relay<P> {
+    Relay {
+        database: config.database.url.clone(),
+        publisher,
+        rules,
+        retention: config.retention,
+        shutdown: shutdown.clone(),
     }
 }
 

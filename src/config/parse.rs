@@ -9,13 +9,14 @@ use super::diagnostic::{Diagnostic, Diagnostics, code};
 use super::environment::expand;
 use super::reader::Reader;
 use super::reading::Reading;
-use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, server, watch};
+use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, hub, server, watch};
 
 /// The keys of the top level.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "site",
     "database",
     "centrifugo",
+    "hub",
     "django",
     "server",
     "outbox",
@@ -73,6 +74,7 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
         .map(|site| site.value);
     let database = database(&root, reading);
     let centrifugo = centrifugo(&root, reading);
+    let hub = hub::hub(&root, reading);
     let retention = retention(&root, reading);
     let (prefix, anonymous) = naming(&root, reading);
     let channels = channel::channels(&root, &prefix, reading);
@@ -84,6 +86,7 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
         site,
         database: database?,
         centrifugo,
+        hub,
         django,
         server,
         retention,

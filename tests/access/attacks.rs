@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::site::{Browser, ORIGIN, Site};
 use crate::support::process::instant;
+use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::{SOON, within};
 
 const RULES: &str = "

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::site::{Browser, ORIGIN, Site};
 use crate::support::postgres::versions;
+use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::SOON;
 
 /// What is promised.

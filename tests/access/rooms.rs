@@ -1,8 +1,8 @@
 use serde_json::json;
 
-use super::site::{Browser, Site};
 use crate::support::postgres::versions;
 use crate::support::process::instant;
+use crate::support::site::{Browser, Site};
 
 const ROOMS: &str = r#"
 [channels.'room:{room_id}']

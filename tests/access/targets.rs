@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use super::site::{Browser, Site};
 use crate::support::postgres::versions;
+use crate::support::site::{Browser, Site};
 
 /// The document whose table says who hears what.
 const DOCUMENT: &str = include_str!("../../docs/access.md");

@@ -1,0 +1,5 @@
+//! The hub: what browsers hear through it, that it answers as Centrifugo does, and where it ends.
+
+mod comparison;
+mod events;
+mod wire;
