@@ -121,6 +121,13 @@ impl Access {
         cookie::value(cookies, &sessions.cookie).map(|value| Proof::Session(SecretString::from(value)))
     }
 
+    /// The part of these `Cookie` headers that says who sends them, for whoever keeps it while a connection lasts.
+    #[must_use]
+    pub fn session_cookie(&self, cookies: &[&str]) -> Option<String> {
+        let name = &self.sessions.as_ref()?.cookie;
+        cookie::value(cookies, name).map(|value| format!("{name}={value}"))
+    }
+
     /// The user of this key, if there is one and it is active: for whoever has proved to be that user.
     ///
     /// # Errors

@@ -23,13 +23,17 @@ mod session;
 mod stream;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use channel::{Channel, Listener, Recovery, Subscribed, push};
@@ -46,6 +50,10 @@ pub use stream::{Position, Range};
 
 /// Locks that channels share. Publications of different channels seldom meet at one.
 const SHARDS: usize = 64;
+
+/// Channels of a shard that nobody listens to and that keep nothing but their numbering; when there are more, all of them are
+/// forgotten, and clients that were away are told of a gap.
+const IDLE: usize = 256;
 
 /// What the hub may cost, and how long it waits.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +103,7 @@ pub struct Hub {
     sessions: AtomicUsize,
     /// The bytes of all histories.
     kept: AtomicUsize,
-    is_closed: AtomicBool,
+    closing: CancellationToken,
     started: Instant,
 }
 
@@ -140,7 +148,7 @@ impl Hub {
             directory: Directory::default(),
             sessions: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
-            is_closed: AtomicBool::new(false),
+            closing: CancellationToken::new(),
             started: Instant::now(),
         }
     }
@@ -166,10 +174,7 @@ impl Hub {
 
     /// Disconnects everyone, and lets nobody in any more.
     pub fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
-        for client in self.directory.all() {
-            client.queue.end(Disconnect::SHUTDOWN);
-        }
+        self.closing.cancel();
     }
 
     /// Who is listed in a channel: each as `{"user":…,"client":…}`, by the connection's name.
@@ -249,12 +254,14 @@ impl Hub {
         let now = Instant::now();
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = 0;
             shard.channels.retain(|_, channel| {
-                if let Some(stream) = &mut channel.stream {
-                    stream.expire(&self.kept, now);
-                }
-                !channel.is_idle(now)
+                idle += usize::from(channel.expire(&self.kept, now));
+                !channel.is_forgotten(now)
             });
+            if idle > IDLE {
+                shard.channels.retain(|_, channel| !channel.expire(&self.kept, now));
+            }
         }
     }
 

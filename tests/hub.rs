@@ -2,4 +2,6 @@
 
 mod comparison;
 mod events;
+mod official;
+mod sockets;
 mod wire;

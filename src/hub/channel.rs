@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -106,8 +107,14 @@ impl Channel {
         present.map(|listener| &listener.client)
     }
 
-    /// Whether it can be forgotten at `now`.
-    pub(super) fn is_idle(&self, now: Instant) -> bool {
+    /// Drops what is too old; returns whether nobody listens and nothing is kept.
+    pub(super) fn expire(&mut self, bytes: &AtomicUsize, now: Instant) -> bool {
+        let is_empty = self.stream.as_mut().is_none_or(|stream| stream.expire(bytes, now));
+        is_empty && self.listeners.is_empty()
+    }
+
+    /// Whether it is of no use any more at `now`.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
         let remembers = |stream: &Stream| stream.until() + REMEMBERED > now;
         self.listeners.is_empty() && !self.stream.as_ref().is_some_and(remembers)
     }

@@ -66,7 +66,7 @@ impl<A: Authority> Session<A> {
             link: Mutex::new(link),
             changed: Notify::new(),
         };
-        let is_welcome = before < hub.limits.clients && !hub.is_closed.load(Ordering::SeqCst);
+        let is_welcome = before < hub.limits.clients && !hub.closing.is_cancelled();
         is_welcome.then_some(session)
     }
 
@@ -129,9 +129,6 @@ impl<A: Authority> Session<A> {
         }
         self.client.identify(admission.user);
         self.hub.directory.add(&self.client);
-        if self.hub.is_closed.load(Ordering::SeqCst) {
-            return Err(Disconnect::SHUTDOWN.into());
-        }
         let rules = self.hub.rules();
         let mut subscribed = Vec::with_capacity(admission.channels.len());
         for name in admission.channels {

@@ -45,8 +45,7 @@ pub(super) async fn open(
     if query.is_some_and(|query| query.contains("=protobuf")) {
         return (StatusCode::BAD_REQUEST, "the hub speaks JSON alone\n").into_response();
     }
-    let cookies = cookies(&headers).into_iter().map(str::to_owned).collect();
-    let Some(session) = Session::open(hub, Visitor::new(Arc::clone(&web), cookies)) else {
+    let Some(session) = Session::open(hub, Visitor::new(Arc::clone(&web), &cookies(&headers))) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no room for another connection\n").into_response();
     };
     let token = web.tasks.token();
@@ -75,14 +74,13 @@ async fn run(socket: WebSocket, session: Session<Visitor>) {
     };
     // The channels are left at once, however slowly the client closes.
     drop(session);
-    let Some(Disconnect { code, reason }) = ended else { return };
-    let frame = CloseFrame {
+    let frame = ended.map(|Disconnect { code, reason }| CloseFrame {
         code,
         reason: Utf8Bytes::from(&*reason),
-    };
+    });
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
         // What it has sent is read to the end: closing before that would reset the connection, and it would not see the code.
-        if sink.send(Message::Close(Some(frame))).await.is_ok() {
+        if sink.send(Message::Close(frame)).await.is_ok() {
             while let Some(Ok(_)) = stream.next().await {}
         }
     })

@@ -10,26 +10,26 @@ use crate::access::{self, Proof};
 use crate::hub::code::{Disconnect, Error, Refusal};
 use crate::hub::{Admission, Authority, Permit};
 
-/// A connection to the hub: the cookies that came with it, and what it was given.
+/// A connection to the hub: the session cookie that came with it, and what it was given.
 #[derive(Debug)]
 pub(super) struct Visitor {
     web: Arc<Web>,
-    cookies: Vec<String>,
+    cookie: Option<String>,
     /// A digest of the channels.
     given: Mutex<Option<String>>,
 }
 
 impl Visitor {
-    pub(super) fn new(web: Arc<Web>, cookies: Vec<String>) -> Self {
+    pub(super) fn new(web: Arc<Web>, cookies: &[&str]) -> Self {
         Self {
+            cookie: web.access().session_cookie(cookies),
             web,
-            cookies,
             given: Mutex::default(),
         }
     }
 
     fn cookies(&self) -> Vec<&str> {
-        self.cookies.iter().map(String::as_str).collect()
+        self.cookie.as_deref().into_iter().collect()
     }
 
     fn given(&self) -> MutexGuard<'_, Option<String>> {

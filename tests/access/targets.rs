@@ -1,6 +1,5 @@
 use serde_json::json;
 
-use crate::support::postgres::versions;
 use crate::support::site::{Browser, Site};
 
 /// The document whose table says who hears what.
@@ -71,8 +70,7 @@ fn table() -> Vec<(String, Vec<String>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_hears_exactly_what_the_table_says() {
-    for version in versions() {
-        let site = Site::start(version, "").await;
+    for site in Site::everywhere("").await {
         let table = table();
         assert_eq!(table.len(), 17);
         let mut browsers = Vec::new();
@@ -107,9 +105,10 @@ async fn each_hears_exactly_what_the_table_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_can_be_kept_out() {
-    let site = Site::start(18, "[channels]\nanonymous = false\n").await;
-    assert_eq!(Browser::try_open(&site, "", json!({})).await.err(), Some(4501));
-    assert_eq!(Browser::try_open(&site, "forged12", json!({})).await.err(), Some(4501));
-    let cookie = site.new_user("user").await;
-    assert!(Browser::open(&site, &cookie).await.channels.contains(&"users".to_owned()));
+    for site in Site::both("[channels]\nanonymous = false\n").await {
+        assert_eq!(Browser::try_open(&site, "", json!({})).await.err(), Some(4501));
+        assert_eq!(Browser::try_open(&site, "forged12", json!({})).await.err(), Some(4501));
+        let cookie = site.new_user("user").await;
+        assert!(Browser::open(&site, &cookie).await.channels.contains(&"users".to_owned()));
+    }
 }

@@ -10,7 +10,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::support::centrifugo::Centrifugo;
 use crate::support::django::Django;
-use crate::support::postgres::free_port;
+use crate::support::postgres::{free_port, versions};
 use crate::support::process::{Process, instant};
 use crate::support::wait::{SOON, within};
 
@@ -54,6 +54,21 @@ impl Site {
         Self::of(Django::on(version).await, toml).await
     }
 
+    /// The same on every version, with Centrifugo, and on the newest with the hub.
+    pub(crate) async fn everywhere(toml: &str) -> Vec<Self> {
+        let mut sites = Vec::new();
+        for version in versions() {
+            sites.push(Self::start(version, toml).await);
+        }
+        sites.push(Self::on_hub(18, toml).await);
+        sites
+    }
+
+    /// The same with Centrifugo, and with the hub.
+    pub(crate) async fn both(toml: &str) -> [Self; 2] {
+        [Self::start(18, toml).await, Self::on_hub(18, toml).await]
+    }
+
     /// The same for a Django project that is there already.
     pub(crate) async fn of(django: Django, toml: &str) -> Self {
         let port = free_port();
@@ -67,7 +82,13 @@ impl Site {
 
     /// The site on this version of PostgreSQL, whose browsers connect to the hub.
     pub(crate) async fn on_hub(version: u32, toml: &str) -> Self {
-        let (folder, django, url) = Self::prepare(Django::on(version).await, "[hub]\napi_key = 'an api key'\n", toml).await;
+        Self::on_hub_with(version, "", toml).await
+    }
+
+    /// The same with these lines in `[hub]`.
+    pub(crate) async fn on_hub_with(version: u32, hub: &str, toml: &str) -> Self {
+        let hub = format!("[hub]\napi_key = 'an api key'\n{hub}");
+        let (folder, django, url) = Self::prepare(Django::on(version).await, &hub, toml).await;
         let hub = Centrifugo::at(&url, "an api key");
         Self::run(folder, django, hub, url).await
     }
@@ -109,6 +130,11 @@ impl Site {
     /// The session cookie of a new user of this name.
     pub(crate) async fn new_user(&self, name: &str) -> String {
         self.python(&format!("user('{name}')\nprint(cookie(login('{name}')))")).await
+    }
+
+    /// Whether Instant answers Centrifugo here.
+    pub(crate) fn has_proxies(&self) -> bool {
+        self.url != self.centrifugo.url
     }
 
     /// Posts to Instant as Centrifugo would.

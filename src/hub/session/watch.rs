@@ -32,6 +32,7 @@ impl<A: Authority> Session<A> {
                     tokio::select! {
                         () = tokio::time::sleep_until(next.into()) => {}
                         () = self.changed.notified() => {}
+                        () = self.hub.closing.cancelled() => return Disconnect::SHUTDOWN,
                     }
                 }
                 Due::Ping => {
