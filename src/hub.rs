@@ -28,7 +28,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -103,6 +103,8 @@ pub struct Hub {
     sessions: AtomicUsize,
     /// The bytes of all histories.
     kept: AtomicUsize,
+    /// Clients may come.
+    is_open: AtomicBool,
     closing: CancellationToken,
     started: Instant,
 }
@@ -148,6 +150,7 @@ impl Hub {
             directory: Directory::default(),
             sessions: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
+            is_open: AtomicBool::new(true),
             closing: CancellationToken::new(),
             started: Instant::now(),
         }
@@ -169,6 +172,16 @@ impl Hub {
     pub fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) {
         for client in self.directory.of(user, client) {
             self.revoke(&client, channel, 2000, "server unsubscribe");
+        }
+    }
+
+    /// Lets clients in, or not: then those that are there are to connect again, elsewhere.
+    pub fn admit(&self, admits: bool) {
+        self.is_open.store(admits, Ordering::SeqCst);
+        if !admits {
+            for client in self.directory.all() {
+                client.queue.end(Disconnect::SHUTDOWN);
+            }
         }
     }
 

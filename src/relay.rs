@@ -80,13 +80,17 @@ impl<P: Publisher> Relay<P> {
 
     /// Becomes the leader and leads until the shutdown or the first failure.
     async fn lead(&self, backoff: &mut Backoff) -> Result<(), Error> {
-        let elect = Leader::elect(&self.database, || info!("standby: another relay leads"));
+        let elect = Leader::elect(&self.database, || {
+            self.publisher.lead(false);
+            info!("standby: another relay leads");
+        });
         let leader = tokio::select! {
             leader = elect => leader?,
             () = self.shutdown.cancelled() => return Ok(()),
         };
         let position = leader.cursor().await?;
         let reader = Reader::open(&self.database, position).await?;
+        self.publisher.lead(true);
         info!(dozes = reader.can_doze(), "leading");
         backoff.reset();
 

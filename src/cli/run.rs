@@ -107,7 +107,10 @@ fn hub(config: &Config) -> anyhow::Result<Option<Arc<Hub>>> {
         clients: config.hub.clients as usize,
         ..Limits::default()
     };
-    Ok(Some(Arc::new(Hub::new(config, limits))))
+    let hub = Hub::new(config, limits);
+    // Nobody is to listen where nothing is published.
+    hub.admit(false);
+    Ok(Some(Arc::new(hub)))
 }
 
 fn relay<P>(config: &Config, publisher: Arc<P>, rules: watch::Receiver<Arc<Mapping>>, shutdown: &CancellationToken) -> Relay<P> {

@@ -49,6 +49,11 @@ impl Directory {
             .collect()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Client>> {
+        self.lock().clients.values().cloned().collect()
+    }
+
     /// How many connections and users there are.
     pub(super) fn count(&self) -> (usize, usize) {
         let inner = self.lock();

@@ -26,4 +26,8 @@ impl Publisher for Hub {
         }
         Ok(replies)
     }
+
+    fn lead(&self, leads: bool) {
+        self.admit(leads);
+    }
 }

@@ -48,7 +48,7 @@ enum State {
 }
 
 impl<A: Authority> Session<A> {
-    /// A session for a connection that has just come; none: there are too many, or the hub is closed.
+    /// A session for a connection that has just come; none: there are too many, or the hub lets nobody in.
     pub fn open(hub: &Arc<Hub>, authority: A) -> Option<Self> {
         let link = Link {
             state: State::Opening,
@@ -66,7 +66,7 @@ impl<A: Authority> Session<A> {
             link: Mutex::new(link),
             changed: Notify::new(),
         };
-        let is_welcome = before < hub.limits.clients && !hub.closing.is_cancelled();
+        let is_welcome = before < hub.limits.clients && hub.is_open.load(Ordering::SeqCst) && !hub.closing.is_cancelled();
         is_welcome.then_some(session)
     }
 
@@ -129,6 +129,10 @@ impl<A: Authority> Session<A> {
         }
         self.client.identify(admission.user);
         self.hub.directory.add(&self.client);
+        // Asked after it was added: whoever closes the hub meanwhile has found it.
+        if !self.hub.is_open.load(Ordering::SeqCst) {
+            return Err(Disconnect::SHUTDOWN.into());
+        }
         let rules = self.hub.rules();
         let mut subscribed = Vec::with_capacity(admission.channels.len());
         for name in admission.channels {

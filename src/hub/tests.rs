@@ -327,3 +327,15 @@ async fn a_closed_hub_lets_everyone_come_again_later() {
     assert_eq!(opening.watch().await, Disconnect::SHUTDOWN);
     assert!(Session::open(&hub, Doorkeeper::default()).is_none());
 }
+
+#[tokio::test]
+async fn a_hub_that_admits_nobody_sends_everyone_elsewhere() {
+    let hub = hub(Limits::default());
+    let (open, opening) = (connected(&hub).await, Session::open(&hub, Doorkeeper::default()).unwrap());
+    hub.admit(false);
+    assert_eq!(frame(&open).await, Output::End(Disconnect::SHUTDOWN));
+    assert_eq!(opening.receive(r#"{"connect":{},"id":1}"#).await, Err(Disconnect::SHUTDOWN));
+    assert!(Session::open(&hub, Doorkeeper::default()).is_none());
+    hub.admit(true);
+    connected(&hub).await;
+}

@@ -46,7 +46,7 @@ pub(super) async fn open(
         return (StatusCode::BAD_REQUEST, "the hub speaks JSON alone\n").into_response();
     }
     let Some(session) = Session::open(hub, Visitor::new(Arc::clone(&web), &cookies(&headers))) else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no room for another connection\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "no connection is taken for now\n").into_response();
     };
     let token = web.tasks.token();
     upgrade

@@ -3,9 +3,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::wire::Wire;
+use crate::support::centrifugo::Centrifugo;
+use crate::support::postgres::free_port;
 use crate::support::process::Process;
 use crate::support::site::{Browser, Site};
-use crate::support::wait::{SOON, eventually};
+use crate::support::wait::SOON;
 
 const WATCH: &str = "
 [[watch]]
@@ -115,11 +117,7 @@ async fn after_a_restart_clients_come_again_and_are_told_that_the_history_is_ano
 
     site.python("Order.objects.create(number='18')").await;
     site.instant = Process::instant(site.folder.path(), &["run"], &[]);
-    let told = eventually(SOON, "the hub", async || {
-        reqwest::get(format!("{}/healthz", site.url)).await.ok()
-    })
-    .await;
-    assert!(told.status().is_success());
+    site.instant.line("leading", SOON).await;
     let (mut wire, _) = Wire::connect(&site, "").await;
     let ask = json!({ "id": 2, "subscribe": { "channel": "room:17", "recover": true, "offset": 1, "epoch": epoch } });
     let answer = wire.ask(&ask.to_string(), 1).await.remove(0)["subscribe"].clone();
@@ -128,4 +126,28 @@ async fn after_a_restart_clients_come_again_and_are_told_that_the_history_is_ano
         (&answer["was_recovering"], &answer["recovered"]),
         (&json!(true), &json!(null))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_listens_to_a_standby_and_whoever_was_there_goes_to_the_leader() {
+    let mut site = Site::on_hub(18, WATCH).await;
+    let path = site.folder.path().join("instant.toml");
+    let toml = std::fs::read_to_string(&path).unwrap();
+    let (own, other) = (site.url.rsplit_once(':').unwrap().1.to_owned(), free_port().to_string());
+    std::fs::write(site.folder.path().join("other.toml"), toml.replace(&own, &other)).unwrap();
+    let standby = Process::instant(site.folder.path(), &["run", "--config", "other.toml"], &[]);
+    standby.line("standby: another relay leads", SOON).await;
+    let url = format!("ws://127.0.0.1:{other}/connection/websocket");
+    let refused = tokio_tungstenite::connect_async(&url).await.unwrap_err();
+    assert!(refused.to_string().contains("503"), "{refused}");
+
+    let mut browser = Browser::open(&site, "").await;
+    site.instant.signal("STOP").await;
+    standby.line("leading", SOON).await;
+    site.instant.signal("CONT").await;
+    assert_eq!(browser.next().await, Err(3001), "it sees that another leads");
+    site.centrifugo = Centrifugo::at(&format!("http://127.0.0.1:{other}"), "an api key");
+    let mut browser = Browser::open(&site, "").await;
+    site.python("Order.objects.create(number='17')").await;
+    assert_eq!(browser.next().await.unwrap().0, "public");
 }
