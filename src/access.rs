@@ -112,7 +112,7 @@ impl Access {
     /// When the database, or the site, does not answer in time.
     pub async fn identify_request(&self, cookies: &[&str], authorization: Option<&str>) -> Result<Who, Error> {
         if let Some(whoami) = &self.whoami {
-            return self.in_time(whoami.ask(cookies, authorization)).await;
+            return self.in_time(Box::pin(whoami.ask(cookies, authorization))).await;
         }
         match self.proof(cookies) {
             None => Ok(Who::Visitor),
@@ -141,6 +141,16 @@ impl Access {
     pub fn has_proof(&self, cookies: &[&str], authorization: Option<&str>) -> bool {
         let asked = self.whoami.is_some() && (authorization.is_some() || !cookies.is_empty());
         asked || self.proof(cookies).is_some()
+    }
+
+    /// What of a request's headers says who sends it, for whoever keeps it while a connection lasts: cookies, and `Authorization`.
+    #[must_use]
+    pub fn lasting(&self, cookies: &[&str], authorization: Option<&str>) -> (Option<String>, Option<String>) {
+        if self.whoami.is_some() {
+            let cookies = Some(cookies.join("; ")).filter(|cookies| !cookies.is_empty());
+            return (cookies, authorization.map(str::to_owned));
+        }
+        (self.sessions.as_ref().and_then(|sessions| sessions.named(cookies)), None)
     }
 
     /// The user of this key, if there is one and it is active: for whoever has proved to be that user.

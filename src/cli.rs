@@ -33,6 +33,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
+use crate::access;
 use crate::capture::{self, watch::Watch};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Config, LoadError, Source};
@@ -42,6 +43,10 @@ use crate::publisher::centrifugo::Centrifugo;
 const POOL_SIZE: u32 = 2;
 /// How long a command waits for the database.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is missing where publications have nowhere to go.
+const NOWHERE: &str =
+    "instant.toml has neither [centrifugo] nor [server]: say where publications go, or where browsers connect to the hub";
 
 /// Exit codes, the same for every command.
 pub mod exit {
@@ -220,13 +225,18 @@ async fn connect(url: &SecretString) -> anyhow::Result<PgPool> {
         })
 }
 
-/// Where the configuration publishes to.
+/// Where the configuration publishes to: Centrifugo, or the hub of the process that runs, whose API has the same shape.
 fn publisher(config: &Config) -> anyhow::Result<Centrifugo> {
-    let server = config
-        .centrifugo
-        .as_ref()
-        .context("instant.toml has no [centrifugo]: say where publications go")?;
-    Ok(Centrifugo::new(&server.url, &server.api_key)?)
+    let (url, key) = match (&config.centrifugo, &config.server) {
+        (Some(server), _) => (&server.url, server.api_key.clone()),
+        (None, Some(server)) => {
+            let key = access::token::hub_key(config)
+                .context("instant.toml has neither `[hub] api_key` nor [django]: the hub has no API")?;
+            (&server.url, key)
+        }
+        (None, None) => anyhow::bail!(NOWHERE),
+    };
+    Ok(Centrifugo::new(url, &key)?)
 }
 
 /// Asks on a terminal; elsewhere the answer is no.

@@ -8,6 +8,8 @@ mod document;
 pub(crate) mod duration;
 mod environment;
 mod file;
+mod hub;
+mod namespace;
 pub(crate) mod nearest;
 mod parse;
 mod reader;
@@ -34,6 +36,7 @@ use crate::change::Operations;
 pub use channel::Channel;
 pub use django::{Django, SessionEngine, UserModel};
 pub use file::{FILE_NAME, LoadError, find, load};
+pub use hub::Hub;
 pub use server::Server;
 
 /// A byte range in the text of `instant.toml`.
@@ -75,8 +78,10 @@ pub struct Config {
     pub site: Option<String>,
     /// The database beside which Instant runs.
     pub database: Database,
-    /// The Centrifugo server that publications go to.
+    /// The Centrifugo server that publications go to; none: they go to the hub of this process.
     pub centrifugo: Option<Centrifugo>,
+    /// What the hub needs to know, where there is no Centrifugo.
+    pub hub: Hub,
     /// How the project's sessions are read.
     pub django: Option<Django>,
     /// The HTTP server that answers Centrifugo and browsers.

@@ -24,6 +24,8 @@ pub mod publisher;
 
 pub mod relay;
 
+pub mod hub;
+
 pub mod access;
 
 pub mod web;

@@ -13,6 +13,10 @@ use crate::mapping::Publication;
 pub trait Publisher: Send + Sync + 'static {
     /// Publishes `batch` in its order. One reply a publication, in the same order.
     fn publish(&self, batch: &[&Publication]) -> impl Future<Output = Result<Vec<Reply>, BatchError>> + Send;
+
+    /// Learns whether this process is the one that publishes, or another. Where listeners are connected to the process itself, they
+    /// must be connected to that one.
+    fn lead(&self, _leads: bool) {}
 }
 
 /// What became of one publication.

@@ -96,6 +96,7 @@ impl<P: Publisher> Relay<P> {
     async fn lead(&self, backoff: &mut Backoff) -> Result<(), Error> {
         let elect = Leader::elect(&self.database, || {
             info!("standby: another relay leads");
+            self.publisher.lead(false);
             self.metrics.health().becomes(Role::Standby);
         });
         let leader = tokio::select! {
@@ -104,6 +105,7 @@ impl<P: Publisher> Relay<P> {
         };
         let position = leader.cursor().await?;
         let reader = Reader::open(&self.database, position).await?;
+        self.publisher.lead(true);
         info!(dozes = reader.can_doze(), "leading");
         self.metrics.health().becomes(Role::Leading);
         backoff.reset();

@@ -1,32 +1,43 @@
-//! The HTTP server: it answers Centrifugo's proxies, gives tokens to browsers, and tells how the relay is.
+//! The HTTP server: it answers Centrifugo's proxies or connects browsers to the hub, gives them tokens, and tells how the relay is.
 
+mod answer;
+mod api;
 mod connection;
+mod credentials;
+mod cutter;
 mod health;
 mod limit;
 mod proxy;
 mod registry;
 mod revocation;
+mod socket;
 mod token;
+mod visitor;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, HeaderValue, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
+use tokio_util::task::TaskTracker;
 
 use crate::access::{self, Access, Error, Identity};
 use crate::config::{Config, Server};
+use crate::hub::Hub;
+use crate::hub::code::{self, Disconnect};
 use crate::publisher::centrifugo::{self, Centrifugo};
 use crate::relay::Metrics;
+use credentials::Credentials;
+use cutter::Cutter;
 use health::Monitor;
 use limit::Limiter;
 use registry::Registry;
@@ -38,6 +49,10 @@ pub use proxy::SECRET_HEADER;
 const LARGEST_BODY: usize = 64 * 1024;
 /// How long a request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Whoever may not connect is not to try again until the page is loaded anew: Centrifugo's terminal codes begin at 4500.
+const UNAUTHORIZED: Disconnect = Disconnect::new(4501, "not logged in");
+/// The answer to a subscription that no rule allows. Centrifugo keeps the codes below 400 for itself, and the hub answers the same.
+const DENIED: code::Error = code::Error::new(403, "permission denied");
 /// How long an answer holds before it is asked for again.
 const REFRESH: u64 = 300;
 
@@ -46,10 +61,13 @@ const REFRESH: u64 = 300;
 pub struct Web {
     access: RwLock<Arc<Access>>,
     origins: Vec<String>,
-    secrets: Option<Secrets>,
+    secrets: Secrets,
     limiter: Limiter,
     registry: Registry,
-    centrifugo: Option<Centrifugo>,
+    cutter: Option<Cutter>,
+    hub: Option<Arc<Hub>>,
+    /// Connections, and the sockets that some of them have become.
+    tasks: TaskTracker,
     monitor: Monitor,
 }
 
@@ -64,31 +82,41 @@ pub enum StartError {
     Centrifugo(#[from] centrifugo::Error),
 }
 
-/// What Centrifugo and Instant share.
+/// What makes the other side known.
 #[derive(Debug)]
 struct Secrets {
-    proxy: SecretString,
-    token: SecretString,
+    /// Of Centrifugo.
+    proxy: Option<SecretString>,
+    /// Of whoever signs tokens.
+    token: Option<SecretString>,
+    /// Of whoever calls the hub's API.
+    api: Option<SecretString>,
 }
 
 impl Web {
-    /// What the server of `config` needs. Does not ask the database yet.
+    /// What the server of `config` needs. Browsers connect to `hub`, where there is no Centrifugo. Does not ask the database yet.
     ///
     /// # Errors
     /// When the database URL cannot be read, or no HTTP client can be made.
-    pub fn new(config: &Config, server: &Server, metrics: Arc<Metrics>) -> Result<Self, StartError> {
+    pub fn new(config: &Config, server: &Server, hub: Option<Arc<Hub>>, metrics: Arc<Metrics>) -> Result<Self, StartError> {
+        let cutter = match (&config.centrifugo, &hub) {
+            (Some(server), _) => Some(Cutter::Centrifugo(Centrifugo::new(&server.url, &server.api_key)?)),
+            (None, Some(hub)) => Some(Cutter::Hub(Arc::clone(hub))),
+            (None, None) => None,
+        };
         Ok(Self {
             access: RwLock::new(Arc::new(Access::new(config)?)),
             origins: server.allowed_origins.clone(),
-            secrets: config.centrifugo.as_ref().map(|server| Secrets {
-                proxy: access::token::proxy_secret(server),
-                token: access::token::secret(server),
-            }),
+            secrets: Secrets {
+                proxy: config.centrifugo.as_ref().map(access::token::proxy_secret),
+                token: access::token::secret(config),
+                api: hub.as_ref().and_then(|_| access::token::hub_key(config)),
+            },
             limiter: Limiter::default(),
             registry: Registry::default(),
-            centrifugo: (config.centrifugo.as_ref())
-                .map(|server| Centrifugo::new(&server.url, &server.api_key))
-                .transpose()?,
+            cutter,
+            hub,
+            tasks: TaskTracker::new(),
             monitor: Monitor::new(metrics, config.database.url.clone(), server.ready_lag),
         })
     }
@@ -100,6 +128,9 @@ impl Web {
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
         let access = Arc::new(Access::new(config)?);
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+        if let Some(hub) = &self.hub {
+            hub.reload(config);
+        }
         Ok(())
     }
 
@@ -115,9 +146,15 @@ fn router(web: Arc<Web>) -> Router {
         .route("/centrifugo/subscribe", post(proxy::subscribe))
         .route("/centrifugo/refresh", post(proxy::refresh))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&web), proxy::authenticate));
+    let api = Router::new()
+        .route("/api/{method}", post(api::call))
+        .route_layer(DefaultBodyLimit::max(api::LARGEST_BODY))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&web), api::authenticate));
     Router::new()
         .merge(proxies)
+        .merge(api)
         .route("/token", post(token::token))
+        .route("/connection/websocket", any(socket::open))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -136,20 +173,6 @@ async fn in_time(request: Request, next: Next) -> Response {
     answer
 }
 
-/// The `Cookie` headers.
-fn cookies(headers: &HeaderMap) -> Vec<&str> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect()
-}
-
-/// The `Authorization` header.
-fn authorization(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION)?.to_str().ok()
-}
-
 /// A short text that differs when the channels do.
 fn digest(channels: &[String]) -> String {
     let hash = Sha256::digest(channels.join("\n"));
@@ -162,10 +185,26 @@ fn expiry(identity: &Identity) -> u64 {
     identity.expires.map_or(refresh, |expires| expires.min(refresh))
 }
 
-/// The answer where there is none: try again. The reason is for the operator alone.
+/// The origin of a request, if it has one that is allowed.
+fn allowed_origin(web: &Web, headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let (origin, None) = (origins.next()?, origins.next()) else {
+        return None;
+    };
+    let text = origin.to_str().ok()?;
+    let allowed = web.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(text));
+    allowed.then(|| origin.clone())
+}
+
+/// The answer where there is none: try again.
 fn unavailable(error: &Error) -> Response {
-    tracing::warn!(error = %chain(error), "it cannot be said who may listen; clients are told to try again");
+    told(error);
     (StatusCode::SERVICE_UNAVAILABLE, "try again\n").into_response()
+}
+
+/// Tells the operator alone why there is no answer.
+fn told(error: &Error) {
+    tracing::warn!(error = %chain(error), "it cannot be said who may listen; clients are told to try again");
 }
 
 fn chain(error: &Error) -> String {

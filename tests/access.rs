@@ -8,6 +8,5 @@ mod official;
 mod revocation;
 mod rooms;
 mod signing;
-mod site;
 mod targets;
 mod whoami;

@@ -14,6 +14,7 @@ mod chaos;
 mod failures;
 mod fuzz;
 mod harness;
+mod hub;
 mod init;
 mod spine;
 mod support;

@@ -9,5 +9,6 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod redis;
+pub(crate) mod site;
 pub(crate) mod tether;
 pub(crate) mod wait;

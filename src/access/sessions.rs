@@ -53,6 +53,11 @@ impl Sessions {
         cookie::value(cookies, &self.cookie).map(SecretString::from)
     }
 
+    /// The session cookie of these `Cookie` headers alone.
+    pub(super) fn named(&self, cookies: &[&str]) -> Option<String> {
+        cookie::value(cookies, &self.cookie).map(|value| format!("{}={value}", self.cookie))
+    }
+
     /// Who each of these is, with one question about all sessions and one about all users.
     pub(super) async fn identify(&self, pool: &PgPool, proofs: &[Proof]) -> Result<Vec<Who>, Error> {
         let mut logins = Vec::new();

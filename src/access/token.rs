@@ -1,18 +1,21 @@
-//! Connection tokens for Centrifugo, and the secrets that it shares with Instant.
+//! Tokens, for Centrifugo and for the hub, and the secrets that the server shares with Instant.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::config::Centrifugo;
+use crate::config::{Centrifugo, Config};
 use crate::django::mac;
 
-/// The only algorithm; it stands in no token that is read here, since none is.
+/// The only algorithm.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 /// What the derived secrets are for. Whoever has the API key may do more than either of them allows, and neither tells of it.
 const TOKEN_PURPOSE: &[u8] = b"instant: connection tokens";
 const PROXY_PURPOSE: &[u8] = b"instant: proxy requests";
+const API_PURPOSE: &[u8] = b"instant: hub API";
+/// The longest token that is looked at.
+const LONGEST: usize = 16 * 1024;
 
 /// What a connection token says.
 #[derive(Clone, Debug, Serialize)]
@@ -38,22 +41,132 @@ pub fn sign(claims: &Claims<'_>, secret: &SecretString) -> Result<String, serde_
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// The key of connection tokens: the configured one, or one derived from the API key.
+/// What a token of a client says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Token {
+    /// The user's key; empty for a visitor.
+    pub sub: String,
+    /// When it ends, in seconds of the Unix epoch; 0: never.
+    pub exp: u64,
+    /// From when it counts.
+    pub nbf: u64,
+    /// The channels that the server subscribes to, of a connection token.
+    pub channels: Vec<String>,
+    /// The channel that a subscription token is for.
+    pub channel: String,
+    /// The only connection that may use it; empty: any.
+    pub client: String,
+}
+
+/// Why a token is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// It was, and is no more.
+    #[error("the token has ended")]
+    Expired,
+    /// It is none, or another key's.
+    #[error("the token is not valid")]
+    Forged,
+}
+
+/// Reads a token that was signed with `secret`, at a time in seconds of the Unix epoch.
+///
+/// # Errors
+/// When it is no such token, or has ended.
+pub fn verify(token: &str, secret: &SecretString, now: u64) -> Result<Token, Invalid> {
+    #[derive(Deserialize)]
+    struct Header {
+        alg: String,
+    }
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Invalid::Forged);
+    if token.len() > LONGEST {
+        return Err(Invalid::Forged);
+    }
+    let (signed, signature) = token.rsplit_once('.').ok_or(Invalid::Forged)?;
+    let (header, payload) = signed.split_once('.').ok_or(Invalid::Forged)?;
+    let expected = mac::digest(secret.expose_secret().as_bytes(), signed.as_bytes());
+    if !mac::equal(&decode(signature)?, &expected) {
+        return Err(Invalid::Forged);
+    }
+    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Invalid::Forged)?;
+    if header.alg != "HS256" {
+        return Err(Invalid::Forged);
+    }
+    let token: Token = serde_json::from_slice(&decode(payload)?).map_err(|_| Invalid::Forged)?;
+    match token {
+        Token { nbf, .. } if nbf > now => Err(Invalid::Forged),
+        Token { exp, .. } if exp > 0 && exp <= now => Err(Invalid::Expired),
+        token => Ok(token),
+    }
+}
+
+/// The key of tokens: the configured one, or one derived from the key of Centrifugo's API, or of the hub's. None: there is no hub
+/// that takes tokens.
 #[must_use]
-pub fn secret(server: &Centrifugo) -> SecretString {
-    match &server.token_secret {
-        Some(secret) => secret.clone(),
-        None => derived(server, TOKEN_PURPOSE),
+pub fn secret(config: &Config) -> Option<SecretString> {
+    match &config.centrifugo {
+        Some(server) => Some(
+            server
+                .token_secret
+                .clone()
+                .unwrap_or_else(|| derived(&server.api_key, TOKEN_PURPOSE)),
+        ),
+        None => match &config.hub.token_secret {
+            Some(secret) => Some(secret.clone()),
+            None => hub_key(config).map(|key| derived(&key, TOKEN_PURPOSE)),
+        },
     }
 }
 
 /// The value of the header by which Centrifugo is known, derived from the API key.
 #[must_use]
 pub fn proxy_secret(server: &Centrifugo) -> SecretString {
-    derived(server, PROXY_PURPOSE)
+    derived(&server.api_key, PROXY_PURPOSE)
 }
 
-fn derived(server: &Centrifugo, purpose: &[u8]) -> SecretString {
-    let digest = mac::digest(server.api_key.expose_secret().as_bytes(), purpose);
+/// The key of the hub's API: the configured one, or one derived from Django's key. None: the hub has no API.
+#[must_use]
+pub fn hub_key(config: &Config) -> Option<SecretString> {
+    let django = || config.django.as_ref()?.secret_key.as_ref();
+    let key = config.hub.api_key.clone();
+    key.or_else(|| django().map(|secret| derived(secret, API_PURPOSE)))
+}
+
+fn derived(key: &SecretString, purpose: &[u8]) -> SecretString {
+    let digest = mac::digest(key.expose_secret().as_bytes(), purpose);
     SecretString::from(URL_SAFE_NO_PAD.encode(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_token_of_this_key_and_algorithm_is_taken_and_only_in_its_time() {
+        let secret = SecretString::from("secret");
+        let claims = Claims {
+            sub: "42",
+            exp: 100,
+            iat: 0,
+            channels: &["public".to_owned()],
+        };
+        let token = sign(&claims, &secret).unwrap();
+        let found = verify(&token, &secret, 99).unwrap();
+        assert_eq!((found.sub.as_str(), found.exp, found.channels.len()), ("42", 100, 1));
+        assert_eq!(verify(&token, &secret, 100), Err(Invalid::Expired));
+        assert_eq!(verify(&token, &SecretString::from("other"), 99), Err(Invalid::Forged));
+        for forged in ["", "a.b.c", "..", &token[1..], &token[..token.len() - 1]] {
+            assert_eq!(verify(forged, &secret, 99), Err(Invalid::Forged), "{forged}");
+        }
+        let signed = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
+            URL_SAFE_NO_PAD.encode(r#"{"sub":"1"}"#)
+        );
+        let signature = URL_SAFE_NO_PAD.encode(mac::digest(b"secret", signed.as_bytes()));
+        for forged in [format!("{signed}.{signature}"), format!("{signed}.")] {
+            assert_eq!(verify(&forged, &secret, 99), Err(Invalid::Forged), "{forged}");
+        }
+    }
 }

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-use super::{Context, publisher, systemd};
+use super::{Context, NOWHERE, publisher, systemd};
 use crate::capture;
 use crate::config::{Config, Server};
+use crate::hub::{Hub, Limits};
 use crate::mapping::Mapping;
 use crate::outbox::Operator;
 use crate::relay::{Metrics, Relay};
@@ -49,11 +50,11 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::interrupt())?,
         signal(SignalKind::hangup())?,
     );
-    let publisher = Arc::new(publisher(&config)?);
+    let hub = hub(&config)?;
     let metrics = Arc::new(Metrics::default());
     let web = match &config.server {
         Some(server) => {
-            let web = Web::new(&config, server, Arc::clone(&metrics))?;
+            let web = Web::new(&config, server, hub.clone(), Arc::clone(&metrics))?;
             Some((listen(server).await?, Arc::new(web)))
         }
         None => None,
@@ -62,20 +63,16 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     drop(Operator::connect(&config.database.url).await?);
     let (replace, rules) = watch::channel(Arc::new(rules(context, &config).await?));
     let shutdown = CancellationToken::new();
-    let relay = Relay {
-        database: config.database.url.clone(),
-        publisher,
-        rules,
-        retention: config.retention,
-        related_ttl: config.related_ttl,
-        metrics: Arc::clone(&metrics),
-        shutdown: shutdown.clone(),
+    // Whoever listens to the hub hears what is in flight before it closes.
+    let closing = hub.as_ref().map_or_else(|| shutdown.clone(), |_| CancellationToken::new());
+    let mut relay = match hub {
+        Some(hub) => tokio::spawn(relay(&config, hub, rules, &metrics, &shutdown).run()),
+        None => tokio::spawn(relay(&config, Arc::new(publisher(&config)?), rules, &metrics, &shutdown).run()),
     };
-    let mut relay = tokio::spawn(relay.run());
     tokio::spawn(systemd::tell(metrics.health().roles()));
     let (web, serving) = match web {
         Some((listener, web)) => {
-            let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), shutdown.clone()));
+            let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), closing.clone()));
             (Some(web), Some(serving))
         }
         None => (None, None),
@@ -83,7 +80,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     loop {
         tokio::select! {
             ended = &mut relay => {
-                shutdown.cancel();
+                closing.cancel();
                 if let Some(serving) = serving {
                     // It ends by itself within a grace period.
                     let _ = serving.await;
@@ -102,6 +99,40 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
                 Err(refusal) => error!("the new rules are refused, the old ones go on: {refusal:#}"),
             },
         }
+    }
+}
+
+/// The hub, where there is no Centrifugo.
+fn hub(config: &Config) -> anyhow::Result<Option<Arc<Hub>>> {
+    if config.centrifugo.is_some() {
+        return Ok(None);
+    }
+    anyhow::ensure!(config.server.is_some(), NOWHERE);
+    let limits = Limits {
+        clients: config.hub.clients as usize,
+        ..Limits::default()
+    };
+    let hub = Hub::new(config, limits);
+    // Nobody is to listen where nothing is published.
+    hub.admit(false);
+    Ok(Some(Arc::new(hub)))
+}
+
+fn relay<P>(
+    config: &Config,
+    publisher: Arc<P>,
+    rules: watch::Receiver<Arc<Mapping>>,
+    metrics: &Arc<Metrics>,
+    shutdown: &CancellationToken,
+) -> Relay<P> {
+    Relay {
+        database: config.database.url.clone(),
+        publisher,
+        rules,
+        retention: config.retention,
+        related_ttl: config.related_ttl,
+        metrics: Arc::clone(metrics),
+        shutdown: shutdown.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::Context;
 use crate::access::token::{self, Claims};
 use crate::access::{self, Access, Who};
 
-/// Print a connection token of Centrifugo for an active user, with the channels that the user hears.
+/// Print a connection token, of Centrifugo or of the hub, for an active user, with the channels that the user hears.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant token --user 42 --minutes 5")]
 pub(super) struct Args {
@@ -23,11 +23,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
-    let server = config
-        .centrifugo
-        .as_ref()
-        .context("instant.toml has no [centrifugo], whose tokens these are")?;
     anyhow::ensure!(config.django.is_some(), "instant.toml has no [django]: say where users are");
+    let secret = token::secret(&config).context("instant.toml has no key to sign tokens with")?;
     let access = Access::new(&config)?;
     let user = access.user(&args.user).await?;
     let who = Who::User(user.with_context(|| format!("there is no active user `{}`", args.user))?);
@@ -38,6 +35,6 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         iat: now,
         channels: &access.channels(&who).unwrap_or_default(),
     };
-    writeln!(anstream::stdout(), "{}", token::sign(&claims, &token::secret(server))?)?;
+    writeln!(anstream::stdout(), "{}", token::sign(&claims, &secret)?)?;
     Ok(ExitCode::SUCCESS)
 }

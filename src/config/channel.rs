@@ -17,7 +17,9 @@ pub use pattern::Pattern;
 pub use query::{Part, Query, USER};
 
 /// The keys of a channel's table.
-const KEYS: [&str; 4] = ["allow", "history", "presence", "recover"];
+const KEYS: [&str; 5] = ["allow", "history", "presence", "recover", "publish"];
+/// The audiences of `publish`.
+const PUBLISHERS: [&str; 2] = ["everyone", "users"];
 /// The audiences of `allow` that are a word.
 const WORDS: [&str; 3] = ["everyone", "users", "staff"];
 /// What the keys beside channels in `[channels]` are.
@@ -38,6 +40,17 @@ pub struct Channel {
     pub presence: bool,
     /// Whether a client that was away gets what it missed.
     pub recover: bool,
+    /// Which subscribers may publish; none: only Instant and the API do.
+    pub publish: Option<Publish>,
+}
+
+/// Which subscribers may publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publish {
+    /// All of them.
+    Everyone,
+    /// Those who are logged in.
+    Users,
 }
 
 /// Who may listen.
@@ -117,7 +130,22 @@ fn channel(table: &Reader<'_>, pattern: Option<Pattern>, span: Span, reading: &m
         history,
         presence,
         recover: recover.unwrap_or(history.is_some()),
+        publish: publish(table, reading),
     })
+}
+
+fn publish(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Publish> {
+    let text = table.string("publish", reading)?;
+    match text.value.as_str() {
+        "everyone" => return Some(Publish::Everyone),
+        "users" => return Some(Publish::Users),
+        _ => {}
+    }
+    let message = "`publish` must be \"everyone\" or \"users\"";
+    let help = did_you_mean(&text.value, PUBLISHERS);
+    let help = help.unwrap_or_else(|| "without it, subscribers only listen".to_owned());
+    reading.problem(Diagnostic::error(code::BAD_VALUE, text.span, message, "neither of them").help(help));
+    None
 }
 
 fn allow(table: &Reader<'_>, pattern: Option<&Pattern>, reading: &mut Reading<'_>) -> Option<Allow> {
@@ -155,13 +183,13 @@ fn history(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<History> {
 
 /// Centrifugo keeps options a namespace: rules that share one must agree.
 fn conflicts(found: &Channel, others: &[Channel], reading: &mut Reading<'_>) {
-    let options = |channel: &Channel| (channel.history, channel.presence, channel.recover);
+    let options = |channel: &Channel| (channel.history, channel.presence, channel.recover, channel.publish);
     let other = others
         .iter()
         .find(|other| other.namespace() == found.namespace() && options(other) != options(found));
     if other.is_some() {
         let message = format!(
-            "the channels of `{}:` differ in `history`, `presence` or `recover`",
+            "the channels of `{}:` differ in `history`, `presence`, `recover` or `publish`",
             found.namespace()
         );
         let label = "Centrifugo keeps these by namespace";

@@ -9,13 +9,14 @@ use super::diagnostic::{Diagnostic, Diagnostics, code};
 use super::environment::expand;
 use super::reader::Reader;
 use super::reading::Reading;
-use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, server, watch};
+use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, hub, server, watch};
 
 /// The keys of the top level.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "site",
     "database",
     "centrifugo",
+    "hub",
     "django",
     "server",
     "outbox",
@@ -76,6 +77,7 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
         .map(|site| site.value);
     let database = database(&root, reading);
     let centrifugo = centrifugo(&root, reading);
+    let hub = hub::hub(&root, reading);
     let retention = retention(&root, reading);
     let related = root.table("related", "[related]", &["ttl"], reading);
     let related_ttl = related.and_then(|table| duration::at(&table, "ttl", "related.ttl", reading));
@@ -89,6 +91,7 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
         site,
         database: database?,
         centrifugo,
+        hub,
         django,
         server,
         retention,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::revocation::{self, Subject};
 use super::{Web, router};
+use crate::hub::Hub;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
@@ -27,6 +28,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const LARGEST_HEAD: usize = 64 * 1024;
 /// How long requests under way may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(5);
+/// Between two looks for what the hub may forget.
+const SWEEP: Duration = Duration::from_secs(5);
 /// The pause when no connection can be accepted, as when the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,8 +43,10 @@ pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationT
     for subject in [Subject::Connections, Subject::Rooms] {
         tokio::spawn(revocation::watch(Arc::clone(&web), subject, shutdown.clone()));
     }
+    if let Some(hub) = &web.hub {
+        tokio::spawn(sweep(Arc::clone(hub), shutdown.clone()));
+    }
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    let graceful = GracefulShutdown::new();
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
@@ -65,18 +70,41 @@ pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationT
             request.extensions_mut().insert(Peer(peer));
             service.call(request)
         });
-        let connection = graceful.watch(protocol.serve_connection(TokioIo::new(stream), with_peer));
-        tokio::spawn(async move {
+        let connection = protocol.serve_connection(TokioIo::new(stream), with_peer).with_upgrades();
+        let ending = shutdown.clone();
+        web.tasks.spawn(async move {
+            let mut connection = pin!(connection);
             // How a client's connection ends is the client's matter.
-            let _ = connection.await;
+            let ended = tokio::select! {
+                ended = connection.as_mut() => Some(ended),
+                () = ending.cancelled() => None,
+            };
+            if ended.is_none() {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
             drop(permit);
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    if let Some(hub) = &web.hub {
+        hub.close();
+    }
+    web.tasks.close();
+    if tokio::time::timeout(GRACE, web.tasks.wait()).await.is_err() {
         info!("requests that took too long were cut off");
     }
     web.access().close().await;
+}
+
+/// Lets the hub forget what is too old.
+async fn sweep(hub: Arc<Hub>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => hub.sweep(),
+            () = shutdown.cancelled() => return,
+        }
+    }
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);

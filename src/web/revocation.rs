@@ -11,15 +11,13 @@ use futures_util::stream::{self, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::cutter::Cutter;
 use super::registry::Open;
 use super::{Web, chain, digest};
 use crate::access::{self, Access, Error, Who};
-use crate::publisher::centrifugo::{CallError, Centrifugo};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
-/// How long Centrifugo may take to cut a connection; the next look tries again.
-const API_TIMEOUT: Duration = Duration::from_secs(2);
 /// Subscriptions that are asked for at once: fewer than there are connections to the database, which others need too.
 const AT_ONCE: usize = 3;
 
@@ -34,7 +32,7 @@ pub(super) enum Subject {
 
 /// Looks at everything that is open, again and again until `shutdown`.
 pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: CancellationToken) {
-    let Some(server) = &web.centrifugo else { return };
+    let Some(server) = &web.cutter else { return };
     let mut failing = false;
     loop {
         tokio::select! {
@@ -57,10 +55,10 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
 }
 
 /// Cuts the connections whose user is another now, or hears other channels.
-async fn connections(web: &Web, server: &Centrifugo) -> Result<(), Error> {
+async fn connections(web: &Web, server: &Cutter) -> Result<(), Error> {
     let access = web.access();
     for (key, open, who) in identified(web, &access).await? {
-        if is_as_given(&access, &open, &who) || !done(server.disconnect(&open.user, open.client.as_deref())).await {
+        if is_as_given(&access, &open, &who) || !server.disconnect(&open.user, open.client.as_deref()).await {
             continue;
         }
         info!(user = open.user, "a connection was cut, since what it may hear has changed");
@@ -73,7 +71,7 @@ async fn connections(web: &Web, server: &Centrifugo) -> Result<(), Error> {
 }
 
 /// Ends the subscriptions that their rule would refuse.
-async fn rooms(web: &Web, server: &Centrifugo) -> Result<(), Error> {
+async fn rooms(web: &Web, server: &Cutter) -> Result<(), Error> {
     let access = web.access();
     let mut questions = Vec::new();
     for (key, open, who) in identified(web, &access).await? {
@@ -96,13 +94,13 @@ async fn rooms(web: &Web, server: &Centrifugo) -> Result<(), Error> {
 /// Asks for one subscription again, and ends it where its rule refuses.
 async fn still_in(
     web: &Web,
-    server: &Centrifugo,
+    server: &Cutter,
     access: &Access,
     (key, open, who): (&str, &Open, &Who),
     room: &str,
 ) -> Result<(), Error> {
     match access.may_listen(who, room).await {
-        Ok(false) if done(server.unsubscribe(&open.user, open.client.as_deref(), room)).await => {
+        Ok(false) if server.unsubscribe(&open.user, open.client.as_deref(), room).await => {
             info!(
                 user = open.user,
                 channel = room,
@@ -127,15 +125,4 @@ async fn identified(web: &Web, access: &Access) -> Result<Vec<(String, Open, Who
 /// Whether the user is still the one who was answered, and hears the same channels.
 fn is_as_given(access: &Access, open: &Open, who: &Who) -> bool {
     who.key() == open.user && digest(&access.channels(who).unwrap_or_default()) == open.digest
-}
-
-/// Whether Centrifugo has cut something in time; otherwise the next look tries again.
-async fn done(cut: impl Future<Output = Result<(), CallError>>) -> bool {
-    let reason = match tokio::time::timeout(API_TIMEOUT, cut).await {
-        Ok(Ok(())) => return true,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it did not answer in time".to_owned(),
-    };
-    warn!(reason, "Centrifugo does not cut what was revoked; it is asked again");
-    false
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, ORIGIN, RETRY_AFTER, VARY};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, RETRY_AFTER, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::connection::Peer;
 use super::registry::Open;
-use super::{Web, authorization, cookies, digest, expiry, limit, unavailable};
+use super::{Credentials, Web, allowed_origin, digest, expiry, limit, unavailable};
 use crate::access::token::{self, Claims};
 use crate::access::{self, Access, Identity, Proof, Who};
 
@@ -39,22 +39,12 @@ pub(super) async fn token(State(web): State<Arc<Web>>, Extension(peer): Extensio
     answer
 }
 
-fn allowed_origin(web: &Web, headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let (origin, None) = (origins.next()?, origins.next()) else {
-        return None;
-    };
-    let text = origin.to_str().ok()?;
-    let allowed = web.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(text));
-    allowed.then(|| origin.clone())
-}
-
 async fn issue(web: &Web, headers: &HeaderMap) -> Response {
-    let Some(secrets) = &web.secrets else {
+    let Some(secret) = &web.secrets.token else {
         return (StatusCode::NOT_FOUND, "no server takes tokens\n").into_response();
     };
-    let access = web.access();
-    let who = match access.identify_request(&cookies(headers), authorization(headers)).await {
+    let (access, given) = (web.access(), Credentials::of(headers));
+    let who = match access.identify_request(&given.cookies, given.authorization).await {
         Ok(who) => who,
         Err(error) => return unavailable(&error),
     };
@@ -68,9 +58,9 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
         iat: access::now(),
         channels: &access.channels(&who).unwrap_or_default(),
     };
-    match token::sign(&claims, &secrets.token) {
+    match token::sign(&claims, secret) {
         Ok(token) => {
-            remember(web, &access, &cookies(headers), identity, claims.channels, exp);
+            remember(web, &access, &given.cookies, identity, claims.channels, exp);
             Json(json!({ "token": token, "expires": exp })).into_response()
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

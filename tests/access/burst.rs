@@ -4,7 +4,7 @@ use std::time::Instant;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::site::Site;
+use crate::support::site::Site;
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 /// Asks as many times at once as `count` says; returns the answers' codes and prints how long they took.

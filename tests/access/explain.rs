@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::site::Site;
 use crate::support::process::instant;
+use crate::support::site::Site;
 
 const ROOMS: &str = "
 [channels.'room:{room_id}']

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::site::{ORIGIN, Site};
 use crate::support::cache::{self, manifest};
 use crate::support::process::Process;
+use crate::support::site::{ORIGIN, Site};
 use crate::support::wait::SOON;
 
 const ROOMS: &str = "

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::site::{Browser, ORIGIN, Site};
-use crate::support::postgres::versions;
+use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::{SOON, eventually};
 
 /// What is promised.
@@ -54,8 +53,7 @@ const DEEDS: [(&str, &str, &[&str]); 8] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_taken_from_a_user_is_taken_from_open_sockets_within_five_seconds() {
-    for version in versions() {
-        let site = Site::start(version, "").await;
+    for site in Site::everywhere("").await {
         site.python("clients = {}; group = Group.objects.create(name='g')").await;
         let mut open = Vec::new();
         for (name, ..) in DEEDS.iter().chain([&("untouched", "", &[][..])]) {
@@ -87,32 +85,33 @@ print(cookie(clients['{name}']), u.pk)"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_member_hears_nothing_within_five_seconds_and_the_others_go_on() {
-    let site = Site::start(18, ROOM).await;
-    let client = site.django.database.connect().await;
-    client
+    for site in Site::both(ROOM).await {
+        let client = site.django.database.connect().await;
+        client
         .batch_execute(
             "create table chat_membership (room_id int, user_id int); insert into chat_membership values (7, 1), (8, 1), (7, 2)",
         )
         .await
         .unwrap();
-    let (first, second) = (site.new_user("first").await, site.new_user("second").await);
-    let mut first = Browser::open(&site, &first).await;
-    let mut second = Browser::open(&site, &second).await;
-    assert_eq!(first.subscribe("room:7").await, Ok(()));
-    assert_eq!(first.subscribe("room:8").await, Ok(()));
-    assert_eq!(second.subscribe("room:7").await, Ok(()));
-    client
-        .batch_execute("delete from chat_membership where room_id = 7 and user_id = 1")
-        .await
-        .unwrap();
-    tokio::time::sleep(LIMIT).await;
-    for room in ["room:7", "room:8"] {
-        site.centrifugo.publish(room, &json!(room)).await;
+        let (first, second) = (site.new_user("first").await, site.new_user("second").await);
+        let mut first = Browser::open(&site, &first).await;
+        let mut second = Browser::open(&site, &second).await;
+        assert_eq!(first.subscribe("room:7").await, Ok(()));
+        assert_eq!(first.subscribe("room:8").await, Ok(()));
+        assert_eq!(second.subscribe("room:7").await, Ok(()));
+        client
+            .batch_execute("delete from chat_membership where room_id = 7 and user_id = 1")
+            .await
+            .unwrap();
+        tokio::time::sleep(LIMIT).await;
+        for room in ["room:7", "room:8"] {
+            site.centrifugo.publish(room, &json!(room)).await;
+        }
+        assert_eq!(first.next().await, Ok(("room:8".to_owned(), json!("room:8"))));
+        assert_eq!(second.next().await, Ok(("room:7".to_owned(), json!("room:7"))));
+        assert!(first.subscribe("room:7").await.is_err());
+        site.instant.line("a subscription was ended", SOON).await;
     }
-    assert_eq!(first.next().await, Ok(("room:8".to_owned(), json!("room:8"))));
-    assert_eq!(second.next().await, Ok(("room:7".to_owned(), json!("room:7"))));
-    assert!(first.subscribe("room:7").await.is_err());
-    site.instant.line("a subscription was ended", SOON).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,21 +136,22 @@ allow = 'select $room_id::text <> $user_id::text from pg_sleep(0.4)'
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connections_of_a_token_are_cut_with_its_session() {
-    let site = Site::start(18, "").await;
-    let session = site.python("u = user('a'); c = login('a'); print(cookie(c))").await;
-    let request = site.http.post(format!("{}/token", site.url)).header("Origin", ORIGIN);
-    let reply = request.header("Cookie", format!("sessionid={session}")).send().await.unwrap();
-    let answer: serde_json::Value = reply.json().await.unwrap();
-    let mut browser = Browser::try_open(&site, "", json!({ "token": answer["token"] }))
-        .await
-        .unwrap();
-    site.python("c.post('/accounts/logout/')").await;
-    let done = Instant::now();
-    assert_eq!(browser.next().await, Err(4001));
-    assert!(done.elapsed() < LIMIT);
-    // A token that was kept opens no lasting connection.
-    if let Ok(mut kept) = Browser::try_open(&site, "", json!({ "token": answer["token"] })).await {
-        assert_eq!(kept.next().await, Err(4001));
+    for site in Site::both("").await {
+        let session = site.python("u = user('a'); c = login('a'); print(cookie(c))").await;
+        let request = site.http.post(format!("{}/token", site.url)).header("Origin", ORIGIN);
+        let reply = request.header("Cookie", format!("sessionid={session}")).send().await.unwrap();
+        let answer: serde_json::Value = reply.json().await.unwrap();
+        let mut browser = Browser::try_open(&site, "", json!({ "token": answer["token"] }))
+            .await
+            .unwrap();
+        site.python("c.post('/accounts/logout/')").await;
+        let done = Instant::now();
+        assert_eq!(browser.next().await, Err(4001));
+        assert!(done.elapsed() < LIMIT);
+        // A token that was kept opens no lasting connection.
+        if let Ok(mut kept) = Browser::try_open(&site, "", json!({ "token": answer["token"] })).await {
+            assert_eq!(kept.next().await, Err(4001));
+        }
     }
 }
 

@@ -1,8 +1,7 @@
 use serde_json::json;
 
-use super::site::{Browser, Site};
-use crate::support::postgres::versions;
 use crate::support::process::instant;
+use crate::support::site::{Browser, Site};
 
 const ROOMS: &str = r#"
 [channels.'room:{room_id}']
@@ -37,8 +36,7 @@ insert into chat_membership values (7, 1)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_lets_in_whom_it_finds_a_row_for_and_nobody_else() {
-    for version in versions() {
-        let site = Site::start(version, ROOMS).await;
+    for site in Site::everywhere(ROOMS).await {
         let client = site.django.database.connect().await;
         client.batch_execute(TABLES).await.unwrap();
         let (first, second) = (site.new_user("first").await, site.new_user("second").await);
@@ -116,18 +114,19 @@ async fn a_slow_or_broken_query_lets_nobody_in_and_clients_try_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_type_is_learned_again() {
-    let site = Site::start(18, ROOMS).await;
-    let client = site.django.database.connect().await;
-    client.batch_execute(TABLES).await.unwrap();
-    let cookie = site.new_user("first").await;
-    assert_eq!(Browser::open(&site, &cookie).await.subscribe("room:7").await, Ok(()));
-    client
-        .batch_execute("alter table chat_membership alter room_id type text")
-        .await
-        .unwrap();
-    let mut allowed = Vec::new();
-    for _ in 0..2 {
-        allowed.push(Browser::open(&site, &cookie).await.subscribe("room:7").await.is_ok());
+    for site in Site::both(ROOMS).await {
+        let client = site.django.database.connect().await;
+        client.batch_execute(TABLES).await.unwrap();
+        let cookie = site.new_user("first").await;
+        assert_eq!(Browser::open(&site, &cookie).await.subscribe("room:7").await, Ok(()));
+        client
+            .batch_execute("alter table chat_membership alter room_id type text")
+            .await
+            .unwrap();
+        let mut allowed = Vec::new();
+        for _ in 0..2 {
+            allowed.push(Browser::open(&site, &cookie).await.subscribe("room:7").await.is_ok());
+        }
+        assert_eq!(allowed.last(), Some(&true));
     }
-    assert_eq!(allowed.last(), Some(&true));
 }

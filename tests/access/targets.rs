@@ -1,8 +1,7 @@
 use serde_json::json;
 
-use super::site::{Browser, Site};
 use crate::support::django::Django;
-use crate::support::postgres::versions;
+use crate::support::site::{Browser, Site};
 
 /// The document whose table says who hears what.
 const DOCUMENT: &str = include_str!("../../docs/access.md");
@@ -72,8 +71,8 @@ fn table() -> Vec<(String, Vec<String>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_hears_exactly_what_the_table_says() {
-    for version in versions() {
-        hear_what_the_table_says(Site::start(version, "").await).await;
+    for site in Site::everywhere("").await {
+        hear_what_the_table_says(site).await;
     }
 }
 
@@ -116,9 +115,10 @@ async fn hear_what_the_table_says(site: Site) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_can_be_kept_out() {
-    let site = Site::start(18, "[channels]\nanonymous = false\n").await;
-    assert_eq!(Browser::try_open(&site, "", json!({})).await.err(), Some(4501));
-    assert_eq!(Browser::try_open(&site, "forged12", json!({})).await.err(), Some(4501));
-    let cookie = site.new_user("user").await;
-    assert!(Browser::open(&site, &cookie).await.channels.contains(&"users".to_owned()));
+    for site in Site::both("[channels]\nanonymous = false\n").await {
+        assert_eq!(Browser::try_open(&site, "", json!({})).await.err(), Some(4501));
+        assert_eq!(Browser::try_open(&site, "forged12", json!({})).await.err(), Some(4501));
+        let cookie = site.new_user("user").await;
+        assert!(Browser::open(&site, &cookie).await.channels.contains(&"users".to_owned()));
+    }
 }

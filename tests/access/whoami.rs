@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::site::{Browser, Site};
 use crate::support::django::Django;
+use crate::support::site::{Browser, Site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_of_the_site_says_who_asks_by_cookie_or_header_and_a_site_that_is_down_lets_nobody_in() {

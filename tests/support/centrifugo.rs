@@ -19,7 +19,7 @@ pub(crate) struct Centrifugo {
     pub(crate) api_key: String,
     /// Where WebSocket clients connect.
     pub(crate) ws_url: String,
-    folder: TempDir,
+    folder: Option<TempDir>,
     http: reqwest::Client,
     child: Option<Child>,
 }
@@ -71,12 +71,24 @@ impl Centrifugo {
             url: format!("http://127.0.0.1:{port}"),
             api_key: config["http_api"]["key"].as_str().unwrap().to_owned(),
             ws_url: format!("ws://127.0.0.1:{port}/connection/websocket"),
-            folder,
+            folder: Some(folder),
             http: reqwest::Client::new(),
             child: None,
         };
         server.start().await;
         server
+    }
+
+    /// A server of the same protocols that something else has started.
+    pub(crate) fn at(url: &str, api_key: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            api_key: api_key.to_owned(),
+            ws_url: format!("{}/connection/websocket", url.replace("http://", "ws://")),
+            folder: None,
+            http: reqwest::Client::new(),
+            child: None,
+        }
     }
 
     /// Starts it again after [`Centrifugo::stop`], on the same port, and waits until it is healthy.
@@ -142,7 +154,7 @@ impl Centrifugo {
     }
 
     fn config(&self) -> PathBuf {
-        self.folder.path().join("config.json")
+        self.folder.as_ref().expect("it was started here").path().join("config.json")
     }
 }
 

@@ -1,12 +1,11 @@
 //! Centrifugo's configuration.
 
-use std::collections::BTreeMap;
-
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use crate::access::token;
-use crate::config::{Centrifugo, Channel, Config, Destination, Server};
+use crate::config::channel::Publish;
+use crate::config::{Centrifugo, Channel, Config, Server};
 use crate::web::SECRET_HEADER;
 
 /// How long Centrifugo waits for an answer: longer than Instant ever takes.
@@ -40,7 +39,7 @@ pub(super) fn configuration(config: &Config, server: &Centrifugo, web: &Server) 
         "http_api": { "key": server.api_key.expose_secret() },
         "client": {
             "allowed_origins": web.allowed_origins,
-            "token": { "hmac_secret_key": token::secret(server).expose_secret() },
+            "token": { "hmac_secret_key": token::secret(config).map(|secret| secret.expose_secret().to_owned()) },
             "proxy": { "connect": enabled("connect"), "refresh": enabled("refresh") },
         },
         "channel": {
@@ -67,28 +66,10 @@ fn address(url: &str) -> Value {
     Value::Object(server)
 }
 
-/// A namespace for each that a channel rule, a watch rule or the targets' prefix names: publishing to any other is an error.
+/// A namespace for each that may be published to: publishing to any other is an error.
 fn namespaces(config: &Config) -> Vec<Value> {
-    let mut found: BTreeMap<String, Option<&Channel>> = BTreeMap::new();
-    let rules = config.watches.iter().flat_map(|watch| &watch.rules);
-    let published = rules.filter_map(|rule| match &rule.destination {
-        Destination::Channel(template) => namespace(&template.text),
-        _ => None,
-    });
-    for name in published.chain(namespace(&config.prefix)) {
-        found.entry(name.to_owned()).or_default();
-    }
-    for channel in &config.channels {
-        found.insert(channel.namespace().to_owned(), Some(channel));
-    }
+    let found = config.namespaces();
     found.into_iter().map(|(name, channel)| options(&name, channel)).collect()
-}
-
-/// The namespace of a channel or of a template that begins with one.
-fn namespace(text: &str) -> Option<&str> {
-    let (name, _) = text.split_once(':')?;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    (name.len() >= 2 && name.bytes().all(fits)).then_some(name)
 }
 
 fn options(name: &str, channel: Option<&Channel>) -> Value {
@@ -110,6 +91,12 @@ fn options(name: &str, channel: Option<&Channel>) -> Value {
             "allow_presence_for_subscriber",
         ] {
             options[option] = true.into();
+        }
+    }
+    if let Some(publish) = channel.publish {
+        options["allow_publish_for_subscriber"] = true.into();
+        if publish == Publish::Everyone {
+            options["allow_publish_for_anonymous"] = true.into();
         }
     }
     options

@@ -6,16 +6,13 @@ use super::super::BatchError;
 use super::Centrifugo;
 use super::call::CallError;
 
-/// Of Centrifugo's codes after which a client connects again, one that is not its own.
-const CHANGED: u16 = 4001;
-
 impl Centrifugo {
-    /// Disconnects a user's connection, or all of them without `client`. They may connect again, and are asked who they are.
+    /// Disconnects a user's connection, or all of them without `client`, with a close code and a reason.
     ///
     /// # Errors
     /// When it does not answer as it should.
-    pub async fn disconnect(&self, user: &str, client: Option<&str>) -> Result<(), CallError> {
-        let parameters = json!({ "user": user, "disconnect": { "code": CHANGED, "reason": "access changed" } });
+    pub async fn disconnect(&self, user: &str, client: Option<&str>, code: u16, reason: &str) -> Result<(), CallError> {
+        let parameters = json!({ "user": user, "disconnect": { "code": code, "reason": reason } });
         self.cut("disconnect", parameters, client).await
     }
 

@@ -1,4 +1,4 @@
-//! A Django site with Centrifugo as `gen centrifugo` configures it, and Instant between the two.
+//! A Django site with Centrifugo as `gen centrifugo` configures it, and Instant between the two; or with Instant's own hub.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -10,12 +10,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::support::centrifugo::Centrifugo;
 use crate::support::django::Django;
-use crate::support::postgres::free_port;
+use crate::support::postgres::{free_port, versions};
 use crate::support::process::{Process, instant};
 use crate::support::wait::{SOON, within};
 
 /// The origin of the site's pages.
-pub(super) const ORIGIN: &str = "http://shop.example";
+pub(crate) const ORIGIN: &str = "http://shop.example";
 
 /// What Python needs to log in through Django's own view.
 const PYTHON: &str = "
@@ -37,63 +37,108 @@ def cookie(client):
 ";
 
 /// The site.
-pub(super) struct Site {
-    pub(super) django: Django,
-    pub(super) centrifugo: Centrifugo,
-    pub(super) instant: Process,
+pub(crate) struct Site {
+    pub(crate) django: Django,
+    /// Centrifugo, or the hub, whose API and socket are the same.
+    pub(crate) centrifugo: Centrifugo,
+    pub(crate) instant: Process,
     /// Where Instant's server listens.
-    pub(super) url: String,
-    pub(super) folder: TempDir,
-    pub(super) http: reqwest::Client,
+    pub(crate) url: String,
+    pub(crate) folder: TempDir,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Site {
     /// The site on this version of PostgreSQL, with these lines at the end of `instant.toml`.
-    pub(super) async fn start(version: u32, toml: &str) -> Self {
+    pub(crate) async fn start(version: u32, toml: &str) -> Self {
         Self::of(Django::on(version).await, toml).await
     }
 
+    /// The same on every version, with Centrifugo, and on the newest with the hub.
+    pub(crate) async fn everywhere(toml: &str) -> Vec<Self> {
+        let mut sites = Vec::new();
+        for version in versions() {
+            sites.push(Self::start(version, toml).await);
+        }
+        sites.push(Self::on_hub(18, toml).await);
+        sites
+    }
+
+    /// The same with Centrifugo, and with the hub.
+    pub(crate) async fn both(toml: &str) -> [Self; 2] {
+        [Self::start(18, toml).await, Self::on_hub(18, toml).await]
+    }
+
     /// The same for a Django project that is there already.
-    pub(super) async fn of(django: Django, toml: &str) -> Self {
+    pub(crate) async fn of(django: Django, toml: &str) -> Self {
+        let port = free_port();
+        let centrifugo = format!("[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = 'an api key'\n");
+        let (folder, django, url) = Self::prepare(django, &centrifugo, toml).await;
+        let made = instant(folder.path(), &["gen", "centrifugo"], &[]).await;
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        let centrifugo = Centrifugo::configured(&made).await;
+        Self::run(folder, django, centrifugo, url).await
+    }
+
+    /// The site on this version of PostgreSQL, whose browsers connect to the hub.
+    pub(crate) async fn on_hub(version: u32, toml: &str) -> Self {
+        Self::on_hub_with(version, "", toml).await
+    }
+
+    /// The same with these lines in `[hub]`.
+    pub(crate) async fn on_hub_with(version: u32, hub: &str, toml: &str) -> Self {
+        let hub = format!("[hub]\napi_key = 'an api key'\n{hub}");
+        let (folder, django, url) = Self::prepare(Django::on(version).await, &hub, toml).await;
+        let hub = Centrifugo::at(&url, "an api key");
+        Self::run(folder, django, hub, url).await
+    }
+
+    /// Writes `instant.toml` and applies it.
+    async fn prepare(django: Django, server: &str, toml: &str) -> (TempDir, Django, String) {
         django.run(PYTHON).await;
         let folder = tempfile::tempdir().unwrap();
-        let (port, own) = (free_port(), free_port());
+        let own = free_port();
         let config = format!(
-            "[database]\nurl = '{}'\n[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = 'an api key'\n\
-             [server]\nlisten = '127.0.0.1:{own}'\nallowed_origins = ['{ORIGIN}']\n\
+            "[database]\nurl = '{}'\n{server}[server]\nlisten = '127.0.0.1:{own}'\nallowed_origins = ['{ORIGIN}']\n\
              [django]\nsecret_key = 'a key for tests and demos'\nsecret_key_fallbacks = ['an old key']\n{toml}",
             django.database.url
         );
         std::fs::write(folder.path().join("instant.toml"), config).unwrap();
         let applied = instant(folder.path(), &["apply"], &[]).await;
         assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-        let made = instant(folder.path(), &["gen", "centrifugo"], &[]).await;
-        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
-        let centrifugo = Centrifugo::configured(&made).await;
+        (folder, django, format!("http://127.0.0.1:{own}"))
+    }
+
+    async fn run(folder: TempDir, django: Django, centrifugo: Centrifugo, url: String) -> Self {
         let instant = Process::instant(folder.path(), &["run"], &[]);
         instant.line("leading", SOON).await;
         Self {
             django,
             centrifugo,
             instant,
-            url: format!("http://127.0.0.1:{own}"),
+            url,
             folder,
             http: reqwest::Client::new(),
         }
     }
 
     /// What a piece of Python prints, without the line's end.
-    pub(super) async fn python(&self, code: &str) -> String {
+    pub(crate) async fn python(&self, code: &str) -> String {
         self.django.run(code).await.trim_end().to_owned()
     }
 
     /// The session cookie of a new user of this name.
-    pub(super) async fn new_user(&self, name: &str) -> String {
+    pub(crate) async fn new_user(&self, name: &str) -> String {
         self.python(&format!("user('{name}')\nprint(cookie(login('{name}')))")).await
     }
 
+    /// Whether Instant answers Centrifugo here.
+    pub(crate) fn has_proxies(&self) -> bool {
+        self.url != self.centrifugo.url
+    }
+
     /// Posts to Instant as Centrifugo would.
-    pub(super) async fn ask(&self, path: &str, cookie: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn ask(&self, path: &str, cookie: &str, body: &Value) -> (u16, Value) {
         let request = self.http.post(format!("{}/centrifugo/{path}", self.url));
         let request = request.header("X-Instant-Secret", self.secret()).header("Cookie", cookie);
         let reply = request.json(body).send().await.unwrap();
@@ -101,7 +146,7 @@ impl Site {
     }
 
     /// The header's value by which Centrifugo is known.
-    pub(super) fn secret(&self) -> String {
+    pub(crate) fn secret(&self) -> String {
         let (config, _) = instant::config::load(&self.folder.path().join("instant.toml")).unwrap();
         let secret = instant::access::token::proxy_secret(config.centrifugo.as_ref().unwrap());
         secrecy::ExposeSecret::expose_secret(&secret).to_owned()
@@ -109,10 +154,10 @@ impl Site {
 }
 
 /// A page of the site: a WebSocket with a browser's headers, and Centrifugo's protocol in JSON.
-pub(super) struct Browser {
+pub(crate) struct Browser {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// The channels that the server subscribed it to, sorted.
-    pub(super) channels: Vec<String>,
+    pub(crate) channels: Vec<String>,
     /// What arrived while an answer was waited for.
     pushes: Vec<Value>,
     commands: u32,
@@ -120,12 +165,12 @@ pub(super) struct Browser {
 
 impl Browser {
     /// Connects with a session cookie.
-    pub(super) async fn open(site: &Site, cookie: &str) -> Self {
+    pub(crate) async fn open(site: &Site, cookie: &str) -> Self {
         Self::try_open(site, cookie, json!({})).await.unwrap()
     }
 
     /// Connects; the error is the close code, or the code of the answer.
-    pub(super) async fn try_open(site: &Site, cookie: &str, connect: Value) -> Result<Self, u64> {
+    pub(crate) async fn try_open(site: &Site, cookie: &str, connect: Value) -> Result<Self, u64> {
         let mut request = site.centrifugo.ws_url.as_str().into_client_request().unwrap();
         let headers = request.headers_mut();
         headers.insert("origin", ORIGIN.parse().unwrap());
@@ -149,7 +194,7 @@ impl Browser {
     }
 
     /// Asks for a channel; the error is the code of the answer.
-    pub(super) async fn subscribe(&mut self, channel: &str) -> Result<(), u64> {
+    pub(crate) async fn subscribe(&mut self, channel: &str) -> Result<(), u64> {
         self.command("subscribe", json!({ "channel": channel })).await.map(drop)
     }
 
@@ -173,7 +218,7 @@ impl Browser {
     }
 
     /// The next publication, as channel and data; the error is the close code.
-    pub(super) async fn next(&mut self) -> Result<(String, Value), u64> {
+    pub(crate) async fn next(&mut self) -> Result<(String, Value), u64> {
         loop {
             while !self.pushes.is_empty() {
                 let push = self.pushes.remove(0)["push"].clone();
@@ -187,7 +232,7 @@ impl Browser {
     }
 
     /// The channels that publications come through until that of `marker`, sorted.
-    pub(super) async fn heard(&mut self, marker: &str) -> Vec<String> {
+    pub(crate) async fn heard(&mut self, marker: &str) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
             let (channel, data) = self.next().await.unwrap();

@@ -1,0 +1,52 @@
+//! `[hub]`: the server of Centrifugo's protocol inside this process.
+
+use secrecy::SecretString;
+
+use super::diagnostic::{Diagnostic, code};
+use super::parse::{not_empty, text};
+use super::reader::Reader;
+use super::reading::Reading;
+
+/// Connections at once, unless the file says otherwise: a connection costs some kilobytes and a file descriptor.
+const CLIENTS: u32 = 20_000;
+
+/// `[hub]`.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    /// The key of its HTTP API; none: it is derived from Django's `secret_key`.
+    pub api_key: Option<SecretString>,
+    /// The key of its tokens; none: it is derived from Django's `secret_key`.
+    pub token_secret: Option<SecretString>,
+    /// Connections at once.
+    pub clients: u32,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            api_key: None,
+            token_secret: None,
+            clients: CLIENTS,
+        }
+    }
+}
+
+/// `[hub]`, or what holds without it.
+pub(super) fn hub(root: &Reader<'_>, reading: &mut Reading<'_>) -> Hub {
+    let Some(table) = root.table("hub", "[hub]", &["api_key", "token_secret", "clients"], reading) else {
+        return Hub::default();
+    };
+    if root.has("centrifugo") {
+        let at = root.key_span("hub").unwrap_or_else(|| table.span.clone());
+        let message = "`[hub]` and `[centrifugo]` exclude each other";
+        let problem = Diagnostic::error(code::BAD_VALUE, at, message, "the hub does not run beside Centrifugo");
+        reading.problem(problem.help("leave one of the two out".to_owned()));
+    }
+    let api_key = text(&table, "api_key", reading).and_then(|key| not_empty("hub.api_key", key, reading));
+    let secret = text(&table, "token_secret", reading).and_then(|secret| not_empty("hub.token_secret", secret, reading));
+    Hub {
+        api_key: api_key.map(|key| SecretString::from(key.value)),
+        token_secret: secret.map(|secret| SecretString::from(secret.value)),
+        clients: table.positive("clients", reading).unwrap_or(CLIENTS),
+    }
+}

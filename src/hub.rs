@@ -1,0 +1,398 @@
+//! The hub: Centrifugo's client protocol inside this process, for one process and in memory.
+//!
+//! ```text
+//!  relay ──publish──▶ Hub ──▶ channel: number, keep, encode once ──▶ the queue of each client that listens ──▶ its socket
+//!  socket ──frame──▶ Session ──▶ Authority: who is it, may it listen?
+//! ```
+//!
+//! A channel is locked while it is published to or subscribed to, and never while something is waited for; what a client is sent is
+//! put into its queue under that lock, so that the answer to a subscription stands before the first publication that is not in it.
+
+mod authority;
+mod channel;
+mod client;
+pub mod code;
+mod directory;
+pub mod json;
+mod protocol;
+mod publish;
+mod publisher;
+pub mod queue;
+mod rules;
+mod session;
+mod stream;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use channel::{Channel, Listener, Recovery, Subscribed, push};
+use client::{Client, Subscription};
+use code::{Disconnect, Error};
+use directory::Directory;
+use rules::{Options, Rules};
+use window::Window;
+
+pub use authority::{Admission, Authority, Permit};
+pub use publish::Draft;
+pub use session::Session;
+pub use stream::{Position, Range};
+
+/// Locks that channels share. Publications of different channels seldom meet at one.
+const SHARDS: usize = 64;
+
+/// Channels of a shard that nobody listens to and that keep nothing but their numbering; when there are more, all of them are
+/// forgotten, and clients that were away are told of a gap.
+const IDLE: usize = 256;
+
+/// What the hub may cost, and how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once.
+    pub clients: usize,
+    /// Channels of one client.
+    pub channels: usize,
+    /// Bytes that wait for one client.
+    pub queue: usize,
+    /// Bytes of all histories.
+    pub history: usize,
+    /// Between two pings.
+    pub ping: Duration,
+    /// How long a client may take to answer one.
+    pub pong: Duration,
+    /// How long a client may take to say who it is.
+    pub stale: Duration,
+}
+
+/// Centrifugo's own defaults, where it has them.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            clients: 20_000,
+            channels: 128,
+            queue: 1 << 20,
+            history: 256 << 20,
+            ping: Duration::from_secs(25),
+            pong: Duration::from_secs(8),
+            stale: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The hub.
+#[derive(Debug)]
+pub struct Hub {
+    limits: Limits,
+    rules: RwLock<Arc<Rules>>,
+    hasher: RandomState,
+    shards: Box<[Mutex<Shard>]>,
+    /// Locked inside of a shard.
+    window: Mutex<Window>,
+    directory: Directory,
+    /// Connections, also those that have not said who they are.
+    sessions: AtomicUsize,
+    /// The bytes of all histories.
+    kept: AtomicUsize,
+    /// Clients may come.
+    is_open: AtomicBool,
+    closing: CancellationToken,
+    started: Instant,
+}
+
+/// Some of the channels.
+#[derive(Debug, Default)]
+struct Shard {
+    channels: HashMap<Arc<str>, Channel>,
+}
+
+/// Who and what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections.
+    pub clients: usize,
+    /// Users of them.
+    pub users: usize,
+    /// Channels that somebody listens to.
+    pub channels: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+}
+
+/// What a client says of its past with a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+struct Past {
+    recover: bool,
+    epoch: String,
+    offset: u64,
+}
+
+impl Hub {
+    /// An empty hub with the channel rules of `config`.
+    #[must_use]
+    pub fn new(config: &Config, limits: Limits) -> Self {
+        Self {
+            limits,
+            rules: RwLock::new(Arc::new(Rules::new(config))),
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            window: Mutex::default(),
+            directory: Directory::default(),
+            sessions: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
+            is_open: AtomicBool::new(true),
+            closing: CancellationToken::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Puts the rules of a file that was read again in place. Open subscriptions stay as they are.
+    pub fn reload(&self, config: &Config) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::new(config));
+    }
+
+    /// Disconnects a user's connection, or all of them without `client`.
+    pub fn disconnect(&self, user: &str, client: Option<&str>, disconnect: &Disconnect) {
+        for client in self.directory.of(user, client) {
+            client.queue.end(disconnect.clone());
+        }
+    }
+
+    /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`.
+    pub fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) {
+        for client in self.directory.of(user, client) {
+            self.revoke(&client, channel, 2000, "server unsubscribe");
+        }
+    }
+
+    /// Lets clients in, or not: then those that are there are to connect again, elsewhere.
+    pub fn admit(&self, admits: bool) {
+        self.is_open.store(admits, Ordering::SeqCst);
+        if !admits {
+            for client in self.directory.all() {
+                client.queue.end(Disconnect::SHUTDOWN);
+            }
+        }
+    }
+
+    /// Disconnects everyone, and lets nobody in any more.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Who is listed in a channel: each as `{"user":…,"client":…}`, by the connection's name.
+    ///
+    /// # Errors
+    /// The channel's namespace is unknown, or keeps no list.
+    pub fn presence(&self, channel: &str) -> Result<Vec<(Arc<str>, Bytes)>, Error> {
+        if !self.rules().of(channel)?.presence {
+            return Err(Error::NOT_AVAILABLE);
+        }
+        let shard = self.shard(channel);
+        let present = shard.channels.get(channel).into_iter().flat_map(Channel::present);
+        Ok(present.map(|client| (Arc::clone(&client.id), client.info())).collect())
+    }
+
+    /// How many connections and users are listed in a channel.
+    ///
+    /// # Errors
+    /// The channel's namespace is unknown, or keeps no list.
+    pub fn presence_stats(&self, channel: &str) -> Result<(usize, usize), Error> {
+        if !self.rules().of(channel)?.presence {
+            return Err(Error::NOT_AVAILABLE);
+        }
+        let shard = self.shard(channel);
+        let present = shard.channels.get(channel).into_iter().flat_map(Channel::present);
+        let users: Vec<&str> = present.map(|client| client.user()).collect();
+        let distinct: std::collections::HashSet<&&str> = users.iter().collect();
+        Ok((users.len(), distinct.len()))
+    }
+
+    /// A part of a channel's history, as encoded publications, and its position.
+    ///
+    /// # Errors
+    /// The channel's namespace is unknown or keeps no history, or the position belongs to another history.
+    pub fn history(&self, channel: &str, range: &Range) -> Result<(Vec<Bytes>, Position), Error> {
+        if self.rules().of(channel)?.history.is_none() {
+            return Err(Error::NOT_AVAILABLE);
+        }
+        if range.reverse && range.since.as_ref().is_some_and(|since| since.offset == 0) {
+            return Err(Error::BAD_REQUEST);
+        }
+        let now = Instant::now();
+        let mut shard = self.shard(channel);
+        let stream = shard.channel(channel.into()).stream(now);
+        stream.expire(&self.kept, now);
+        let publications = stream.range(range).ok_or(Error::UNRECOVERABLE_POSITION)?;
+        Ok((publications, stream.position()))
+    }
+
+    /// Who and what is there.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let (clients, users) = self.directory.count();
+        let mut counts = Counts {
+            clients,
+            users,
+            ..Counts::default()
+        };
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for channel in shard.channels.values().filter(|channel| !channel.listeners.is_empty()) {
+                counts.channels += 1;
+                counts.subscriptions += channel.listeners.len();
+            }
+        }
+        counts
+    }
+
+    /// How long it has been there.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Drops histories that are too old, and channels that are of no use any more. To be called every few seconds.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = 0;
+            shard.channels.retain(|_, channel| {
+                idle += usize::from(channel.expire(&self.kept, now));
+                !channel.is_forgotten(now)
+            });
+            if idle > IDLE {
+                shard.channels.retain(|_, channel| !channel.expire(&self.kept, now));
+            }
+        }
+    }
+
+    /// Lets a client listen, and answers command `reply` before anything else comes through the channel; without `reply` the answer
+    /// is the caller's to send. None: it listens already.
+    fn subscribe(
+        &self,
+        client: &Arc<Client>,
+        name: &str,
+        options: Options,
+        past: &Past,
+        expires: Option<u64>,
+        reply: Option<u32>,
+    ) -> Option<Subscribed> {
+        let now = Instant::now();
+        let name: Arc<str> = name.into();
+        let mut shard = self.shard(&name);
+        let channel = shard.channel(Arc::clone(&name));
+        {
+            let mut channels = client.channels();
+            if channels.contains_key(&name) {
+                return None;
+            }
+            channels.insert(Arc::clone(&name), Subscription { expires });
+        }
+        let (position, recovery) = if options.recover && options.history.is_some() {
+            let stream = channel.stream(now);
+            stream.expire(&self.kept, now);
+            let recovery = past.recover.then(|| match stream.missed(past.offset, &past.epoch) {
+                Some(missed) => Recovery::Recovered {
+                    since: past.offset,
+                    missed,
+                },
+                None => Recovery::Gap,
+            });
+            (Some(stream.position()), recovery)
+        } else {
+            (None, past.recover.then_some(Recovery::Gap))
+        };
+        let subscribed = Subscribed {
+            ttl: expires.map(|expires| expires.saturating_sub(session::now())),
+            position,
+            recovery,
+        };
+        if let Some(reply) = reply {
+            let answer = protocol::reply(reply, "subscribe", |object| subscribed.write(object));
+            client.queue.push(answer);
+        }
+        let listener = Listener {
+            client: Arc::clone(client),
+            is_present: options.presence,
+        };
+        channel.listeners.insert(Arc::clone(&client.id), listener);
+        if options.presence {
+            channel.tell(&name, "join", client);
+        }
+        Some(subscribed)
+    }
+
+    /// Ends a client's subscription; returns whether it had one.
+    fn leave(&self, client: &Client, name: &str) -> bool {
+        if client.channels().remove(name).is_none() {
+            return false;
+        }
+        self.forget(client, name);
+        true
+    }
+
+    /// Ends a client's subscription, and tells it why.
+    fn revoke(&self, client: &Client, name: &str, code: u64, reason: &str) {
+        if self.leave(client, name) {
+            let message = push(name, |push| {
+                push.object("unsubscribe", |event| {
+                    event.number("code", code);
+                    event.text("reason", reason);
+                });
+            });
+            client.queue.push(message);
+        }
+    }
+
+    /// Takes a client that has gone out of everything.
+    fn remove(&self, client: &Client) {
+        let channels = std::mem::take(&mut *client.channels());
+        for name in channels.keys() {
+            self.forget(client, name);
+        }
+        self.directory.remove(client);
+    }
+
+    fn forget(&self, client: &Client, name: &str) {
+        let mut shard = self.shard(name);
+        let Some(channel) = shard.channels.get_mut(name) else { return };
+        let listener = channel.listeners.remove(&client.id);
+        if listener.is_some_and(|listener| listener.is_present) {
+            channel.tell(name, "leave", client);
+        }
+        if channel.listeners.is_empty() && channel.stream.is_none() {
+            shard.channels.remove(name);
+        }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn shard(&self, channel: &str) -> MutexGuard<'_, Shard> {
+        let place = usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).unwrap_or_default();
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    fn channel(&mut self, name: Arc<str>) -> &mut Channel {
+        self.channels.entry(name).or_default()
+    }
+}

@@ -1,0 +1,66 @@
+//! The connections, by name and by user.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::client::Client;
+
+/// The connections whose user is known.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    clients: HashMap<Arc<str>, Arc<Client>>,
+    users: HashMap<String, HashSet<Arc<str>>>,
+}
+
+impl Directory {
+    pub(super) fn add(&self, client: &Arc<Client>) {
+        let mut inner = self.lock();
+        inner.clients.insert(Arc::clone(&client.id), Arc::clone(client));
+        inner
+            .users
+            .entry(client.user().to_owned())
+            .or_default()
+            .insert(Arc::clone(&client.id));
+    }
+
+    pub(super) fn remove(&self, client: &Client) {
+        let mut inner = self.lock();
+        inner.clients.remove(&client.id);
+        if let Some(names) = inner.users.get_mut(client.user()) {
+            names.remove(&client.id);
+            if names.is_empty() {
+                inner.users.remove(client.user());
+            }
+        }
+    }
+
+    /// The connections of a user, or the one of them that is called `client`.
+    pub(super) fn of(&self, user: &str, client: Option<&str>) -> Vec<Arc<Client>> {
+        let inner = self.lock();
+        let names = inner.users.get(user).into_iter().flatten();
+        names
+            .filter(|name| client.is_none_or(|client| ***name == *client))
+            .filter_map(|name| inner.clients.get(name).cloned())
+            .collect()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Client>> {
+        self.lock().clients.values().cloned().collect()
+    }
+
+    /// How many connections and users there are.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.clients.len(), inner.users.len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

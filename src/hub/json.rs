@@ -1,0 +1,120 @@
+//! JSON objects, written as they are sent. As in Centrifugo, what is empty, zero or false is left out.
+
+use bytes::Bytes;
+
+/// An object that is being written.
+#[derive(Debug)]
+pub struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    is_empty: bool,
+}
+
+/// The bytes of an object.
+pub fn object(write: impl FnOnce(&mut Object<'_>)) -> Bytes {
+    let mut out = Vec::with_capacity(128);
+    Object::write(&mut out, write);
+    out.into()
+}
+
+impl Object<'_> {
+    fn write(out: &mut Vec<u8>, write: impl FnOnce(&mut Object<'_>)) {
+        out.push(b'{');
+        let mut object = Object { out, is_empty: true };
+        write(&mut object);
+        object.out.push(b'}');
+    }
+
+    /// A text, unless it is empty.
+    pub fn text(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            self.key(key);
+            self.string(value);
+        }
+    }
+
+    /// A number, unless it is zero.
+    pub fn number(&mut self, key: &str, value: u64) {
+        if value > 0 {
+            self.key(key);
+            self.out.extend_from_slice(value.to_string().as_bytes());
+        }
+    }
+
+    /// A number, also zero.
+    pub fn count(&mut self, key: &str, value: u64) {
+        self.raw(key, value.to_string().as_bytes());
+    }
+
+    /// True, if it is.
+    pub fn flag(&mut self, key: &str, value: bool) {
+        if value {
+            self.raw(key, b"true");
+        }
+    }
+
+    /// A value that is JSON already, without line feeds, which separate messages. In JSON they stand between tokens alone.
+    pub fn raw(&mut self, key: &str, value: &[u8]) {
+        self.key(key);
+        if value.contains(&b'\n') {
+            self.out.extend(value.iter().filter(|byte| **byte != b'\n'));
+        } else {
+            self.out.extend_from_slice(value);
+        }
+    }
+
+    /// An object.
+    pub fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
+        self.key(key);
+        Object::write(self.out, write);
+    }
+
+    /// A list of values that are JSON already; also an empty one.
+    pub fn list<'b>(&mut self, key: &str, values: impl IntoIterator<Item = &'b Bytes>) {
+        self.key(key);
+        self.out.push(b'[');
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(value);
+        }
+        self.out.push(b']');
+    }
+
+    /// Where in the bytes the next thing is written.
+    pub(super) fn place(&self) -> usize {
+        self.out.len()
+    }
+
+    fn key(&mut self, key: &str) {
+        if !std::mem::take(&mut self.is_empty) {
+            self.out.push(b',');
+        }
+        self.string(key);
+        self.out.push(b':');
+    }
+
+    fn string(&mut self, value: &str) {
+        // Writing to a Vec cannot fail, and a string always has a JSON form.
+        let _ = serde_json::to_writer(&mut *self.out, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_empty_is_left_out_and_line_feeds_of_values_too() {
+        let written = object(|object| {
+            object.text("none", "");
+            object.number("zero", 0);
+            object.flag("no", false);
+            object.text("a\"b", "c\nd");
+            object.object("inner", |inner| inner.number("n", 7));
+            object.raw("data", b"{\n \"x\": 1\n}");
+            object.list("list", &[Bytes::from_static(b"1"), Bytes::from_static(b"2")]);
+        });
+        assert_eq!(written, r#"{"a\"b":"c\nd","inner":{"n":7},"data":{ "x": 1},"list":[1,2]}"#);
+    }
+}

@@ -1,0 +1,113 @@
+//! The messages of Centrifugo's client protocol, in JSON.
+//!
+//! Source: `client.proto` of centrifugal/protocol.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+
+use super::Past;
+use super::code::Error;
+use super::json::{self, Object};
+
+/// What a client sends: a number and one of the commands, or nothing at all, which answers a ping.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Command {
+    pub(super) id: u32,
+    pub(super) connect: Option<Connect>,
+    pub(super) subscribe: Option<Subscribe>,
+    pub(super) unsubscribe: Option<Named>,
+    pub(super) publish: Option<Publish>,
+    pub(super) presence: Option<Named>,
+    pub(super) presence_stats: Option<Named>,
+    pub(super) history: Option<History>,
+    pub(super) refresh: Option<Refresh>,
+    pub(super) sub_refresh: Option<SubRefresh>,
+    pub(super) rpc: Option<Anything>,
+    pub(super) send: Option<Anything>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Connect {
+    pub(super) token: String,
+    /// What it knows of the channels that it did not ask for.
+    pub(super) subs: HashMap<String, Past>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Subscribe {
+    pub(super) channel: String,
+    pub(super) token: String,
+    #[serde(flatten)]
+    pub(super) past: Past,
+    /// Anything but 0 is a kind of subscription that the hub does not have.
+    #[serde(rename = "type")]
+    pub(super) kind: i32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Named {
+    pub(super) channel: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Publish {
+    pub(super) channel: String,
+    pub(super) data: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct History {
+    pub(super) channel: String,
+    pub(super) limit: i32,
+    pub(super) since: Option<Since>,
+    pub(super) reverse: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Since {
+    pub(super) offset: u64,
+    pub(super) epoch: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Refresh {
+    pub(super) token: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SubRefresh {
+    pub(super) channel: String,
+    pub(super) token: String,
+}
+
+/// A command that the hub does not do, whatever it says.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Anything {}
+
+/// The answer to the command `id`.
+pub(super) fn reply(id: u32, command: &str, write: impl FnOnce(&mut Object<'_>)) -> Bytes {
+    json::object(|reply| {
+        reply.number("id", id.into());
+        reply.object(command, write);
+    })
+}
+
+/// The answer that refuses the command `id`.
+pub(super) fn refusal(id: u32, error: &Error) -> Bytes {
+    reply(id, "error", |object| {
+        object.number("code", error.code.into());
+        object.text("message", error.message);
+        object.flag("temporary", error.temporary);
+    })
+}

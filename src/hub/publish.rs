@@ -1,0 +1,168 @@
+//! Publishing: a publication is numbered, kept and encoded once, however many listen.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::Hub;
+use super::channel::{Channel, push};
+use super::client::Client;
+use super::code::Error;
+use super::json::{self, Object};
+use super::stream::{Bounds, Position};
+
+/// How long a publication may wait for the fullest queue. One that takes nothing meanwhile is full some publications later, and
+/// its client is cut off.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Between two looks at a full queue.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A publication to be made.
+#[derive(Clone, Copy, Default)]
+pub struct Draft<'a> {
+    /// Its data: JSON.
+    pub data: &'a [u8],
+    /// Its tags: a JSON object.
+    pub tags: Option<&'a str>,
+    /// The client that publishes, as JSON.
+    pub info: Option<&'a [u8]>,
+    /// What makes its repetitions known.
+    pub key: Option<&'a (dyn fmt::Display + Sync)>,
+    /// The history does not keep it.
+    pub skip_history: bool,
+}
+
+impl Hub {
+    /// Publishes, and gives those who listen time to take it: a flood is as fast as the slowest client that is not cut off as slow.
+    /// The position is there where the channel keeps a history.
+    ///
+    /// # Errors
+    /// The channel or the data is empty, or the channel's namespace is not configured.
+    pub async fn publish(&self, channel: &str, draft: &Draft<'_>) -> Result<Option<Position>, Error> {
+        let (position, fullest) = self.publish_now(channel, draft)?;
+        let begin = Instant::now();
+        while let Some(client) = &fullest
+            && client.queue.bytes() > self.limits.queue / 2
+            && begin.elapsed() < PATIENCE
+        {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(position)
+    }
+
+    fn publish_now(&self, name: &str, draft: &Draft<'_>) -> Result<(Option<Position>, Option<Arc<Client>>), Error> {
+        let history = self.rules().of(name)?.history.filter(|_| !draft.skip_history);
+        if draft.data.is_empty() {
+            return Err(Error::BAD_REQUEST);
+        }
+        let now = Instant::now();
+        let mut shard = self.shard(name);
+        let hash = draft.key.map(|key| self.window().hash(name, key));
+        let known = hash.and_then(|hash| self.window().find(hash, now));
+        if let Some(offset) = known {
+            let stream = shard.channels.get(name).and_then(|channel| channel.stream.as_ref());
+            let position = stream.filter(|_| offset > 0).map(|stream| Position {
+                offset,
+                ..stream.position()
+            });
+            return Ok((position, None));
+        }
+        let (position, fullest) = match history {
+            None => {
+                let channel = shard.channels.get(name);
+                (None, channel.and_then(|channel| channel.publish(name, draft)))
+            }
+            Some(history) => {
+                let channel = shard.channel(name.into());
+                let stream = channel.stream(now);
+                let (message, publication) = match stream.next() {
+                    1 => encode_first(name, &stream.position().epoch, draft),
+                    offset => encode(name, offset, draft),
+                };
+                let bounds = Bounds {
+                    size: history.size as usize,
+                    ttl: history.ttl,
+                    bytes: &self.kept,
+                    limit: self.limits.history,
+                };
+                stream.push(publication, &bounds, now);
+                (Some(stream.position()), channel.send(&message))
+            }
+        };
+        if let Some(hash) = hash {
+            let offset = position.as_ref().map_or(0, |position| position.offset);
+            self.window().insert(hash, offset, now);
+        }
+        Ok((position, fullest))
+    }
+}
+
+impl Channel {
+    /// Sends a publication that is not kept.
+    fn publish(&self, name: &str, draft: &Draft<'_>) -> Option<Arc<Client>> {
+        if self.listeners.is_empty() {
+            return None;
+        }
+        let (message, _) = encode(name, 0, draft);
+        self.send(&message)
+    }
+}
+
+/// The message, and the publication in it, which shares its bytes.
+fn encode(channel: &str, offset: u64, draft: &Draft<'_>) -> (Bytes, Bytes) {
+    let (mut start, mut end) = (0, 0);
+    let message = push(channel, |push| {
+        push.object("pub", |publication| {
+            // The brace stands before this, and the other one after that.
+            start = publication.place() - 1;
+            write(publication, offset, draft);
+            end = publication.place() + 1;
+        });
+    });
+    let publication = message.slice(start..end);
+    (message, publication)
+}
+
+/// The message of the first publication of a history. It tells the epoch to whoever listens, as Centrifugo does.
+fn encode_first(channel: &str, epoch: &str, draft: &Draft<'_>) -> (Bytes, Bytes) {
+    let message = push(channel, |push| {
+        push.object("pub", |publication| {
+            write(publication, 1, draft);
+            publication.text("epoch", epoch);
+        });
+    });
+    (message, json::object(|publication| write(publication, 1, draft)))
+}
+
+fn write(publication: &mut Object<'_>, offset: u64, draft: &Draft<'_>) {
+    publication.raw("data", draft.data);
+    if let Some(info) = draft.info {
+        publication.raw("info", info);
+    }
+    publication.number("offset", offset);
+    if let Some(tags) = draft.tags {
+        publication.raw("tags", tags.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_publication_shares_the_bytes_of_the_message() {
+        let draft = Draft {
+            data: b"{\"a\":\n1}",
+            tags: Some(r#"{"t":"1"}"#),
+            ..Draft::default()
+        };
+        let (message, publication) = encode("room:1", 7, &draft);
+        assert_eq!(
+            message,
+            r#"{"push":{"channel":"room:1","pub":{"data":{"a":1},"offset":7,"tags":{"t":"1"}}}}"#
+        );
+        assert_eq!(publication, r#"{"data":{"a":1},"offset":7,"tags":{"t":"1"}}"#);
+    }
+}

@@ -1,0 +1,201 @@
+//! What waits to be sent to one client, within bounds.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+
+use super::code::Disconnect;
+
+/// Messages are put together into frames of about this many bytes: a frame costs a system call here and a wake-up there.
+const FRAME: usize = 16 * 1024;
+
+/// The messages for one client, in order.
+#[derive(Debug)]
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+    cut: Notify,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    messages: VecDeque<Bytes>,
+    bytes: usize,
+    /// Nothing is sent before the answer to `connect`.
+    is_corked: bool,
+    end: Option<Disconnect>,
+}
+
+/// What is to be sent next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A frame: one message, or several with line feeds between them.
+    Frame(Bytes),
+    /// The end.
+    End(Disconnect),
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize) -> Self {
+        let state = State {
+            messages: VecDeque::new(),
+            bytes: 0,
+            is_corked: true,
+            end: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            cut: Notify::new(),
+            limit,
+        }
+    }
+
+    /// Appends a message; returns how full the queue is, in bytes. A client whose queue would be fuller than it may be is cut off.
+    pub(super) fn push(&self, message: Bytes) -> usize {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return 0;
+        }
+        // A message that is larger than the queue may be can be sent alone.
+        if state.bytes > 0 && state.bytes + message.len() > self.limit {
+            state.messages = VecDeque::new();
+            state.bytes = 0;
+            state.end = Some(Disconnect::SLOW);
+            drop(state);
+            self.changed.notify_one();
+            self.cut.notify_one();
+            return 0;
+        }
+        state.bytes += message.len();
+        state.messages.push_back(message);
+        let (bytes, is_corked) = (state.bytes, state.is_corked);
+        drop(state);
+        if !is_corked {
+            self.changed.notify_one();
+        }
+        bytes
+    }
+
+    /// Puts the answer to `connect` before whatever has come meanwhile, and lets all of it go.
+    pub(super) fn uncork(&self, answer: Bytes) {
+        let mut state = self.lock();
+        state.bytes += answer.len();
+        state.messages.push_front(answer);
+        state.is_corked = false;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Ends the connection when what waits has been sent. The first end counts.
+    pub fn end(&self, disconnect: Disconnect) {
+        let mut state = self.lock();
+        state.end.get_or_insert(disconnect);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// How full it is, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// The next frame, or the end. One task alone may wait for it.
+    pub async fn next(&self) -> Output {
+        loop {
+            if let Some(output) = self.take() {
+                return output;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Waits until the client has been found too slow, so that nobody goes on waiting for it to take a frame.
+    pub async fn cut(&self) {
+        self.cut.notified().await;
+    }
+
+    fn take(&self) -> Option<Output> {
+        let mut state = self.lock();
+        if state.is_corked || state.messages.is_empty() {
+            return state.end.clone().map(Output::End);
+        }
+        let first = state.messages.pop_front()?;
+        let mut length = first.len();
+        let mut count = 0;
+        for message in &state.messages {
+            if length + message.len() >= FRAME {
+                break;
+            }
+            length += message.len() + 1;
+            count += 1;
+        }
+        let frame = if count == 0 {
+            state.bytes -= first.len();
+            first
+        } else {
+            let mut frame = BytesMut::with_capacity(length);
+            frame.extend_from_slice(&first);
+            for message in state.messages.drain(..count) {
+                frame.extend_from_slice(b"\n");
+                frame.extend_from_slice(&message);
+            }
+            state.bytes -= length - count;
+            frame.freeze()
+        };
+        if state.messages.is_empty() {
+            // Most clients hear little: a burst's memory is not kept.
+            state.messages.shrink_to(8);
+        }
+        Some(Output::Frame(frame))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(limit: usize) -> Queue {
+        let queue = Queue::new(limit);
+        queue.uncork(Bytes::from_static(b"hello"));
+        assert_eq!(queue.take(), Some(Output::Frame(Bytes::from_static(b"hello"))));
+        queue
+    }
+
+    #[test]
+    fn the_answer_to_connect_goes_first_and_messages_share_a_frame() {
+        let queue = Queue::new(100);
+        queue.push(Bytes::from_static(b"a"));
+        assert_eq!(queue.take(), None);
+        queue.uncork(Bytes::from_static(b"hello"));
+        queue.push(Bytes::from_static(b"b"));
+        queue.end(Disconnect::SHUTDOWN);
+        queue.push(Bytes::from_static(b"late"));
+        assert_eq!(queue.take(), Some(Output::Frame(Bytes::from_static(b"hello\na\nb"))));
+        assert_eq!(queue.bytes(), 0);
+        assert_eq!(queue.take(), Some(Output::End(Disconnect::SHUTDOWN)));
+    }
+
+    #[test]
+    fn a_client_that_takes_too_little_is_cut_off_and_costs_nothing_more() {
+        let queue = open(10);
+        assert_eq!(queue.push(Bytes::from_static(b"0123456789")), 10);
+        assert_eq!(queue.push(Bytes::from_static(b"x")), 0);
+        assert_eq!(queue.take(), Some(Output::End(Disconnect::SLOW)));
+        assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn a_message_larger_than_the_queue_is_sent_alone() {
+        let queue = open(4);
+        queue.push(Bytes::from_static(b"0123456789"));
+        assert_eq!(queue.take(), Some(Output::Frame(Bytes::from_static(b"0123456789"))));
+    }
+}

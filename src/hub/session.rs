@@ -1,0 +1,199 @@
+//! A session: what one client asks, in its order, and how long it may stay.
+
+mod command;
+mod watch;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::authority::Authority;
+use super::client::Client;
+use super::code::{Disconnect, Refusal};
+use super::protocol::{Command, Connect, refusal, reply};
+use super::queue::Queue;
+use super::{Hub, Past};
+
+/// A connection's side of the protocol. When it is dropped, the client is gone.
+#[derive(Debug)]
+pub struct Session<A: Authority> {
+    hub: Arc<Hub>,
+    client: Arc<Client>,
+    authority: A,
+    link: Mutex<Link>,
+    changed: Notify,
+}
+
+/// Where the session stands.
+#[derive(Debug)]
+struct Link {
+    state: State,
+    since: Instant,
+    next_ping: Option<Instant>,
+    /// A ping that was sent, until its answer.
+    pinged: Option<Instant>,
+    /// In seconds of the Unix epoch.
+    expires: Option<u64>,
+    is_token: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Opening,
+    Open,
+    /// It was told that it may not connect, and is to close the connection.
+    Refused,
+}
+
+impl<A: Authority> Session<A> {
+    /// A session for a connection that has just come; none: there are too many, or the hub lets nobody in.
+    pub fn open(hub: &Arc<Hub>, authority: A) -> Option<Self> {
+        let link = Link {
+            state: State::Opening,
+            since: Instant::now(),
+            next_ping: None,
+            pinged: None,
+            expires: None,
+            is_token: false,
+        };
+        let before = hub.sessions.fetch_add(1, Ordering::SeqCst);
+        let session = Self {
+            hub: Arc::clone(hub),
+            client: Arc::new(Client::new(hub.limits.queue)),
+            authority,
+            link: Mutex::new(link),
+            changed: Notify::new(),
+        };
+        let is_welcome = before < hub.limits.clients && hub.is_open.load(Ordering::SeqCst) && !hub.closing.is_cancelled();
+        is_welcome.then_some(session)
+    }
+
+    /// What is to be sent to the client.
+    pub fn queue(&self) -> &Queue {
+        &self.client.queue
+    }
+
+    /// Does what a frame says: one command, or several with line feeds between them.
+    ///
+    /// # Errors
+    /// The client is to be cut off.
+    pub async fn receive(&self, frame: &str) -> Result<(), Disconnect> {
+        if frame.is_empty() {
+            return Err(Disconnect::BAD_REQUEST);
+        }
+        for line in frame.split_terminator('\n') {
+            let command: Command = serde_json::from_str(line).map_err(|_| Disconnect::BAD_REQUEST)?;
+            self.handle(command).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, command: Command) -> Result<(), Disconnect> {
+        let state = self.link().state;
+        match (state, &command.connect) {
+            (State::Opening, Some(_)) | (State::Open, None) => {}
+            _ => return Err(Disconnect::BAD_REQUEST),
+        }
+        if command.id == 0 && command.send.is_none() {
+            return self.pong();
+        }
+        let id = command.id;
+        if let Some(connect) = command.connect {
+            return match self.connect(id, connect).await {
+                Err(Refusal::Error(error)) => {
+                    self.link().state = State::Refused;
+                    self.client.queue.uncork(refusal(id, &error));
+                    Ok(())
+                }
+                Err(Refusal::Disconnect(disconnect)) => Err(disconnect),
+                Ok(()) => Ok(()),
+            };
+        }
+        match self.command(id, command).await {
+            Err(Refusal::Error(error)) => {
+                self.client.queue.push(refusal(id, &error));
+                Ok(())
+            }
+            Err(Refusal::Disconnect(disconnect)) => Err(disconnect),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn connect(&self, id: u32, connect: Connect) -> Result<(), Refusal> {
+        let admission = self.authority.connect(&self.client.id, &connect.token).await?;
+        let ttl = admission.expires.map(|expires| expires.saturating_sub(now()));
+        if ttl == Some(0) {
+            return Err(super::code::Error::EXPIRED.into());
+        }
+        self.client.identify(admission.user);
+        self.hub.directory.add(&self.client);
+        // Asked after it was added: whoever closes the hub meanwhile has found it.
+        if !self.hub.is_open.load(Ordering::SeqCst) {
+            return Err(Disconnect::SHUTDOWN.into());
+        }
+        let rules = self.hub.rules();
+        let mut subscribed = Vec::with_capacity(admission.channels.len());
+        for name in admission.channels {
+            let options = rules.of(&name)?;
+            let unknown = Past::default();
+            let past = connect.subs.get(&name).unwrap_or(&unknown);
+            if let Some(answer) = self.hub.subscribe(&self.client, &name, options, past, None, None) {
+                subscribed.push((name, answer));
+            }
+        }
+        let ping = self.hub.limits.ping;
+        let answer = reply(id, "connect", |answer| {
+            answer.text("client", &self.client.id);
+            answer.text("version", env!("CARGO_PKG_VERSION"));
+            if admission.is_token {
+                answer.flag("expires", ttl.is_some());
+                answer.number("ttl", ttl.unwrap_or_default());
+            }
+            if !subscribed.is_empty() {
+                answer.object("subs", |subs| {
+                    for (name, subscribed) in &subscribed {
+                        subs.object(name, |object| subscribed.write(object));
+                    }
+                });
+            }
+            answer.number("ping", ping.as_secs());
+            answer.flag("pong", true);
+        });
+        self.client.queue.uncork(answer);
+        {
+            let mut link = self.link();
+            link.state = State::Open;
+            link.expires = admission.expires;
+            link.is_token = admission.is_token;
+            // Many that connect at once are not pinged at once.
+            link.next_ping = Some(Instant::now() + ping.mul_f64(0.5 + fastrand::f64() / 2.0));
+        }
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// An answer to a ping. One that nobody asked for is none.
+    fn pong(&self) -> Result<(), Disconnect> {
+        let answered = self.link().pinged.take();
+        answered.map(|_| ()).ok_or(Disconnect::BAD_REQUEST)
+    }
+
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<A: Authority> Drop for Session<A> {
+    fn drop(&mut self) {
+        self.hub.remove(&self.client);
+        self.hub.sessions.fetch_sub(1, Ordering::SeqCst);
+        self.authority.closed(&self.client.id);
+    }
+}
+
+/// Seconds of the Unix epoch.
+pub(super) fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+}

@@ -1,0 +1,221 @@
+//! The commands of a client that is connected.
+
+use super::super::authority::Authority;
+use super::super::code::{Disconnect, Error, Refusal};
+use super::super::protocol::{Command, History, Publish, SubRefresh, Subscribe, reply};
+use super::super::rules::{LONGEST_CHANNEL, Options};
+use super::super::stream::{Position, Range};
+use super::super::{Draft, json};
+use super::{Session, now};
+use crate::config::channel;
+
+/// The publications that a client gets at once, as in Centrifugo.
+const MOST: usize = 300;
+
+impl<A: Authority> Session<A> {
+    pub(super) async fn command(&self, id: u32, command: Command) -> Result<(), Refusal> {
+        if command.send.is_some() {
+            return Err(Disconnect::NOT_AVAILABLE.into());
+        }
+        if let Some(subscribe) = command.subscribe {
+            return self.subscribe(id, &subscribe).await;
+        }
+        if let Some(unsubscribe) = command.unsubscribe {
+            named(&unsubscribe.channel)?;
+            self.hub.leave(&self.client, &unsubscribe.channel);
+            self.client.queue.push(reply(id, "unsubscribe", |_| {}));
+            return Ok(());
+        }
+        if let Some(publish) = command.publish {
+            return self.publish(id, &publish).await;
+        }
+        if let Some(presence) = command.presence {
+            return self.presence(id, &presence.channel);
+        }
+        if let Some(stats) = command.presence_stats {
+            return self.presence_stats(id, &stats.channel);
+        }
+        if let Some(history) = command.history {
+            return self.history(id, history);
+        }
+        if let Some(refresh) = command.refresh {
+            return self.refresh(id, &refresh.token).await;
+        }
+        if let Some(refresh) = command.sub_refresh {
+            return self.sub_refresh(id, &refresh).await;
+        }
+        if command.rpc.is_some() {
+            return Err(Error::NOT_AVAILABLE.into());
+        }
+        Err(Disconnect::BAD_REQUEST.into())
+    }
+
+    async fn subscribe(&self, id: u32, asked: &Subscribe) -> Result<(), Refusal> {
+        named(&asked.channel)?;
+        if asked.channel.len() > LONGEST_CHANNEL {
+            return Err(Error::BAD_REQUEST.into());
+        }
+        let count = {
+            let channels = self.client.channels();
+            if channels.contains_key(asked.channel.as_str()) {
+                return Err(Error::ALREADY_SUBSCRIBED.into());
+            }
+            channels.len()
+        };
+        if count >= self.hub.limits.channels {
+            return Err(Error::LIMIT_EXCEEDED.into());
+        }
+        let options = self.hub.rules().of_named(&asked.channel)?;
+        if asked.kind != 0 || asked.channel.starts_with('$') && asked.token.is_empty() {
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        let permit = self
+            .authority
+            .subscribe(&self.client.id, self.client.user(), &asked.channel, &asked.token);
+        let permit = permit.await?;
+        if permit.expires.is_some_and(|expires| expires <= now()) {
+            return Err(Error::EXPIRED.into());
+        }
+        let done = self
+            .hub
+            .subscribe(&self.client, &asked.channel, options, &asked.past, permit.expires, Some(id));
+        done.map(drop).ok_or_else(|| Error::ALREADY_SUBSCRIBED.into())
+    }
+
+    async fn publish(&self, id: u32, asked: &Publish) -> Result<(), Refusal> {
+        named(&asked.channel)?;
+        let options = self.hub.rules().of_named(&asked.channel)?;
+        let data = asked.data.as_ref().ok_or(Error::BAD_REQUEST)?;
+        let is_allowed = match options.publish {
+            None => false,
+            Some(channel::Publish::Everyone) => self.client.hears(&asked.channel),
+            Some(channel::Publish::Users) => self.client.hears(&asked.channel) && !self.client.user().is_empty(),
+        };
+        if !is_allowed {
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        let info = self.client.info();
+        let draft = Draft {
+            data: data.get().as_bytes(),
+            info: Some(&info),
+            ..Draft::default()
+        };
+        self.hub.publish(&asked.channel, &draft).await?;
+        self.client.queue.push(reply(id, "publish", |_| {}));
+        Ok(())
+    }
+
+    fn presence(&self, id: u32, name: &str) -> Result<(), Refusal> {
+        self.may_ask(name, |options| options.presence)?;
+        let present = self.hub.presence(name)?;
+        let answer = reply(id, "presence", |object| {
+            object.object("presence", |list| {
+                for (client, info) in &present {
+                    list.raw(client, info);
+                }
+            });
+        });
+        self.client.queue.push(answer);
+        Ok(())
+    }
+
+    fn presence_stats(&self, id: u32, name: &str) -> Result<(), Refusal> {
+        self.may_ask(name, |options| options.presence)?;
+        let (clients, users) = self.hub.presence_stats(name)?;
+        let answer = reply(id, "presence_stats", |object| {
+            object.number("num_clients", clients as u64);
+            object.number("num_users", users as u64);
+        });
+        self.client.queue.push(answer);
+        Ok(())
+    }
+
+    fn history(&self, id: u32, asked: History) -> Result<(), Refusal> {
+        self.may_ask(&asked.channel, |options| options.history.is_some())?;
+        let range = Range {
+            since: asked.since.map(|since| Position {
+                offset: since.offset,
+                epoch: since.epoch,
+            }),
+            limit: Some(usize::try_from(asked.limit).unwrap_or(MOST).min(MOST)),
+            reverse: asked.reverse,
+        };
+        let (publications, position) = self.hub.history(&asked.channel, &range)?;
+        let answer = reply(id, "history", |object| {
+            write_history(object, &publications, &position);
+        });
+        self.client.queue.push(answer);
+        Ok(())
+    }
+
+    async fn refresh(&self, id: u32, token: &str) -> Result<(), Refusal> {
+        if token.is_empty() || !self.link().is_token {
+            return Err(Disconnect::BAD_REQUEST.into());
+        }
+        let refreshed = self.authority.refresh(&self.client.id, self.client.user(), Some(token));
+        let expires = refreshed.await?.ok_or(Disconnect::EXPIRED)?;
+        let ttl = expires.saturating_sub(now());
+        if ttl == 0 {
+            return Err(Error::EXPIRED.into());
+        }
+        self.link().expires = Some(expires);
+        self.changed.notify_one();
+        let answer = reply(id, "refresh", |object| {
+            object.text("client", &self.client.id);
+            object.text("version", env!("CARGO_PKG_VERSION"));
+            object.flag("expires", true);
+            object.number("ttl", ttl);
+        });
+        self.client.queue.push(answer);
+        Ok(())
+    }
+
+    async fn sub_refresh(&self, id: u32, asked: &SubRefresh) -> Result<(), Refusal> {
+        named(&asked.channel)?;
+        if !self.client.hears(&asked.channel) {
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        if asked.token.is_empty() {
+            return Err(Error::BAD_REQUEST.into());
+        }
+        let permit = self
+            .authority
+            .subscribe(&self.client.id, self.client.user(), &asked.channel, &asked.token);
+        let permit = permit.await?;
+        if let Some(subscription) = self.client.channels().get_mut(asked.channel.as_str()) {
+            subscription.expires = permit.expires;
+        }
+        let answer = reply(id, "sub_refresh", |object| {
+            object.flag("expires", permit.expires.is_some());
+            object.number("ttl", permit.expires.unwrap_or_default().saturating_sub(now()));
+        });
+        self.client.queue.push(answer);
+        Ok(())
+    }
+
+    /// Whether the channel keeps what is asked of it, and the client hears it.
+    fn may_ask(&self, name: &str, keeps: impl FnOnce(&Options) -> bool) -> Result<(), Refusal> {
+        named(name)?;
+        if !keeps(&self.hub.rules().of_named(name)?) {
+            return Err(Error::NOT_AVAILABLE.into());
+        }
+        if !self.client.hears(name) {
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        Ok(())
+    }
+}
+
+/// A command about a channel names one.
+const fn named(channel: &str) -> Result<(), Refusal> {
+    if channel.is_empty() {
+        return Err(Refusal::Disconnect(Disconnect::BAD_REQUEST));
+    }
+    Ok(())
+}
+
+fn write_history(object: &mut json::Object<'_>, publications: &[bytes::Bytes], position: &Position) {
+    object.list("publications", publications);
+    object.text("epoch", &position.epoch);
+    object.number("offset", position.offset);
+}

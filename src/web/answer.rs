@@ -1,0 +1,106 @@
+//! Who may connect, subscribe and go on: one answer for Centrifugo's proxies and for the hub.
+
+use std::collections::BTreeSet;
+
+use super::registry::Open;
+use super::{Credentials, Web, digest, expiry};
+use crate::access::{Access, Error, Who};
+
+/// A connection that is let in.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The user's key; empty for a visitor.
+    pub(super) user: String,
+    /// The channels of the user's targets.
+    pub(super) channels: Vec<String>,
+    /// When it is to be asked about again, in seconds of the Unix epoch; none: never, for a visitor.
+    pub(super) expires: Option<u64>,
+}
+
+impl Web {
+    /// The user of a cookie, with the channels of the user's targets; none: may not connect.
+    pub(super) async fn admit(&self, given: &Credentials<'_>, client: &str) -> Result<Option<Opened>, Error> {
+        let access = self.access();
+        let who = access.identify_request(&given.cookies, given.authorization).await?;
+        let Some(channels) = access.channels(&who) else {
+            return Ok(None);
+        };
+        self.remember(&access, given, &who, client);
+        Ok(Some(Opened {
+            user: who.key().to_owned(),
+            channels,
+            expires: match &who {
+                Who::Visitor => None,
+                Who::User(identity) => Some(expiry(identity)),
+            },
+        }))
+    }
+
+    /// Whether a connection of `user` may listen to one more channel.
+    pub(super) async fn lets_in(&self, given: &Credentials<'_>, client: &str, user: &str, channel: &str) -> Result<bool, Error> {
+        let access = self.access();
+        let Some(who) = subscriber(&access, given, user).await? else {
+            return Ok(false);
+        };
+        let allowed = access.may_listen(&who, channel).await?;
+        if let (true, Some(open)) = (allowed, open(&access, given, &who, client)) {
+            self.registry.subscribed(client, channel, || open);
+        }
+        Ok(allowed)
+    }
+
+    /// Until when a connection of `user` may go on, which was given channels with this digest; none: it may not. One that has won
+    /// or lost channels is closed, so that its client connects anew.
+    pub(super) async fn renew(
+        &self,
+        given: &Credentials<'_>,
+        client: &str,
+        user: &str,
+        channels_given: Option<&str>,
+    ) -> Result<Option<u64>, Error> {
+        let access = self.access();
+        let who = access.identify_request(&given.cookies, given.authorization).await?;
+        let channels = access.channels(&who).unwrap_or_default();
+        match &who {
+            Who::User(identity) if identity.user == user && channels_given.is_some_and(|given| given == digest(&channels)) => {
+                self.remember(&access, given, &who, client);
+                Ok(Some(expiry(identity)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Remembers a connection, so that it can be cut. A visitor has nothing that could be taken away.
+    fn remember(&self, access: &Access, given: &Credentials<'_>, who: &Who, client: &str) {
+        if let Some(open) = open(access, given, who, client) {
+            self.registry.opened(client.to_owned(), open);
+        }
+    }
+}
+
+/// Who stands behind a connection of `user`, as the server knows it from an answer or a token of ours; none: no longer that user.
+/// A cookie that came with the connection must still be that user's; without one, as with a token, the user must still be active.
+async fn subscriber(access: &Access, given: &Credentials<'_>, user: &str) -> Result<Option<Who>, Error> {
+    let who = access.identify_request(&given.cookies, given.authorization).await?;
+    if who.key() == user {
+        return Ok(Some(who));
+    }
+    if user.is_empty() || access.has_proof(&given.cookies, given.authorization) {
+        return Ok(None);
+    }
+    Ok(access.user(user).await?.map(Who::User))
+}
+
+fn open(access: &Access, given: &Credentials<'_>, who: &Who, client: &str) -> Option<Open> {
+    let (Who::User(identity), false) = (who, client.is_empty()) else {
+        return None;
+    };
+    Some(Open {
+        client: Some(client.to_owned()),
+        user: identity.user.clone(),
+        proof: access.standing(&given.cookies, identity),
+        digest: digest(&access.channels(who).unwrap_or_default()),
+        rooms: BTreeSet::new(),
+        until: expiry(identity),
+    })
+}

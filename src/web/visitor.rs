@@ -1,0 +1,157 @@
+//! What the hub asks about one connection.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::registry::Open;
+use super::{Credentials, DENIED, UNAUTHORIZED, Web, digest, told};
+use crate::access::token::{self, Invalid, Token};
+use crate::access::{self, Proof};
+use crate::hub::code::{Disconnect, Error, Refusal};
+use crate::hub::{Admission, Authority, Permit};
+
+/// A connection to the hub: what it is known by, and the channels it was given.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    web: Arc<Web>,
+    cookies: Option<String>,
+    authorization: Option<String>,
+    /// A digest of the channels.
+    given: Mutex<Option<String>>,
+}
+
+impl Visitor {
+    pub(super) fn new(web: Arc<Web>, given: &Credentials<'_>) -> Self {
+        let (cookies, authorization) = web.access().lasting(&given.cookies, given.authorization);
+        Self {
+            cookies,
+            authorization,
+            web,
+            given: Mutex::default(),
+        }
+    }
+
+    fn credentials(&self) -> Credentials<'_> {
+        Credentials {
+            cookies: self.cookies.as_deref().into_iter().collect(),
+            authorization: self.authorization.as_deref(),
+        }
+    }
+
+    fn given(&self) -> MutexGuard<'_, Option<String>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn verify(&self, token: &str) -> Result<Token, Invalid> {
+        let secret = self.web.secrets.token.as_ref().ok_or(Invalid::Forged)?;
+        token::verify(token, secret, access::now())
+    }
+
+    /// The user and channels of a connection token, which is trusted until the next look at what is revoked.
+    fn connect_with(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
+        let token = self.verify(token).map_err(|invalid| match invalid {
+            Invalid::Expired => Refusal::Error(Error::TOKEN_EXPIRED),
+            Invalid::Forged => Refusal::Disconnect(Disconnect::INVALID_TOKEN),
+        })?;
+        if !token.channel.is_empty() {
+            return Err(Disconnect::INVALID_TOKEN.into());
+        }
+        *self.given() = Some(digest(&token.channels));
+        self.remember(client, &token);
+        Ok(Admission {
+            user: token.sub,
+            channels: token.channels,
+            expires: (token.exp > 0).then_some(token.exp),
+            is_token: true,
+        })
+    }
+
+    /// Remembers a connection by its user's key, so that it is cut when the user may no longer hear what the token says.
+    fn remember(&self, client: &str, token: &Token) {
+        if token.sub.is_empty() {
+            return;
+        }
+        let open = Open {
+            client: Some(client.to_owned()),
+            user: token.sub.clone(),
+            proof: Proof::Key(token.sub.clone()),
+            digest: digest(&token.channels),
+            rooms: BTreeSet::new(),
+            until: if token.exp > 0 { token.exp } else { u64::MAX / 2 },
+        };
+        self.web.registry.opened(client.to_owned(), open);
+    }
+}
+
+// The questions to the database are on the heap while they last: tens of thousands of connections wait without one.
+impl Authority for Visitor {
+    async fn connect(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
+        if !token.is_empty() {
+            return self.connect_with(client, token);
+        }
+        let given = self.credentials();
+        let opened = Box::pin(self.web.admit(&given, client)).await.map_err(|error| unknown(&error))?;
+        let opened = opened.ok_or(UNAUTHORIZED)?;
+        *self.given() = Some(digest(&opened.channels));
+        Ok(Admission {
+            user: opened.user,
+            channels: opened.channels,
+            expires: opened.expires,
+            is_token: false,
+        })
+    }
+
+    async fn subscribe(&self, client: &str, user: &str, channel: &str, token: &str) -> Result<Permit, Refusal> {
+        if !token.is_empty() {
+            let token = self.verify(token).map_err(|invalid| match invalid {
+                Invalid::Expired => Error::TOKEN_EXPIRED,
+                Invalid::Forged => Error::PERMISSION_DENIED,
+            })?;
+            if token.channel != channel || token.sub != user || !(token.client.is_empty() || token.client == client) {
+                return Err(Disconnect::INVALID_TOKEN.into());
+            }
+            let expires = (token.exp > 0).then_some(token.exp);
+            return Ok(Permit { expires });
+        }
+        let given = self.credentials();
+        match Box::pin(self.web.lets_in(&given, client, user, channel)).await {
+            Ok(true) => Ok(Permit::default()),
+            Ok(false) => Err(DENIED.into()),
+            Err(error) => Err(unknown(&error)),
+        }
+    }
+
+    async fn refresh(&self, client: &str, user: &str, token: Option<&str>) -> Result<Option<u64>, Refusal> {
+        let given = self.given().clone();
+        let Some(token) = token else {
+            let credentials = self.credentials();
+            let renewed = Box::pin(self.web.renew(&credentials, client, user, given.as_deref())).await;
+            return renewed.map_err(|error| unknown(&error));
+        };
+        let token = match self.verify(token) {
+            Ok(token) => token,
+            Err(Invalid::Expired) => return Ok(None),
+            Err(Invalid::Forged) => return Err(Disconnect::INVALID_TOKEN.into()),
+        };
+        if token.sub != user || !token.channel.is_empty() {
+            return Err(Disconnect::INVALID_TOKEN.into());
+        }
+        if given != Some(digest(&token.channels)) {
+            return Err(Disconnect::INSUFFICIENT_STATE.into());
+        }
+        self.remember(client, &token);
+        // One without an end is asked about again in a year.
+        let forever = access::now() + 365 * 24 * 60 * 60;
+        Ok(Some(if token.exp > 0 { token.exp } else { forever }))
+    }
+
+    fn closed(&self, client: &str) {
+        self.web.registry.closed(client);
+    }
+}
+
+/// The answer where there is none: try again.
+fn unknown(error: &access::Error) -> Refusal {
+    told(error);
+    Error::INTERNAL.into()
+}
