@@ -21,6 +21,7 @@ pub mod queue;
 mod rules;
 mod session;
 mod stream;
+mod subscription;
 mod window;
 
 #[cfg(test)]
@@ -36,11 +37,10 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use channel::{Channel, Listener, Recovery, Subscribed, push};
-use client::{Client, Subscription};
+use channel::Channel;
 use code::{Disconnect, Error};
 use directory::Directory;
-use rules::{Options, Rules};
+use rules::Rules;
 use window::Window;
 
 pub use authority::{Admission, Authority, Permit};
@@ -68,7 +68,7 @@ pub struct Limits {
     pub history: usize,
     /// Between two pings.
     pub ping: Duration,
-    /// How long a client may take to answer one.
+    /// How long a client may take to answer one; shorter than what is between two.
     pub pong: Duration,
     /// How long a client may take to say who it is.
     pub stale: Duration,
@@ -126,15 +126,6 @@ pub struct Counts {
     pub channels: usize,
     /// Subscriptions.
     pub subscriptions: usize,
-}
-
-/// What a client says of its past with a subscription.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(default)]
-struct Past {
-    recover: bool,
-    epoch: String,
-    offset: u64,
 }
 
 impl Hub {
@@ -275,105 +266,6 @@ impl Hub {
             if idle > IDLE {
                 shard.channels.retain(|_, channel| !channel.expire(&self.kept, now));
             }
-        }
-    }
-
-    /// Lets a client listen, and answers command `reply` before anything else comes through the channel; without `reply` the answer
-    /// is the caller's to send. None: it listens already.
-    fn subscribe(
-        &self,
-        client: &Arc<Client>,
-        name: &str,
-        options: Options,
-        past: &Past,
-        expires: Option<u64>,
-        reply: Option<u32>,
-    ) -> Option<Subscribed> {
-        let now = Instant::now();
-        let name: Arc<str> = name.into();
-        let mut shard = self.shard(&name);
-        let channel = shard.channel(Arc::clone(&name));
-        {
-            let mut channels = client.channels();
-            if channels.contains_key(&name) {
-                return None;
-            }
-            channels.insert(Arc::clone(&name), Subscription { expires });
-        }
-        let (position, recovery) = if options.recover && options.history.is_some() {
-            let stream = channel.stream(now);
-            stream.expire(&self.kept, now);
-            let recovery = past.recover.then(|| match stream.missed(past.offset, &past.epoch) {
-                Some(missed) => Recovery::Recovered {
-                    since: past.offset,
-                    missed,
-                },
-                None => Recovery::Gap,
-            });
-            (Some(stream.position()), recovery)
-        } else {
-            (None, past.recover.then_some(Recovery::Gap))
-        };
-        let subscribed = Subscribed {
-            ttl: expires.map(|expires| expires.saturating_sub(session::now())),
-            position,
-            recovery,
-        };
-        if let Some(reply) = reply {
-            let answer = protocol::reply(reply, "subscribe", |object| subscribed.write(object));
-            client.queue.push(answer);
-        }
-        let listener = Listener {
-            client: Arc::clone(client),
-            is_present: options.presence,
-        };
-        channel.listeners.insert(Arc::clone(&client.id), listener);
-        if options.presence {
-            channel.tell(&name, "join", client);
-        }
-        Some(subscribed)
-    }
-
-    /// Ends a client's subscription; returns whether it had one.
-    fn leave(&self, client: &Client, name: &str) -> bool {
-        if client.channels().remove(name).is_none() {
-            return false;
-        }
-        self.forget(client, name);
-        true
-    }
-
-    /// Ends a client's subscription, and tells it why.
-    fn revoke(&self, client: &Client, name: &str, code: u64, reason: &str) {
-        if self.leave(client, name) {
-            let message = push(name, |push| {
-                push.object("unsubscribe", |event| {
-                    event.number("code", code);
-                    event.text("reason", reason);
-                });
-            });
-            client.queue.push(message);
-        }
-    }
-
-    /// Takes a client that has gone out of everything.
-    fn remove(&self, client: &Client) {
-        let channels = std::mem::take(&mut *client.channels());
-        for name in channels.keys() {
-            self.forget(client, name);
-        }
-        self.directory.remove(client);
-    }
-
-    fn forget(&self, client: &Client, name: &str) {
-        let mut shard = self.shard(name);
-        let Some(channel) = shard.channels.get_mut(name) else { return };
-        let listener = channel.listeners.remove(&client.id);
-        if listener.is_some_and(|listener| listener.is_present) {
-            channel.tell(name, "leave", client);
-        }
-        if channel.listeners.is_empty() && channel.stream.is_none() {
-            shard.channels.remove(name);
         }
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  Django ──INSERT/UPDATE/DELETE──▶ table ──trigger──▶ instant.outbox ──(NOTIFY only while dozing)──▶ relay
 //!  relay: outbox window → Change → mapping(rules) → Publication → lane → publisher → settle (cursor | dead letter)
-//!  browser ──cookie──▶ Centrifugo ──▶ web ──▶ access: session → user → channels
+//!  browser ──cookie──▶ Centrifugo or hub ──▶ web ──▶ access: session → user → channels
 //! ```
 //!
 //! Each module is a room of that path, in this order; a room imports only from the rooms before it.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::client::Client;
 use super::json::{self, Object};
-use super::stream::{Position, Stream};
+use super::stream::Stream;
 
 /// How long the numbering of a history is remembered after the history: a client that was away meanwhile is not told of a gap when
 /// there is none.
@@ -28,51 +28,6 @@ pub(super) struct Listener {
     pub(super) client: Arc<Client>,
     /// It is listed, and told who comes and goes.
     pub(super) is_present: bool,
-}
-
-/// The answer to a subscription.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Subscribed {
-    /// How long its token lasts, in seconds.
-    pub(super) ttl: Option<u64>,
-    /// It can be recovered, from this position on.
-    pub(super) position: Option<Position>,
-    /// What was missed, if that was asked for.
-    pub(super) recovery: Option<Recovery>,
-}
-
-/// What became of a recovery.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Recovery {
-    /// These are all that were missed since the offset that was asked for.
-    Recovered { since: u64, missed: Vec<Bytes> },
-    /// There is a gap.
-    Gap,
-}
-
-impl Subscribed {
-    pub(super) fn write(&self, object: &mut Object<'_>) {
-        if let Some(ttl) = self.ttl {
-            object.flag("expires", true);
-            object.number("ttl", ttl);
-        }
-        object.flag("was_recovering", self.recovery.is_some());
-        let Some(position) = &self.position else { return };
-        object.flag("recoverable", true);
-        object.text("epoch", &position.epoch);
-        object.flag("positioned", true);
-        match &self.recovery {
-            Some(Recovery::Recovered { since, missed }) => {
-                if !missed.is_empty() {
-                    object.list("publications", missed);
-                }
-                object.flag("recovered", true);
-                // The publications bring the client from here to the top.
-                object.number("offset", *since);
-            }
-            _ => object.number("offset", position.offset),
-        }
-    }
 }
 
 impl Channel {

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
-use super::Past;
 use super::code::Error;
 use super::json::{self, Object};
+use super::subscription::Past;
 
 /// What a client sends: a number and one of the commands, or nothing at all, which answers a ping.
 #[derive(Debug, Default, Deserialize)]

@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::Hub;
 use super::authority::Authority;
 use super::client::Client;
 use super::code::{Disconnect, Refusal};
 use super::protocol::{Command, Connect, refusal, reply};
 use super::queue::Queue;
-use super::{Hub, Past};
+use super::subscription::Past;
 
 /// A connection's side of the protocol. When it is dropped, the client is gone.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ pub const fn directive(rejection: &Rejection) -> Directive {
     match rejection.code {
         INTERNAL => Directive::Retry,
         UNKNOWN_CHANNEL => Directive::Park {
-            hint: Some("configure the channel's namespace in Centrifugo"),
+            hint: Some("configure the channel's namespace, in Centrifugo or, for the hub, under `[channels]`"),
         },
         _ => Directive::Park { hint: None },
     }

@@ -1,0 +1,168 @@
+//! Subscriptions: how they begin, with what was missed, and how they end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::channel::{Listener, push};
+use super::client::{Client, Subscription};
+use super::json::Object;
+use super::rules::Options;
+use super::stream::Position;
+use super::{Hub, protocol, session};
+
+/// What a client says of its past with a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Past {
+    pub(super) recover: bool,
+    pub(super) epoch: String,
+    pub(super) offset: u64,
+}
+
+/// The answer to a subscription.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Subscribed {
+    /// How long its token lasts, in seconds.
+    pub(super) ttl: Option<u64>,
+    /// It can be recovered, from this position on.
+    pub(super) position: Option<Position>,
+    /// What was missed, if that was asked for.
+    pub(super) recovery: Option<Recovery>,
+}
+
+/// What became of a recovery.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// These are all that were missed since the offset that was asked for.
+    Recovered { since: u64, missed: Vec<Bytes> },
+    /// There is a gap.
+    Gap,
+}
+
+impl Subscribed {
+    pub(super) fn write(&self, object: &mut Object<'_>) {
+        if let Some(ttl) = self.ttl {
+            object.flag("expires", true);
+            object.number("ttl", ttl);
+        }
+        object.flag("was_recovering", self.recovery.is_some());
+        let Some(position) = &self.position else { return };
+        object.flag("recoverable", true);
+        object.text("epoch", &position.epoch);
+        object.flag("positioned", true);
+        match &self.recovery {
+            Some(Recovery::Recovered { since, missed }) => {
+                if !missed.is_empty() {
+                    object.list("publications", missed);
+                }
+                object.flag("recovered", true);
+                // The publications bring the client from here to the top.
+                object.number("offset", *since);
+            }
+            _ => object.number("offset", position.offset),
+        }
+    }
+}
+
+impl Hub {
+    /// Lets a client listen, and answers command `reply` before anything else comes through the channel; without `reply` the answer
+    /// is the caller's to send. None: it listens already.
+    pub(super) fn subscribe(
+        &self,
+        client: &Arc<Client>,
+        name: &str,
+        options: Options,
+        past: &Past,
+        expires: Option<u64>,
+        reply: Option<u32>,
+    ) -> Option<Subscribed> {
+        let now = Instant::now();
+        let name: Arc<str> = name.into();
+        let mut shard = self.shard(&name);
+        let channel = shard.channel(Arc::clone(&name));
+        {
+            let mut channels = client.channels();
+            if channels.contains_key(&name) {
+                return None;
+            }
+            channels.insert(Arc::clone(&name), Subscription { expires });
+        }
+        let (position, recovery) = if options.recover && options.history.is_some() {
+            let stream = channel.stream(now);
+            stream.expire(&self.kept, now);
+            let recovery = past.recover.then(|| match stream.missed(past.offset, &past.epoch) {
+                Some(missed) => Recovery::Recovered {
+                    since: past.offset,
+                    missed,
+                },
+                None => Recovery::Gap,
+            });
+            (Some(stream.position()), recovery)
+        } else {
+            (None, past.recover.then_some(Recovery::Gap))
+        };
+        let subscribed = Subscribed {
+            ttl: expires.map(|expires| expires.saturating_sub(session::now())),
+            position,
+            recovery,
+        };
+        if let Some(reply) = reply {
+            let answer = protocol::reply(reply, "subscribe", |object| subscribed.write(object));
+            client.queue.push(answer);
+        }
+        let listener = Listener {
+            client: Arc::clone(client),
+            is_present: options.presence,
+        };
+        channel.listeners.insert(Arc::clone(&client.id), listener);
+        if options.presence {
+            channel.tell(&name, "join", client);
+        }
+        Some(subscribed)
+    }
+
+    /// Ends a client's subscription; returns whether it had one.
+    pub(super) fn leave(&self, client: &Client, name: &str) -> bool {
+        if client.channels().remove(name).is_none() {
+            return false;
+        }
+        self.forget(client, name);
+        true
+    }
+
+    /// Ends a client's subscription, and tells it why.
+    pub(super) fn revoke(&self, client: &Client, name: &str, code: u64, reason: &str) {
+        if self.leave(client, name) {
+            let message = push(name, |push| {
+                push.object("unsubscribe", |event| {
+                    event.number("code", code);
+                    event.text("reason", reason);
+                });
+            });
+            client.queue.push(message);
+        }
+    }
+
+    /// Takes a client that has gone out of everything.
+    pub(super) fn remove(&self, client: &Client) {
+        let channels = std::mem::take(&mut *client.channels());
+        for name in channels.keys() {
+            self.forget(client, name);
+        }
+        self.directory.remove(client);
+    }
+
+    fn forget(&self, client: &Client, name: &str) {
+        let mut shard = self.shard(name);
+        let Some(channel) = shard.channels.get_mut(name) else { return };
+        let listener = channel.listeners.remove(&client.id);
+        if listener.is_some_and(|listener| listener.is_present) {
+            channel.tell(name, "leave", client);
+        }
+        if channel.listeners.is_empty() && channel.stream.is_none() {
+            shard.channels.remove(name);
+        }
+    }
+}
