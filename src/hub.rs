@@ -14,6 +14,7 @@ mod client;
 pub mod code;
 mod directory;
 pub mod json;
+mod patience;
 mod protocol;
 mod publish;
 mod publisher;
@@ -40,6 +41,7 @@ use crate::config::Config;
 use channel::Channel;
 use code::{Disconnect, Error};
 use directory::Directory;
+use patience::Patience;
 use rules::Rules;
 use window::Window;
 
@@ -106,6 +108,7 @@ pub struct Hub {
     /// Clients may come.
     is_open: AtomicBool,
     closing: CancellationToken,
+    patience: Patience,
     started: Instant,
 }
 
@@ -143,6 +146,7 @@ impl Hub {
             kept: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             closing: CancellationToken::new(),
+            patience: Patience::new(Instant::now()),
             started: Instant::now(),
         }
     }

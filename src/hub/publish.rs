@@ -13,8 +13,8 @@ use super::code::Error;
 use super::json::{self, Object};
 use super::stream::{Bounds, Position};
 
-/// How long a publication may wait for the fullest queue. One that takes nothing meanwhile is full some publications later, and
-/// its client is cut off.
+/// How long a publication may wait for the fullest queue. A client that takes too little meanwhile is not waited for again, and cut
+/// off some publications later.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Between two looks at a full queue.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -42,14 +42,26 @@ impl Hub {
     /// The channel or the data is empty, or the channel's namespace is not configured.
     pub async fn publish(&self, channel: &str, draft: &Draft<'_>) -> Result<Option<Position>, Error> {
         let (position, fullest) = self.publish_now(channel, draft)?;
-        let begin = Instant::now();
-        while let Some(client) = &fullest
-            && client.queue.bytes() > self.limits.queue / 2
-            && begin.elapsed() < PATIENCE
-        {
-            tokio::time::sleep(PAUSE).await;
+        if let Some(client) = fullest.filter(|client| client.queue.is_behind()) {
+            self.wait_for(&client).await;
         }
         Ok(position)
+    }
+
+    async fn wait_for(&self, client: &Client) {
+        let begin = Instant::now();
+        if !self.patience.is_left(begin) {
+            client.queue.stall();
+            return;
+        }
+        while client.queue.is_behind() {
+            if begin.elapsed() > PATIENCE {
+                client.queue.stall();
+                self.patience.lose(Instant::now());
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     fn publish_now(&self, name: &str, draft: &Draft<'_>) -> Result<(Option<Position>, Option<Arc<Client>>), Error> {

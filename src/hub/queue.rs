@@ -26,6 +26,8 @@ struct State {
     bytes: usize,
     /// Nothing is sent before the answer to `connect`.
     is_corked: bool,
+    /// It was waited for in vain, and is not waited for again before it has taken half of what there may be.
+    is_stalled: bool,
     end: Option<Disconnect>,
 }
 
@@ -44,6 +46,7 @@ impl Queue {
             messages: VecDeque::new(),
             bytes: 0,
             is_corked: true,
+            is_stalled: false,
             end: None,
         };
         Self {
@@ -54,7 +57,7 @@ impl Queue {
         }
     }
 
-    /// Appends a message; returns how full the queue is, in bytes. A client whose queue would be fuller than it may be is cut off.
+    /// Appends a message; returns how full the queue is, in bytes, for whoever may wait for it. A client whose queue would be fuller than it may be is cut off.
     pub(super) fn push(&self, message: Bytes) -> usize {
         let mut state = self.lock();
         if state.end.is_some() {
@@ -72,7 +75,7 @@ impl Queue {
         }
         state.bytes += message.len();
         state.messages.push_back(message);
-        let (bytes, is_corked) = (state.bytes, state.is_corked);
+        let (bytes, is_corked) = (if state.is_stalled { 0 } else { state.bytes }, state.is_corked);
         drop(state);
         if !is_corked {
             self.changed.notify_one();
@@ -98,9 +101,15 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// How full it is, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.lock().bytes
+    /// Whether it is more than half full.
+    pub(super) fn is_behind(&self) -> bool {
+        self.lock().bytes > self.limit / 2
+    }
+
+    /// Nobody waits for it any more, until it is not behind.
+    pub(super) fn stall(&self) {
+        let mut state = self.lock();
+        state.is_stalled = state.bytes > self.limit / 2;
     }
 
     /// The next frame, or the end. One task alone may wait for it.
@@ -146,6 +155,7 @@ impl Queue {
             state.bytes -= length - count;
             frame.freeze()
         };
+        state.is_stalled &= state.bytes > self.limit / 2;
         if state.messages.is_empty() {
             // Most clients hear little: a burst's memory is not kept.
             state.messages.shrink_to(8);
@@ -179,7 +189,7 @@ mod tests {
         queue.end(Disconnect::SHUTDOWN);
         queue.push(Bytes::from_static(b"late"));
         assert_eq!(queue.take(), Some(Output::Frame(Bytes::from_static(b"hello\na\nb"))));
-        assert_eq!(queue.bytes(), 0);
+        assert_eq!(queue.lock().bytes, 0);
         assert_eq!(queue.take(), Some(Output::End(Disconnect::SHUTDOWN)));
     }
 
@@ -189,7 +199,7 @@ mod tests {
         assert_eq!(queue.push(Bytes::from_static(b"0123456789")), 10);
         assert_eq!(queue.push(Bytes::from_static(b"x")), 0);
         assert_eq!(queue.take(), Some(Output::End(Disconnect::SLOW)));
-        assert_eq!(queue.bytes(), 0);
+        assert_eq!(queue.lock().bytes, 0);
     }
 
     #[test]

@@ -261,6 +261,27 @@ async fn what_is_sent_again_is_heard_once_and_has_the_same_place() {
 }
 
 #[tokio::test]
+async fn many_clients_that_read_nothing_hold_up_nobody_for_long() {
+    let limits = Limits {
+        queue: 100_000,
+        ..Limits::default()
+    };
+    let hub = hub(limits);
+    let mut lazy = Vec::new();
+    for _ in 0..100 {
+        lazy.push(connected(&hub).await);
+    }
+    let begin = Instant::now();
+    for _ in 0..900 {
+        hub.publish("public", &draft(b"\"0123456789012345678901234567890123456789\""))
+            .await
+            .unwrap();
+    }
+    // Each is waited for once, and ten of them at most: without that it would be a tenth of a second for each publication.
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
 async fn a_client_that_goes_leaves_nothing_behind() {
     let hub = hub(Limits::default());
     let closed = Arc::<Mutex<Vec<String>>>::default();

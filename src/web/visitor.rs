@@ -90,7 +90,9 @@ impl Authority for Visitor {
             return self.connect_with(client, token);
         }
         let given = self.credentials();
-        let opened = Box::pin(self.web.admit(&given, client)).await.map_err(|error| unknown(&error))?;
+        let opened = Box::pin(self.web.admit(&given, client))
+            .await
+            .map_err(|error| unknown(&error))?;
         let opened = opened.ok_or(UNAUTHORIZED)?;
         *self.given() = Some(digest(&opened.channels));
         Ok(Admission {
