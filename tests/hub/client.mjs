@@ -1,4 +1,4 @@
-// The official client against Centrifugo or the hub: `node client.mjs WS_URL API_URL COOKIE TOKEN_COMMAND`.
+// The official client against Centrifugo or the hub: `node client.mjs WS_URL API_URL COOKIE ORIGIN`.
 // It prints one line for each thing that has happened, the same for both servers.
 import { createRequire } from 'node:module';
 const require = createRequire(process.env.CLIENT_FOLDER + '/');
