@@ -18,7 +18,7 @@ test: setup ## Run every test; POSTGRES_VERSIONS="14 15 16 17 18" for all versio
 chaos: setup ## Kill, cut and crash everything for ROUNDS=200 rounds; SEED=n decides the faults
 	CHAOS_ROUNDS=$(or $(ROUNDS),200) CHAOS_SEED=$(or $(SEED),1) cargo test --test instant through_every_fault -- --nocapture
 
-fuzz: ## Mutate inputs of TARGET=configuration (or mapping, signed_value, cookie) for SECONDS=60; needs nightly Rust and cargo-fuzz
+fuzz: ## Mutate inputs of TARGET=configuration (or mapping, signed_value, cookie, client_protocol) for SECONDS=60; needs nightly Rust and cargo-fuzz
 	cargo +nightly fuzz run $(or $(TARGET),configuration) -- -max_total_time=$(or $(SECONDS),60)
 
 lint: ## Check formatting, lints, documentation and licences

@@ -67,6 +67,8 @@ pub enum Proof {
     Key(String),
     /// What the site itself has said, until it is asked again.
     Known(Identity),
+    /// Nothing: a visitor stays one while the connection lasts.
+    Visitor,
 }
 
 impl Access {
@@ -151,6 +153,12 @@ impl Access {
             return (cookies, authorization.map(str::to_owned));
         }
         (self.sessions.as_ref().and_then(|sessions| sessions.named(cookies)), None)
+    }
+
+    /// Whether users can be looked up in the database, and count as the database says.
+    #[must_use]
+    pub const fn knows_users(&self) -> bool {
+        self.sessions.is_some() && self.whoami.is_none()
     }
 
     /// The user of this key, if there is one and it is active: for whoever has proved to be that user.

@@ -20,6 +20,7 @@ mod sql;
 mod status;
 mod step;
 mod systemd;
+mod tail;
 mod token;
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -105,6 +106,8 @@ enum Command {
     Dead(dead::Args),
     /// Send again what the outbox still holds.
     Replay(replay::Args),
+    /// Show changes as they are committed, and where they go.
+    Tail(tail::Args),
     /// Show who leads, what waits, and what was parked or lost.
     Status(status::Args),
     /// Look for everything that keeps changes from arriving.
@@ -142,6 +145,7 @@ impl Cli {
             Command::Send(args) => send::run(args, &context).await,
             Command::Dead(args) => dead::run(args, &context).await,
             Command::Replay(args) => replay::run(args, &context).await,
+            Command::Tail(args) => tail::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Doctor(args) => doctor::run(args, &context).await,
             Command::Pause(args) => pause::run(args, &context).await,

@@ -219,6 +219,22 @@ impl Mapping {
         }
     }
 
+    /// Why rules make nothing of `change`, by the rules' numbers, for people. None for a change that no watch captures any more.
+    #[must_use]
+    pub fn silent(&self, change: &Change<'_>, rows: &dyn Rows) -> Vec<(u32, &'static str)> {
+        let Some(watch) = self.watches.get(change.source) else {
+            return Vec::new();
+        };
+        let row = Row::read(change, &watch.key, self.related(rows)).ok();
+        let why = |rule: &Rule| match &row {
+            _ if !rule.hears(change.operation) => Some("`on` does not name it"),
+            Some(row) => rule.silence(&self.templates, change, row),
+            None => None,
+        };
+        let rules = watch.rules.iter();
+        rules.filter_map(|rule| Some((rule.name.number, why(rule)?))).collect()
+    }
+
     const fn related<'a>(&'a self, rows: &'a dyn Rows) -> Related<'a> {
         Related {
             relations: &self.relations,

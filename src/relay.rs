@@ -22,6 +22,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -43,6 +44,8 @@ const IN_FLIGHT: usize = 8 << 20;
 const LANES: usize = 4;
 /// How long a shutdown may take to drain what is in flight; what is left is published after the next start.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long PostgreSQL may be away before a standby leads in all likelihood: it needs five seconds.
+const ADRIFT: Duration = Duration::from_secs(10);
 
 /// What a relay needs.
 #[derive(Debug)]
@@ -69,6 +72,14 @@ impl<P: Publisher> Relay<P> {
     /// # Errors
     /// What only a person can mend: the URL, a pooler, a restored database.
     pub async fn run(self) -> Result<(), Error> {
+        let adrift = adrift(&*self.publisher, self.metrics.health().roles());
+        tokio::select! {
+            ended = self.work() => ended,
+            () = adrift => Ok(()),
+        }
+    }
+
+    async fn work(&self) -> Result<(), Error> {
         let mut backoff = Backoff::new();
         loop {
             let led = tokio::select! {
@@ -105,9 +116,10 @@ impl<P: Publisher> Relay<P> {
         };
         let position = leader.cursor().await?;
         let reader = Reader::open(&self.database, position).await?;
+        // In this order: see `adrift`.
+        self.metrics.health().becomes(Role::Leading);
         self.publisher.lead(true);
         info!(dozes = reader.can_doze(), "leading");
-        self.metrics.health().becomes(Role::Leading);
         backoff.reset();
 
         let (settled, settlements) = mpsc::channel(1024);
@@ -142,6 +154,34 @@ impl<P: Publisher> Relay<P> {
         tasks.shutdown().await;
         let ((), leader) = led?;
         leader.step_down().await
+    }
+}
+
+/// Tells the publisher that this relay no longer leads once PostgreSQL has been away for as long as a standby needs to take over: whoever
+/// listens here would wait in silence. Never ends.
+async fn adrift<P: Publisher>(publisher: &P, mut roles: watch::Receiver<Role>) {
+    let mut until = None;
+    loop {
+        let role = *roles.borrow_and_update();
+        until = match role {
+            Role::Reconnecting => until.or_else(|| Some(Instant::now() + ADRIFT)),
+            _ => None,
+        };
+        tokio::select! {
+            changed = roles.changed() => if changed.is_err() {
+                std::future::pending::<()>().await;
+            },
+            () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                publisher.lead(false);
+                if *roles.borrow() == Role::Leading {
+                    // It came to lead in this very moment.
+                    publisher.lead(true);
+                }
+                // Not again before the role has changed.
+                while *roles.borrow_and_update() == Role::Reconnecting && roles.changed().await.is_ok() {}
+                until = None;
+            }
+        }
     }
 }
 

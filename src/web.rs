@@ -30,7 +30,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
-use crate::access::{self, Access, Error, Identity};
+use crate::access::{self, Access, Error, Who};
 use crate::config::{Config, Server};
 use crate::hub::Hub;
 use crate::hub::code::{self, Disconnect};
@@ -179,10 +179,13 @@ fn digest(channels: &[String]) -> String {
     URL_SAFE_NO_PAD.encode(&hash[..12])
 }
 
-/// Until when an answer about `identity` holds, in seconds of the Unix epoch.
-fn expiry(identity: &Identity) -> u64 {
+/// Until when an answer about `who` holds, in seconds of the Unix epoch.
+fn expiry(who: &Who) -> u64 {
     let refresh = access::now() + REFRESH;
-    identity.expires.map_or(refresh, |expires| expires.min(refresh))
+    match who {
+        Who::Visitor => refresh,
+        Who::User(identity) => identity.expires.map_or(refresh, |expires| expires.min(refresh)),
+    }
 }
 
 /// The origin of a request, if it has one that is allowed.

@@ -77,3 +77,8 @@ fn no_signed_value_makes_it_panic_or_is_read_unless_it_was_signed_here() {
 fn no_cookie_makes_it_panic() {
     try_all("cookie", targets::cookie);
 }
+
+#[test]
+fn no_frame_of_a_client_makes_the_hub_panic_or_answer_with_anything_but_json() {
+    try_all("client_protocol", targets::client_protocol);
+}

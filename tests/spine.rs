@@ -7,6 +7,7 @@ mod doctor;
 mod events;
 mod faults;
 mod health;
+mod horizon;
 mod letters;
 mod losses;
 mod moves;
@@ -17,6 +18,7 @@ mod replay;
 mod restore;
 mod standby;
 mod status;
+mod tail;
 mod tls;
 
 use serde_json::Value;

@@ -1,13 +1,19 @@
 //! What is done with each input. A panic, an endless loop or a broken promise is a finding.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt as _;
 use instant::access::cookie as session_cookie;
 use instant::capture::watch::{Column, Destination, Encoding, Lookup, Relation, Rule, Watch};
 use instant::change::{Change, Operation, Operations};
 use instant::config::{self, Config, Source};
 use instant::django::mac;
 use instant::django::signing::{Keys, Signer, derived};
+use instant::hub::code::Refusal;
+use instant::hub::queue::Output;
+use instant::hub::{Admission, Authority, Hub, Limits, Permit, Session};
 use instant::mapping::{Found, Mapping, Rows};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -127,6 +133,61 @@ pub(super) fn cookie(input: &[u8]) {
     if let Some(value) = session_cookie::value(&[header], "sessionid") {
         assert!(header.contains(&value) && !value.is_empty());
     }
+}
+
+/// Frames of a client, apart by empty lines: each is answered with JSON, or the client is cut off.
+pub(super) fn client_protocol(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let toml = "[database]\nurl = 'postgres://a'\n[channels.'room:{id}']\nallow = 'users'\npresence = true\npublish = 'users'\n\
+                history = { size = 3, ttl = '1m' }\n";
+    let (Some(config), _) = parse(toml) else { return };
+    let hub = Arc::new(Hub::new(&config, Limits::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let session = Session::open(&hub, Welcome).expect("there is room");
+        for frame in text.split("\n\n") {
+            let received = session.receive(frame).await;
+            while let Some(Output::Frame(answer)) = session.queue().next().now_or_never() {
+                for line in answer.split(|byte| *byte == b'\n') {
+                    serde_json::from_slice::<serde_json::Value>(line).expect("an answer is JSON");
+                }
+            }
+            if received.is_err() {
+                return;
+            }
+        }
+    });
+    assert_eq!(hub.counts().clients, 0, "a client that is gone is counted");
+}
+
+/// Lets everyone in everywhere.
+#[derive(Debug)]
+struct Welcome;
+
+impl Authority for Welcome {
+    async fn connect(&self, _: &str, _: &str) -> Result<Admission, Refusal> {
+        Ok(Admission {
+            user: "1".to_owned(),
+            channels: vec!["public".to_owned()],
+            expires: None,
+            is_token: false,
+        })
+    }
+
+    async fn subscribe(&self, _: &str, _: &str, _: &str, _: &str) -> Result<Permit, Refusal> {
+        Ok(Permit::default())
+    }
+
+    async fn refresh(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<u64>, Refusal> {
+        Ok(None)
+    }
+
+    fn left(&self, _: &str, _: &str) {}
+
+    fn closed(&self, _: &str) {}
 }
 
 fn parse(text: &str) -> (Option<Config>, config::diagnostic::Diagnostics) {

@@ -77,7 +77,7 @@ impl Sessions {
                     keys.push(value.expose_secret());
                     places.push(place);
                 }
-                (Proof::Session(_), Kind::Database) | (Proof::Known(_), _) => {}
+                (Proof::Session(_), Kind::Database) | (Proof::Known(_) | Proof::Visitor, _) => {}
             }
         }
         if !keys.is_empty() {

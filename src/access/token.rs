@@ -17,9 +17,14 @@ const API_PURPOSE: &[u8] = b"instant: hub API";
 /// The longest token that is looked at.
 const LONGEST: usize = 16 * 1024;
 
+/// The issuer of the tokens made here: their channels are those of the user's targets.
+pub const ISSUER: &str = "instant";
+
 /// What a connection token says.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claims<'a> {
+    /// [`ISSUER`].
+    pub iss: &'static str,
     /// The user's key; empty for a visitor.
     pub sub: &'a str,
     /// When it ends, in seconds of the Unix epoch.
@@ -57,6 +62,8 @@ pub struct Token {
     pub channel: String,
     /// The only connection that may use it; empty: any.
     pub client: String,
+    /// Who has made it.
+    pub iss: String,
 }
 
 /// Why a token is not taken.
@@ -146,6 +153,7 @@ mod tests {
     fn only_a_token_of_this_key_and_algorithm_is_taken_and_only_in_its_time() {
         let secret = SecretString::from("secret");
         let claims = Claims {
+            iss: ISSUER,
             sub: "42",
             exp: 100,
             iat: 0,

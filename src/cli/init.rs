@@ -166,7 +166,8 @@ fn text(found: &Found) -> String {
 url = \"${DATABASE_URL}\"              # a direct connection, not a transaction pooler
 # relay_role = \"instant_relay\"       # the role of `instant run`, where it is not the tables' owner
 
-# Events go through Centrifugo. `instant gen centrifugo` prints its configuration.
+# Browsers connect to `instant run` itself. With these lines Centrifugo takes its place; `instant gen centrifugo` prints its
+# configuration.
 # [centrifugo]
 # url = \"http://127.0.0.1:8000\"
 # api_key = \"${CENTRIFUGO_API_KEY}\"

@@ -30,6 +30,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let who = Who::User(user.with_context(|| format!("there is no active user `{}`", args.user))?);
     let now = access::now();
     let claims = Claims {
+        iss: token::ISSUER,
         sub: who.key(),
         exp: now + args.minutes * 60,
         iat: now,

@@ -21,6 +21,9 @@ pub trait Authority: Send + Sync + 'static {
     fn refresh(&self, client: &str, user: &str, token: Option<&str>)
     -> impl Future<Output = Result<Option<u64>, Refusal>> + Send;
 
+    /// The client has left a channel by itself.
+    fn left(&self, client: &str, channel: &str);
+
     /// The connection has ended.
     fn closed(&self, client: &str);
 }

@@ -1,13 +1,13 @@
-//! How much all publications together may wait for clients in vain: whoever opens connections and reads nothing must not slow down
-//! what the others hear.
+//! How much all publications together may wait for slow clients: whoever opens connections and reads little must not slow down what
+//! the others hear.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Waits in vain that may come at once.
-const MOST: u32 = 10;
-/// After which another one may come. A wait is a tenth of it.
-const EACH: Duration = Duration::from_secs(1);
+/// What may be waited in a row.
+const MOST: Duration = Duration::from_secs(1);
+/// What is waited comes back in this many times as long.
+const BACK: u32 = 10;
 
 /// What is left of it: when all of it is back.
 #[derive(Debug)]
@@ -20,16 +20,16 @@ impl Patience {
 
     /// Whether another client may be waited for at `now`.
     pub(super) fn is_left(&self, now: Instant) -> bool {
-        self.back().saturating_duration_since(now) <= EACH * (MOST - 1)
+        self.back().saturating_duration_since(now) < MOST * BACK
     }
 
-    /// A client was waited for in vain until `now`.
-    pub(super) fn lose(&self, now: Instant) {
+    /// A slow client was waited for, for this long until `now`.
+    pub(super) fn lose(&self, waited: Duration, now: Instant) {
         let mut back = self.back();
-        *back = (*back).max(now) + EACH;
+        *back = (*back).max(now) + waited * BACK;
     }
 
-    fn back(&self) -> std::sync::MutexGuard<'_, Instant> {
+    fn back(&self) -> MutexGuard<'_, Instant> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -39,18 +39,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_lost_by_waiting_in_vain_and_comes_back_with_time() {
+    fn it_is_lost_by_waiting_and_comes_back_with_time() {
         let now = Instant::now();
         let patience = Patience::new(now);
-        for _ in 0..MOST {
+        for _ in 0..10 {
             assert!(patience.is_left(now));
-            patience.lose(now);
+            patience.lose(MOST / 10, now);
         }
         assert!(!patience.is_left(now));
-        assert!(!patience.is_left(now + EACH / 2));
-        assert!(patience.is_left(now + EACH));
-        patience.lose(now + EACH);
-        assert!(!patience.is_left(now + EACH));
-        assert!(patience.is_left(now + EACH * (MOST + 1)));
+        let later = now + MOST;
+        assert!(patience.is_left(later));
+        patience.lose(MOST / 10, later);
+        assert!(!patience.is_left(later));
+        assert!(patience.is_left(now + MOST * BACK));
     }
 }

@@ -16,6 +16,8 @@ use super::stream::{Bounds, Position};
 /// How long a publication may wait for the fullest queue. A client that takes too little meanwhile is not waited for again, and cut
 /// off some publications later.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Bytes a millisecond below which a client counts as slow while it is waited for.
+const SLOW: u128 = 1024;
 /// Between two looks at a full queue.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -48,19 +50,26 @@ impl Hub {
         Ok(position)
     }
 
+    /// Waits for a client that is behind. A client that reads takes what is waited for at once; whoever takes less uses up what
+    /// patience there is, also by just enough.
     async fn wait_for(&self, client: &Client) {
         let begin = Instant::now();
         if !self.patience.is_left(begin) {
             client.queue.stall();
             return;
         }
+        let before = client.queue.bytes();
         while client.queue.is_behind() {
             if begin.elapsed() > PATIENCE {
                 client.queue.stall();
-                self.patience.lose(Instant::now());
-                return;
+                break;
             }
             tokio::time::sleep(PAUSE).await;
+        }
+        let (now, taken) = (Instant::now(), before.saturating_sub(client.queue.bytes()));
+        let waited = now.saturating_duration_since(begin);
+        if u128::try_from(taken).is_ok_and(|taken| taken < waited.as_millis() * SLOW) {
+            self.patience.lose(waited, now);
         }
     }
 

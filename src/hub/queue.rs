@@ -101,6 +101,16 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Whether it ends when what waits has been sent.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    /// How full it is, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Whether it is more than half full.
     pub(super) fn is_behind(&self) -> bool {
         self.lock().bytes > self.limit / 2

@@ -85,6 +85,11 @@ impl<A: Authority> Session<A> {
             return Err(Disconnect::BAD_REQUEST);
         }
         for line in frame.split_terminator('\n') {
+            // One that is being cut off does nothing more, however slowly it takes what is left for it.
+            if self.client.queue.has_ended() {
+                return Ok(());
+            }
+            tokio::task::coop::consume_budget().await;
             let command: Command = serde_json::from_str(line).map_err(|_| Disconnect::BAD_REQUEST)?;
             self.handle(command).await?;
         }

@@ -46,6 +46,8 @@ impl Authority for Doorkeeper {
         Ok(token.filter(|token| *token == "renewed").map(|_| session::now() + 100))
     }
 
+    fn left(&self, _: &str, _: &str) {}
+
     fn closed(&self, client: &str) {
         self.closed.lock().unwrap().push(client.to_owned());
     }

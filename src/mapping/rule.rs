@@ -2,6 +2,7 @@
 
 mod compile;
 mod departure;
+mod silence;
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -32,7 +32,8 @@ impl Operator {
         }
         let client = &self.session.client;
         patiently(sql::begin(client)).await?;
-        let here = patiently(sql::here(client)).await?;
+        // Read before this transaction has a number, which is not in it then.
+        let here = patiently(super::sql::current_snapshot(client)).await?;
         patiently(sql::lock(client)).await?;
         let unsettled = within(PATIENCE, sql::take_over(client)).await?;
         let settled = within(PATIENCE, sql::drop_settled(client)).await?;

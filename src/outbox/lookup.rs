@@ -71,11 +71,18 @@ impl Lookups {
     pub async fn read(&mut self, number: usize, lookup: &Lookup, keys: &[Arc<str>]) -> Result<Answer, Error> {
         let mut rows = Vec::with_capacity(keys.len());
         let (mut parts, mut failed, mut waits) = (vec![keys], 0, false);
+        let mut may_be_outdated = self.statements.contains_key(&number);
         while let Some(part) = parts.pop() {
             let found = tokio::time::timeout(PATIENCE, self.part(number, lookup, part)).await;
             match found.map_err(|_| Error::Silent(PATIENCE))? {
                 Ok(found) => rows.extend(found),
                 Err(error) => match error.code() {
+                    Some(code) if BAD_KEY.contains(code) && may_be_outdated => {
+                        // A migration may have changed the column's type since the statement was prepared.
+                        may_be_outdated = false;
+                        self.statements.remove(&number);
+                        parts.push(part);
+                    }
                     Some(code) if BAD_KEY.contains(code) && failed < BAD_STATEMENTS => {
                         failed += 1;
                         // One bad key fails the whole statement: halve it until the key stands alone.

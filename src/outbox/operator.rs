@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 
 use super::leader::check_cluster;
+use super::position::{Position, Snapshot};
 use super::session::{Error, Session, patiently};
 use super::sql;
 
@@ -21,6 +22,16 @@ impl Operator {
         Ok(Self {
             session: Session::connect(url, "instant operator").await?,
         })
+    }
+
+    /// The position from which on only what is committed later is read.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn here(&self) -> Result<Position, Error> {
+        let snapshot = patiently(sql::current_snapshot(&self.session.client)).await?;
+        let snapshot = Snapshot::new(&snapshot).ok_or(Error::Protocol("no pg_snapshot"))?;
+        Ok(Position::at(snapshot))
     }
 
     /// Checks that the cursor was written in this cluster: in another its transaction ids mean nothing.

@@ -99,6 +99,11 @@ pub(super) async fn cursor(client: &Client) -> Result<Row, Error> {
     client.query_one(statement, &[]).await
 }
 
+/// The snapshot of this moment: what it does not show is committed later. A transaction that has no number yet is not in it.
+pub(super) async fn current_snapshot(client: &Client) -> Result<String, Error> {
+    client.query_one("select pg_current_snapshot()::text", &[]).await?.try_get(0)
+}
+
 /// Remembers since when this session leads.
 pub(super) async fn take_office(client: &Client) -> Result<(), Error> {
     client

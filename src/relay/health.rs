@@ -48,6 +48,8 @@ pub struct Health {
     role: watch::Sender<Role>,
     /// When that change was written, in microseconds of the Unix epoch.
     oldest: AtomicI64,
+    /// The same of the oldest that was read and is not mapped yet.
+    read: AtomicI64,
 }
 
 impl Default for Health {
@@ -55,6 +57,7 @@ impl Default for Health {
         Self {
             role: watch::Sender::new(Role::Starting),
             oldest: AtomicI64::new(NONE),
+            read: AtomicI64::new(NONE),
         }
     }
 }
@@ -75,7 +78,7 @@ impl Health {
     /// The age of the oldest change that was read and is not settled; zero without any.
     #[must_use]
     pub fn lag(&self) -> Duration {
-        let oldest = self.oldest.load(Ordering::Relaxed);
+        let oldest = self.oldest.load(Ordering::Relaxed).min(self.read.load(Ordering::Relaxed));
         let age = Timestamp::now().as_microsecond().saturating_sub(oldest);
         Duration::from_micros(u64::try_from(age).unwrap_or_default())
     }
@@ -83,8 +86,15 @@ impl Health {
     pub(super) fn becomes(&self, role: Role) {
         if role != Role::Leading {
             self.unsettled(None);
+            self.reading(None);
         }
         self.role.send_replace(role);
+    }
+
+    /// Remembers when the oldest change that is about to be mapped was written.
+    pub(super) fn reading(&self, since: Option<Timestamp>) {
+        self.read
+            .store(since.map_or(NONE, Timestamp::as_microsecond), Ordering::Relaxed);
     }
 
     /// Remembers when the oldest change in flight was written.

@@ -176,7 +176,12 @@ async fn page(
                 rows.push(row);
             }
             let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
-            related.prepare(&rules, &batch).await?;
+            outlet.metrics.health().reading(batch.first().map(|change| change.at));
+            tokio::select! {
+                prepared = related.prepare(&rules, &batch) => prepared?,
+                // A table that is locked is waited for without an end.
+                () = shutdown.cancelled() => return Ok((changes, false)),
+            }
             for change in &batch {
                 outlet.take(&rules, change, related.rows());
                 changes += 1;
@@ -185,6 +190,7 @@ async fn page(
                 }
             }
             last = batch.last().map(|change| change.id).or(last);
+            outlet.metrics.health().reading(None);
         }
     }
     let (rest, ended) = match last {

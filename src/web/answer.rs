@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::registry::Open;
 use super::{Credentials, Web, digest, expiry};
-use crate::access::{Access, Error, Who};
+use crate::access::{Access, Error, Proof, Who};
 
 /// A connection that is let in.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub(super) struct Opened {
     pub(super) user: String,
     /// The channels of the user's targets.
     pub(super) channels: Vec<String>,
-    /// When it is to be asked about again, in seconds of the Unix epoch; none: never, for a visitor.
-    pub(super) expires: Option<u64>,
+    /// When it is to be asked about again, in seconds of the Unix epoch.
+    pub(super) expires: u64,
 }
 
 impl Web {
@@ -29,10 +29,7 @@ impl Web {
         Ok(Some(Opened {
             user: who.key().to_owned(),
             channels,
-            expires: match &who {
-                Who::Visitor => None,
-                Who::User(identity) => Some(expiry(identity)),
-            },
+            expires: expiry(&who),
         }))
     }
 
@@ -43,14 +40,15 @@ impl Web {
             return Ok(false);
         };
         let allowed = access.may_listen(&who, channel).await?;
-        if let (true, Some(open)) = (allowed, open(&access, given, &who, client)) {
-            self.registry.subscribed(client, channel, || open);
+        if !allowed || client.is_empty() {
+            return Ok(allowed);
         }
-        Ok(allowed)
+        Ok(self.registry.subscribed(client, channel, open(&access, given, &who, client)))
     }
 
     /// Until when a connection of `user` may go on, which was given channels with this digest; none: it may not. One that has won
-    /// or lost channels is closed, so that its client connects anew.
+    /// or lost channels is closed, so that its client connects anew, and so is one that an earlier process has answered: which rooms
+    /// it is in, nobody knows.
     pub(super) async fn renew(
         &self,
         given: &Credentials<'_>,
@@ -60,20 +58,20 @@ impl Web {
     ) -> Result<Option<u64>, Error> {
         let access = self.access();
         let who = access.identify_request(&given.cookies, given.authorization).await?;
-        let channels = access.channels(&who).unwrap_or_default();
-        match &who {
-            Who::User(identity) if identity.user == user && channels_given.is_some_and(|given| given == digest(&channels)) => {
-                self.remember(&access, given, &who, client);
-                Ok(Some(expiry(identity)))
-            }
-            _ => Ok(None),
+        let same = access
+            .channels(&who)
+            .is_some_and(|channels| channels_given == Some(&*digest(&channels)));
+        if who.key() != user || !same || !self.registry.knows(client) {
+            return Ok(None);
         }
+        self.remember(&access, given, &who, client);
+        Ok(Some(expiry(&who)))
     }
 
-    /// Remembers a connection, so that it can be cut. A visitor has nothing that could be taken away.
+    /// Remembers a connection, so that it can be cut.
     fn remember(&self, access: &Access, given: &Credentials<'_>, who: &Who, client: &str) {
-        if let Some(open) = open(access, given, who, client) {
-            self.registry.opened(client.to_owned(), open);
+        if !client.is_empty() {
+            self.registry.opened(client.to_owned(), open(access, given, who, client));
         }
     }
 }
@@ -91,16 +89,16 @@ async fn subscriber(access: &Access, given: &Credentials<'_>, user: &str) -> Res
     Ok(access.user(user).await?.map(Who::User))
 }
 
-fn open(access: &Access, given: &Credentials<'_>, who: &Who, client: &str) -> Option<Open> {
-    let (Who::User(identity), false) = (who, client.is_empty()) else {
-        return None;
-    };
-    Some(Open {
+fn open(access: &Access, given: &Credentials<'_>, who: &Who, client: &str) -> Open {
+    Open {
         client: Some(client.to_owned()),
-        user: identity.user.clone(),
-        proof: access.standing(&given.cookies, identity),
-        digest: digest(&access.channels(who).unwrap_or_default()),
+        user: who.key().to_owned(),
+        proof: match who {
+            Who::Visitor => Proof::Visitor,
+            Who::User(identity) => access.standing(&given.cookies, identity),
+        },
+        digest: Some(digest(&access.channels(who).unwrap_or_default())),
         rooms: BTreeSet::new(),
-        until: expiry(identity),
-    })
+        until: expiry(who),
+    }
 }

@@ -81,8 +81,7 @@ pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap, bod
     match web.admit(&Credentials::of(&headers), &asked.client).await {
         Ok(Some(opened)) => {
             let meta = json!({ "channels": digest(&opened.channels) });
-            let expire_at = opened.expires.unwrap_or_default();
-            result(&json!({ "user": opened.user, "expire_at": expire_at, "channels": opened.channels, "meta": meta }))
+            result(&json!({ "user": opened.user, "expire_at": opened.expires, "channels": opened.channels, "meta": meta }))
         }
         Ok(None) => Json(json!({ "disconnect": { "code": UNAUTHORIZED.code, "reason": UNAUTHORIZED.reason } })).into_response(),
         Err(error) => unavailable(&error),

@@ -1,19 +1,22 @@
 //! The connections that answers have opened, so that what is revoked can be cut.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::access::Proof;
 
 /// Connections that are remembered; further ones are cut at their next refresh.
 const LARGEST: usize = 200_000;
+/// Rooms of one connection that are remembered; whoever wants more is refused. Servers keep to 128 at once, and Centrifugo does not
+/// tell when one is left.
+const ROOMS: usize = 1024;
 /// Seconds after which a connection that has not been refreshed is no more.
 const MARGIN: u64 = 60;
 
 /// The connections, by Centrifugo's id, and tokens.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    open: Mutex<HashMap<String, Open>>,
+    open: Mutex<HashMap<String, Arc<Open>>>,
 }
 
 /// What one of them was given.
@@ -25,8 +28,8 @@ pub(super) struct Open {
     pub(super) user: String,
     /// What the user was known by.
     pub(super) proof: Proof,
-    /// A digest of the channels that the server subscribed to.
-    pub(super) digest: String,
+    /// A digest of the channels that the server subscribed to, where these are the user's targets' and not what a script has signed.
+    pub(super) digest: Option<String>,
     /// The channels that rules let the user into.
     pub(super) rooms: BTreeSet<String>,
     /// When the answer ends, in seconds of the Unix epoch.
@@ -38,28 +41,38 @@ impl Registry {
     pub(super) fn opened(&self, key: String, mut open: Open) {
         let mut all = self.lock();
         if let Some(known) = all.get_mut(&key) {
-            open.rooms.append(&mut known.rooms);
-        } else if all.len() >= LARGEST {
+            open.rooms = std::mem::take(&mut Arc::make_mut(known).rooms);
+        } else if !has_room(all.len(), &open) {
             return;
         }
-        all.insert(key, open);
+        all.insert(key, Arc::new(open));
     }
 
-    /// Remembers a subscription; `open` is its connection, where an earlier process has answered that.
-    pub(super) fn subscribed(&self, key: &str, channel: &str, open: impl FnOnce() -> Open) {
+    /// Remembers a subscription; `open` is its connection, where an earlier process has answered that. False: there is no room for it,
+    /// so that it could not be ended.
+    pub(super) fn subscribed(&self, key: &str, channel: &str, open: Open) -> bool {
         let mut all = self.lock();
-        if all.len() >= LARGEST && !all.contains_key(key) {
-            return;
+        if !all.contains_key(key) && !has_room(all.len(), &open) {
+            return false;
         }
-        let known = all.entry(key.to_owned()).or_insert_with(open);
+        let known = Arc::make_mut(all.entry(key.to_owned()).or_insert_with(|| Arc::new(open)));
+        if known.rooms.len() >= ROOMS && !known.rooms.contains(channel) {
+            return false;
+        }
         known.rooms.insert(channel.to_owned());
+        true
+    }
+
+    /// Whether a connection is remembered.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.lock().contains_key(key)
     }
 
     /// All that may still be open at `now`, with their keys. The others are forgotten.
-    pub(super) fn all(&self, now: u64) -> Vec<(String, Open)> {
+    pub(super) fn all(&self, now: u64) -> Vec<(String, Arc<Open>)> {
         let mut all = self.lock();
         all.retain(|_, open| open.until + MARGIN >= now);
-        all.iter().map(|(key, open)| (key.clone(), open.clone())).collect()
+        all.iter().map(|(key, open)| (key.clone(), Arc::clone(open))).collect()
     }
 
     /// Forgets a connection that was cut.
@@ -70,13 +83,18 @@ impl Registry {
     /// Forgets a subscription that was ended.
     pub(super) fn left(&self, key: &str, channel: &str) {
         if let Some(open) = self.lock().get_mut(key) {
-            open.rooms.remove(channel);
+            Arc::make_mut(open).rooms.remove(channel);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Open>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Open>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Visitors leave half of the places to users.
+fn has_room(taken: usize, open: &Open) -> bool {
+    taken < if open.user.is_empty() { LARGEST / 2 } else { LARGEST }
 }
 
 #[cfg(test)]
@@ -88,7 +106,7 @@ mod tests {
             client: Some("c".to_owned()),
             user: "1".to_owned(),
             proof: Proof::Key("1".to_owned()),
-            digest: String::new(),
+            digest: None,
             rooms: BTreeSet::new(),
             until,
         }
@@ -98,8 +116,7 @@ mod tests {
     fn a_refreshed_connection_keeps_its_rooms_and_one_that_is_not_is_forgotten() {
         let registry = Registry::default();
         registry.opened("c".to_owned(), open(100));
-        registry.subscribed("c", "room:1", || open(0));
-        registry.subscribed("d", "room:2", || open(100));
+        assert!(registry.subscribed("c", "room:1", open(0)) && registry.subscribed("d", "room:2", open(100)));
         registry.opened("c".to_owned(), open(200));
         assert_eq!(registry.all(160).len(), 2);
         let all = registry.all(161);

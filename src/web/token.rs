@@ -51,8 +51,9 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
     let Who::User(identity) = &who else {
         return (StatusCode::UNAUTHORIZED, "not logged in\n").into_response();
     };
-    let exp = expiry(identity).min(access::now() + LIFETIME);
+    let exp = expiry(&who).min(access::now() + LIFETIME);
     let claims = Claims {
+        iss: token::ISSUER,
         sub: who.key(),
         exp,
         iat: access::now(),
@@ -77,7 +78,7 @@ fn remember(web: &Web, access: &Access, cookies: &[&str], identity: &Identity, c
         client: None,
         user: identity.user.clone(),
         proof: Proof::Session(session),
-        digest: digest(channels),
+        digest: Some(digest(channels)),
         rooms: BTreeSet::new(),
         until,
     };

@@ -66,16 +66,17 @@ impl Visitor {
         })
     }
 
-    /// Remembers a connection by its user's key, so that it is cut when the user may no longer hear what the token says.
+    /// Remembers a connection by its user's key, so that it is cut when the user is no more, or may no longer hear what a token of
+    /// ours says. What a script has signed is the script's matter, and where the site itself says who asks, nothing is known of users.
     fn remember(&self, client: &str, token: &Token) {
-        if token.sub.is_empty() {
+        if token.sub.is_empty() || !self.web.access().knows_users() {
             return;
         }
         let open = Open {
             client: Some(client.to_owned()),
             user: token.sub.clone(),
             proof: Proof::Key(token.sub.clone()),
-            digest: digest(&token.channels),
+            digest: (token.iss == token::ISSUER).then(|| digest(&token.channels)),
             rooms: BTreeSet::new(),
             until: if token.exp > 0 { token.exp } else { u64::MAX / 2 },
         };
@@ -98,7 +99,7 @@ impl Authority for Visitor {
         Ok(Admission {
             user: opened.user,
             channels: opened.channels,
-            expires: opened.expires,
+            expires: Some(opened.expires),
             is_token: false,
         })
     }
@@ -145,6 +146,10 @@ impl Authority for Visitor {
         // One without an end is asked about again in a year.
         let forever = access::now() + 365 * 24 * 60 * 60;
         Ok(Some(if token.exp > 0 { token.exp } else { forever }))
+    }
+
+    fn left(&self, client: &str, channel: &str) {
+        self.web.registry.left(client, channel);
     }
 
     fn closed(&self, client: &str) {

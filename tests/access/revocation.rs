@@ -135,6 +135,47 @@ allow = 'select $room_id::text <> $user_id::text from pg_sleep(0.4)'
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_becomes_private_is_taken_from_visitors_too() {
+    let rule = "
+[channels.'room:{room_id}']
+allow = 'select is_public from chat_room where id = $room_id'
+";
+    for site in Site::both(rule).await {
+        let client = site.django.database.connect().await;
+        client
+            .batch_execute("create table chat_room (id int, is_public bool); insert into chat_room values (7, true), (8, true)")
+            .await
+            .unwrap();
+        let mut visitor = Browser::open(&site, "").await;
+        for room in ["room:7", "room:8"] {
+            assert_eq!(visitor.subscribe(room).await, Ok(()));
+        }
+        client
+            .batch_execute("update chat_room set is_public = false where id = 7")
+            .await
+            .unwrap();
+        site.instant.line("a subscription was ended", SOON).await;
+        for room in ["room:7", "room:8"] {
+            site.centrifugo.publish(room, &json!(room)).await;
+        }
+        assert_eq!(visitor.next().await, Ok(("room:8".to_owned(), json!("room:8"))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_of_a_connection_that_another_process_has_answered_ends_it() {
+    let site = Site::start(18, "").await;
+    let cookie = format!("sessionid={}", site.new_user("a").await);
+    let (_, connected) = site.ask("connect", &cookie, &json!({ "client": "c" })).await;
+    let body = |client: &str| json!({ "client": client, "user": "1", "meta": connected["result"]["meta"] });
+    let (_, answer) = site.ask("refresh", &cookie, &body("c")).await;
+    assert!(answer["result"]["expire_at"].is_u64(), "{answer}");
+    // Which rooms it is in, nobody knows.
+    let (_, answer) = site.ask("refresh", &cookie, &body("unknown")).await;
+    assert_eq!(answer, json!({ "result": { "expired": true } }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_connections_of_a_token_are_cut_with_its_session() {
     for site in Site::both("").await {
         let session = site.python("u = user('a'); c = login('a'); print(cookie(c))").await;

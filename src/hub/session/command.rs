@@ -23,6 +23,7 @@ impl<A: Authority> Session<A> {
         if let Some(unsubscribe) = command.unsubscribe {
             named(&unsubscribe.channel)?;
             self.hub.leave(&self.client, &unsubscribe.channel);
+            self.authority.left(&self.client.id, &unsubscribe.channel);
             self.client.queue.push(reply(id, "unsubscribe", |_| {}));
             return Ok(());
         }

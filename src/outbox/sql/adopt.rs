@@ -19,11 +19,6 @@ pub(in crate::outbox) async fn lock(client: &Client) -> Result<(), Error> {
         .map(drop)
 }
 
-/// The snapshot from which on this cluster's own changes follow. Read before this transaction has a number, which is not in it then.
-pub(in crate::outbox) async fn here(client: &Client) -> Result<String, Error> {
-    client.query_one("select pg_current_snapshot()::text", &[]).await?.try_get(0)
-}
-
 /// Gives the changes that were not settled this transaction's number; how many. They keep their ids, and so their order and
 /// their idempotency keys. The snapshot of the other cluster says nothing of changes that were captured after the restore: these are
 /// younger than the cursor. Takes the locks of updated rows, which nobody else writes.

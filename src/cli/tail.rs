@@ -1,0 +1,239 @@
+//! `instant tail`: changes as they are committed, and where they go.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Context;
+use crate::capture::watch::Watch;
+use crate::change::Change;
+use crate::config::nearest::did_you_mean;
+use crate::mapping::{Mapping, Outcome};
+use crate::outbox::{ChangeRow, Operator, Reader};
+use crate::relay::{self, Related};
+
+/// Between two looks at the outbox.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Show each change as it is committed: the channels that the rules send it to, or why it goes nowhere. It reads the outbox by itself,
+/// beside any relay, and publishes nothing; what Centrifugo refuses is in `instant dead list`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  instant tail\n  instant tail --model shop.Order --json | jq .channel")]
+pub(super) struct Args {
+    /// Changes of this model alone; may be given again.
+    #[arg(long, value_name = "APP.MODEL")]
+    model: Vec<String>,
+    /// What goes to this channel alone; may be given again.
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Vec<String>,
+    /// Print a JSON object a line, with the whole event.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line: a publication, a rule that failed, or a change that goes nowhere.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    at: Timestamp,
+    change_id: i64,
+    model: &'a str,
+    op: &'static str,
+    #[serde(flatten)]
+    end: End<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum End<'a> {
+    Channel {
+        rule: u32,
+        channel: &'a str,
+        event: &'a RawValue,
+    },
+    Failed {
+        rule: u32,
+        failed: &'a str,
+    },
+    Nowhere {
+        nowhere: Vec<(u32, &'static str)>,
+    },
+}
+
+/// What a line shows of an event.
+#[derive(Deserialize)]
+struct Shown<'a> {
+    event_class: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    pk: &'a RawValue,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    let pool = context.pool(&config).await?;
+    let watches = context.resolve(&pool, &config).await?;
+    pool.close().await;
+    for model in &args.model {
+        let known = watches.iter().map(|watch| watch.model.as_str());
+        let hint = did_you_mean(model, known).map_or_else(String::new, |hint| format!(": {hint}"));
+        ensure!(
+            watches.iter().any(|watch| watch.model == *model),
+            "`{model}` is not watched{hint}"
+        );
+    }
+    let mapping = Arc::new(Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?);
+    let position = Operator::connect(&config.database.url).await?.here().await?;
+    let mut tail = Tail {
+        args: &args,
+        models: models(&watches),
+        mapping,
+        related: Related::new(config.database.url.clone(), config.related_ttl),
+        outcomes: Vec::new(),
+    };
+    let mut reader = Reader::open(&config.database.url, position).await?;
+    writeln!(anstream::stderr(), "waiting for changes; Ctrl-C ends")?;
+    loop {
+        let ended = tokio::select! {
+            ended = tail.page(&mut reader) => ended?,
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
+        };
+        if ended {
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
+            }
+        }
+    }
+}
+
+/// The model of each watch, as the outbox calls it.
+fn models(watches: &[Watch]) -> BTreeMap<String, String> {
+    let names = watches.iter();
+    names.map(|watch| (watch.source.clone(), watch.model.clone())).collect()
+}
+
+struct Tail<'a> {
+    args: &'a Args,
+    models: BTreeMap<String, String>,
+    mapping: Arc<Mapping>,
+    related: Related,
+    outcomes: Vec<Outcome>,
+}
+
+impl Tail<'_> {
+    /// Prints a page; whether its window ended with it.
+    async fn page(&mut self, reader: &mut Reader) -> anyhow::Result<bool> {
+        let mut page = reader.page().await?;
+        let (mut last, mut goes_on) = (None, true);
+        while goes_on {
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            while rows.len() < self.related.batch() && bytes < relay::BATCH_BYTES {
+                let Some(row) = page.next().await? else {
+                    goes_on = false;
+                    break;
+                };
+                bytes += row.change()?.bytes();
+                rows.push(row);
+            }
+            let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
+            self.related.prepare(&self.mapping, &batch).await?;
+            for change in &batch {
+                self.show(change)?;
+            }
+            last = batch.last().map(|change| change.id).or(last);
+        }
+        Ok(page.end(last).await?.is_some())
+    }
+
+    fn show(&mut self, change: &Change<'_>) -> anyhow::Result<()> {
+        let model = self.models.get(change.source).map_or(change.source, String::as_str);
+        if !self.args.model.is_empty() && !self.args.model.iter().any(|wanted| wanted == model) {
+            return Ok(());
+        }
+        let line = |end| Line {
+            at: change.at,
+            change_id: change.id,
+            model,
+            op: change.operation.name(),
+            end,
+        };
+        self.mapping.map(change, self.related.rows(), &mut self.outcomes);
+        let outcomes = std::mem::take(&mut self.outcomes);
+        for outcome in &outcomes {
+            match outcome {
+                Ok(publication) => {
+                    let end = End::Channel {
+                        rule: publication.origin.rule.number,
+                        channel: &publication.channel,
+                        event: serde_json::from_slice(&publication.event)?,
+                    };
+                    self.print(&line(end))?;
+                }
+                Err(failure) => {
+                    let end = End::Failed {
+                        rule: failure.origin.rule.number,
+                        failed: &failure.reason,
+                    };
+                    self.print(&line(end))?;
+                }
+            }
+        }
+        if outcomes.is_empty() {
+            let nowhere = self.mapping.silent(change, self.related.rows());
+            self.print(&line(End::Nowhere { nowhere }))?;
+        }
+        self.outcomes = outcomes;
+        self.outcomes.clear();
+        Ok(())
+    }
+
+    fn print(&self, line: &Line<'_>) -> anyhow::Result<()> {
+        let channel = match line.end {
+            End::Channel { channel, .. } => Some(channel),
+            _ => None,
+        };
+        let wanted = &self.args.channel;
+        if !wanted.is_empty() && !channel.is_some_and(|channel| wanted.iter().any(|name| name == channel)) {
+            return Ok(());
+        }
+        let text = if self.args.json {
+            serde_json::to_string(line)?
+        } else {
+            text(line)
+        };
+        Ok(writeln!(anstream::stdout().lock(), "{text}")?)
+    }
+}
+
+/// For people.
+fn text(line: &Line<'_>) -> String {
+    let Line {
+        at,
+        change_id,
+        model,
+        op,
+        end,
+    } = line;
+    let at = at.strftime("%H:%M:%S%.3f");
+    match end {
+        End::Channel { channel, event, .. } => {
+            let shown: Option<Shown<'_>> = serde_json::from_str(event.get()).ok();
+            let (class, key) = shown.map_or_else(Default::default, |shown| (shown.event_class, shown.pk.get()));
+            format!("{at}  {model} {key} {op} → {channel}  \"{class}\"")
+        }
+        End::Failed { rule, failed } => format!("{at}  {model} {op} (change {change_id}) → parked: rule {rule}: {failed}"),
+        End::Nowhere { nowhere } if nowhere.is_empty() => {
+            format!("{at}  {model} {op} (change {change_id}) → nowhere: instant.toml does not watch it")
+        }
+        End::Nowhere { nowhere } => {
+            let why: Vec<String> = nowhere.iter().map(|(rule, why)| format!("rule {rule}: {why}")).collect();
+            format!("{at}  {model} {op} (change {change_id}) → nowhere: {}", why.join("; "))
+        }
+    }
+}
