@@ -1,17 +1,17 @@
 # Runs one PostgreSQL cluster for a test process, and removes it when that process is gone, however it went: the end of the standard
 # input tells. Reads commands, a line each, and answers `done` or `failed`.
 #
-# $1: the folder of PostgreSQL's programs; $2: the port of the server that this one is a standby of, or nothing; the rest: settings as
-# `name=value`.
-bin=$1 primary=$2
-shift 2
+# $1: the folder of PostgreSQL's programs; the rest: settings as `name=value`. Where PRIMARY is set, this is a standby of the server on
+# that port.
+bin=$1
+shift
 trap '' INT TERM HUP
 folder=$(mktemp -d /tmp/instant-postgres.XXXXXX) || exit 1
 data=$folder/data
 
 create() {
-    if [ -n "$primary" ]; then
-        "$bin/pg_basebackup" -D "$data" -h 127.0.0.1 -p "$primary" -U postgres -c fast -R --no-sync
+    if [ -n "${PRIMARY-}" ]; then
+        "$bin/pg_basebackup" -D "$data" -h 127.0.0.1 -p "$PRIMARY" -U postgres -c fast -R --no-sync
     else
         "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions
     fi

@@ -222,7 +222,7 @@ impl Supervisor {
         let mut child = as_server_user("sh")
             .args(["-c", SUPERVISOR, "sh"])
             .arg(programs)
-            .arg(primary.map(|port| port.to_string()).unwrap_or_default())
+            .env("PRIMARY", primary.map(|port| port.to_string()).unwrap_or_default())
             // A standby's come with its copy.
             .args(SETTINGS.iter().filter(|_| primary.is_none()))
             .args(settings)
