@@ -15,7 +15,7 @@ mod token;
 mod visitor;
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -36,6 +36,7 @@ use crate::hub::Hub;
 use crate::hub::code::{self, Disconnect};
 use crate::publisher::centrifugo::{self, Centrifugo};
 use crate::relay::Metrics;
+use connection::Peer;
 use credentials::Credentials;
 use cutter::Cutter;
 use health::Monitor;
@@ -132,6 +133,16 @@ impl Web {
             hub.reload(config);
         }
         Ok(())
+    }
+
+    /// The answer to a request without the key that it needs. Guesses are slowed down.
+    fn refuse_guess(&self, request: &Request, said: &'static str) -> Response {
+        let peer = request.extensions().get::<Peer>().copied();
+        if peer.is_some_and(|peer| self.limiter.admits(limit::client(peer, request.headers()), Instant::now())) {
+            (StatusCode::UNAUTHORIZED, said).into_response()
+        } else {
+            (StatusCode::TOO_MANY_REQUESTS, "too many requests\n").into_response()
+        }
     }
 
     fn access(&self) -> Arc<Access> {

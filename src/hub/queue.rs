@@ -57,7 +57,8 @@ impl Queue {
         }
     }
 
-    /// Appends a message; returns how full the queue is, in bytes, for whoever may wait for it. A client whose queue would be fuller than it may be is cut off.
+    /// Appends a message; returns how full the queue is, in bytes, for whoever may wait for it. A client whose queue would be fuller
+    /// than it may be is cut off.
     pub(super) fn push(&self, message: Bytes) -> usize {
         let mut state = self.lock();
         if state.end.is_some() {

@@ -3,7 +3,6 @@
 mod command;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
@@ -13,8 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 
-use super::connection::Peer;
-use super::{Web, limit};
+use super::Web;
 use crate::django::mac;
 use crate::hub::Hub;
 use crate::hub::code::Error;
@@ -36,13 +34,7 @@ pub(super) async fn authenticate(State(web): State<Arc<Web>>, request: Request, 
     if known {
         return next.run(request).await;
     }
-    let peer = request.extensions().get::<Peer>().copied();
-    let admitted = peer.is_some_and(|peer| web.limiter.admits(limit::client(peer, request.headers()), Instant::now()));
-    if admitted {
-        StatusCode::UNAUTHORIZED.into_response()
-    } else {
-        (StatusCode::TOO_MANY_REQUESTS, "too many requests\n").into_response()
-    }
+    web.refuse_guess(&request, "")
 }
 
 /// Calls a method.

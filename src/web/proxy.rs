@@ -1,7 +1,6 @@
 //! What Centrifugo asks: who connects, who subscribes, whether a connection may go on.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -13,8 +12,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connection::Peer;
-use super::{Credentials, DENIED, UNAUTHORIZED, Web, digest, limit, unavailable};
+use super::{Credentials, DENIED, UNAUTHORIZED, Web, digest, unavailable};
 use crate::django::mac;
 
 /// The header by which Centrifugo is known.
@@ -64,13 +62,7 @@ pub(super) async fn authenticate(State(web): State<Arc<Web>>, request: Request, 
     if known {
         return next.run(request).await;
     }
-    let peer = request.extensions().get::<Peer>().copied();
-    let admitted = peer.is_some_and(|peer| web.limiter.admits(limit::client(peer, request.headers()), Instant::now()));
-    if admitted {
-        (StatusCode::UNAUTHORIZED, "only Centrifugo may ask\n").into_response()
-    } else {
-        (StatusCode::TOO_MANY_REQUESTS, "too many requests\n").into_response()
-    }
+    web.refuse_guess(&request, "only Centrifugo may ask\n")
 }
 
 /// The user of a cookie, with the channels of the user's targets. What the client says of itself does not matter.
