@@ -29,7 +29,7 @@ pub use letters::{LetterFilter, Refusal, StoredLetter};
 pub use lookup::{Answer, LookedUp, Lookups};
 pub use operator::Operator;
 pub use position::{Position, Snapshot};
-pub use reader::{ChangeRow, Page, Reader};
+pub use reader::{ChangeRow, Feed, Page, Reader};
 pub use replay::{Replay, Span};
 pub use session::Error;
 pub use status::{BACKLOG_LIMIT, Backlog, Depth, LeaderSession, OutboxSize, Status};

@@ -36,7 +36,7 @@ use ledger::Ledger;
 
 pub use health::{Health, Role};
 pub use metrics::Metrics;
-pub use related::{BATCH_BYTES, Related};
+pub use related::Related;
 
 /// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
 const IN_FLIGHT: usize = 8 << 20;

@@ -14,7 +14,7 @@ use crate::config::nearest::did_you_mean;
 use crate::mapping::{Mapping, Outcome, Publication};
 use crate::outbox::{ChangeRow, Operator, Span};
 use crate::publisher::{Publisher, deliver};
-use crate::relay::{self, Related};
+use crate::relay::Related;
 
 /// The publications of a request …
 const BATCH: usize = 200;
@@ -97,15 +97,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let (mut changes, mut outcomes) = (0_u64, Vec::new());
     let mut goes_on = true;
     while goes_on {
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while rows.len() < related.batch() && bytes < relay::BATCH_BYTES {
-            let Some(row) = replay.next().await? else {
-                goes_on = false;
-                break;
-            };
-            bytes += row.change()?.bytes();
-            rows.push(row);
-        }
+        let (rows, more) = related.gather(&mut replay).await?;
+        goes_on = more;
         let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
         related.prepare(&rules, &batch).await?;
         for change in batch {

@@ -17,7 +17,7 @@ use crate::change::Change;
 use crate::config::nearest::did_you_mean;
 use crate::mapping::{Mapping, Outcome};
 use crate::outbox::{ChangeRow, Operator, Reader};
-use crate::relay::{self, Related};
+use crate::relay::Related;
 
 /// Between two looks at the outbox.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -132,15 +132,8 @@ impl Tail<'_> {
         let mut page = reader.page().await?;
         let (mut last, mut goes_on) = (None, true);
         while goes_on {
-            let (mut rows, mut bytes) = (Vec::new(), 0);
-            while rows.len() < self.related.batch() && bytes < relay::BATCH_BYTES {
-                let Some(row) = page.next().await? else {
-                    goes_on = false;
-                    break;
-                };
-                bytes += row.change()?.bytes();
-                rows.push(row);
-            }
+            let (rows, more) = self.related.gather(&mut page).await?;
+            goes_on = more;
             let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
             self.related.prepare(&self.mapping, &batch).await?;
             for change in &batch {

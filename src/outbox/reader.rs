@@ -185,6 +185,21 @@ impl Page<'_> {
     }
 }
 
+/// Changes that are read one after the other.
+pub trait Feed: Send {
+    /// The next change's row; none at the end, after which it is not asked again.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    fn next_row(&mut self) -> impl Future<Output = Result<Option<ChangeRow>, Error>> + Send;
+}
+
+impl Feed for Page<'_> {
+    async fn next_row(&mut self) -> Result<Option<ChangeRow>, Error> {
+        self.next().await
+    }
+}
+
 /// One row of a page.
 #[derive(Debug)]
 pub struct ChangeRow(Row);

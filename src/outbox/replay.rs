@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio_postgres::RowStream;
 
 use super::operator::Operator;
-use super::reader::ChangeRow;
+use super::reader::{ChangeRow, Feed};
 use super::session::{Error, patiently, within};
 use super::sql::replay as sql;
 
@@ -49,6 +49,12 @@ impl Operator {
             rows: None,
             count: 0,
         })
+    }
+}
+
+impl Feed for Replay<'_> {
+    async fn next_row(&mut self) -> Result<Option<ChangeRow>, Error> {
+        self.next().await
     }
 }
 

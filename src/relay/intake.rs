@@ -13,7 +13,7 @@ use super::lane::Item;
 use super::ledger::{Chunk, Entry, parked};
 use super::metrics::Metrics;
 use super::pace::{Next, Pace};
-use super::related::{BATCH_BYTES, Related};
+use super::related::Related;
 use crate::change::Change;
 use crate::mapping::{Mapping, NoRows, Outcome, Rows};
 use crate::outbox::{ChangeRow, Error, Position, Reader};
@@ -166,15 +166,8 @@ async fn page(
     } else {
         let mut goes_on = true;
         while goes_on {
-            let (mut rows, mut bytes) = (Vec::new(), 0);
-            while rows.len() < related.batch() && bytes < BATCH_BYTES {
-                let Some(row) = page.next().await? else {
-                    goes_on = false;
-                    break;
-                };
-                bytes += row.change()?.bytes();
-                rows.push(row);
-            }
+            let (rows, more) = related.gather(&mut page).await?;
+            goes_on = more;
             let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
             outlet.metrics.health().reading(batch.first().map(|change| change.at));
             tokio::select! {

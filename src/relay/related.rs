@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::change::Change;
 use crate::mapping::{Mapping, Rows};
-use crate::outbox::{Answer, Error, Lookups};
+use crate::outbox::{Answer, ChangeRow, Error, Feed, Lookups};
 use memory::Memory;
 
 /// The changes that are looked up for together, at most: a page of a large window. A query costs as much as some hundred rows.
@@ -18,7 +18,7 @@ const BATCH: usize = 2_000;
 /// The bytes that a batch may look up before the next ones are made smaller.
 const LOADED: usize = 4 << 20;
 /// The bytes of their rows, at most: they are held until they are mapped.
-pub const BATCH_BYTES: usize = 1 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Rows of other tables for the changes under way.
 #[derive(Debug)]
@@ -96,10 +96,20 @@ impl Related {
         Ok(())
     }
 
-    /// How many changes to prepare together: less where the rows that they lead to are large.
-    #[must_use]
-    pub const fn batch(&self) -> usize {
-        self.batch
+    /// The next rows to be prepared together, fewer where the rows that they lead to are large; and whether more may follow.
+    ///
+    /// # Errors
+    /// Those of `feed`, and a row that is no change.
+    pub async fn gather<F: Feed>(&self, feed: &mut F) -> Result<(Vec<ChangeRow>, bool), Error> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while rows.len() < self.batch && bytes < BATCH_BYTES {
+            let Some(row) = feed.next_row().await? else {
+                return Ok((rows, false));
+            };
+            bytes += row.change()?.bytes();
+            rows.push(row);
+        }
+        Ok((rows, true))
     }
 
     /// What was prepared.
