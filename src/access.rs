@@ -11,6 +11,7 @@ mod explain;
 mod gather;
 mod identity;
 mod lookup;
+pub mod probe;
 mod rule;
 mod session;
 mod sessions;

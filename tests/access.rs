@@ -2,6 +2,7 @@
 
 mod attacks;
 mod burst;
+mod doctor;
 mod explain;
 mod lookup;
 mod official;

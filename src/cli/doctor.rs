@@ -1,6 +1,8 @@
 //! `instant doctor`: what is wrong, where, and the command that mends it.
 
 mod access;
+mod browser;
+mod client;
 mod database;
 mod finding;
 mod outbox;
@@ -28,8 +30,11 @@ pub(super) struct Args {
     /// From what age on a transaction counts as old.
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = age)]
     old: Duration,
+    /// Where browsers connect to Centrifugo, where that is not `[centrifugo] url` with `/connection/websocket`.
+    #[arg(long, value_name = "URL", value_parser = websocket)]
+    websocket: Option<String>,
     /// Explain instead why the user of this key ('' for a visitor) may listen to a channel, or may not.
-    #[arg(long = "as", num_args = 2, value_names = ["USER", "CHANNEL"], conflicts_with = "old")]
+    #[arg(long = "as", num_args = 2, value_names = ["USER", "CHANNEL"], conflicts_with_all = ["old", "websocket"])]
     asked: Vec<String>,
 }
 
@@ -45,8 +50,14 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     } else {
         Vec::new()
     };
-    if config.centrifugo.is_some() {
-        server::look(&publisher(&config)?, &watches, &config, &mut findings).await;
+    if let Some(centrifugo) = &config.centrifugo {
+        let channels = server::namespaces(&watches, &config);
+        let answers = server::look(&publisher(&config)?, &channels, &config, &mut findings).await;
+        if let (true, Some(server)) = (answers, &config.server) {
+            let channels = channels.values().map(String::as_str);
+            let websocket = args.websocket.as_deref();
+            client::look(websocket, &config, centrifugo, server, channels, &mut findings).await?;
+        }
     }
     print(&args, &config, &watches, &findings.items)?;
     Ok(if findings.items.is_empty() {
@@ -80,4 +91,12 @@ fn print(args: &Args, config: &Config, watches: &[Watch], findings: &[Finding]) 
 
 fn age(text: &str) -> Result<Duration, &'static str> {
     duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), as in 15m")
+}
+
+fn websocket(text: &str) -> Result<String, &'static str> {
+    if text.starts_with("ws://") || text.starts_with("wss://") {
+        Ok(text.to_owned())
+    } else {
+        Err("a WebSocket's address begins with ws:// or wss://")
+    }
 }

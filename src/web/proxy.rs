@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Credentials, DENIED, UNAUTHORIZED, Web, digest, unavailable};
+use crate::access::{self, probe};
 use crate::django::mac;
 
 /// The header by which Centrifugo is known.
@@ -70,7 +71,12 @@ pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap, bod
     let Ok(asked) = serde_json::from_slice::<Opening>(&body) else {
         return (StatusCode::BAD_REQUEST, "not a connection\n").into_response();
     };
-    match web.admit(&Credentials::of(&headers), &asked.client).await {
+    let given = Credentials::of(&headers);
+    let secret = web.secrets.proxy.as_ref();
+    if secret.is_some_and(|secret| probe::is_one(&given.cookies, secret, access::now())) {
+        return result(&json!({ "user": "", "data": { probe::COOKIE: true } }));
+    }
+    match web.admit(&given, &asked.client).await {
         Ok(Some(opened)) => {
             let meta = json!({ "channels": digest(&opened.channels) });
             result(&json!({ "user": opened.user, "expire_at": opened.expires, "channels": opened.channels, "meta": meta }))

@@ -1,8 +1,10 @@
 //! The official JavaScript client, as a page of the site has it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::targets::{persona, table};
 use crate::support::cache::{self, manifest};
+use crate::support::django::Django;
 use crate::support::process::Process;
 use crate::support::site::{ORIGIN, Site};
 use crate::support::wait::SOON;
@@ -64,4 +66,42 @@ async fn the_official_client_hears_its_own_channel_and_its_rooms_and_is_cut_at_t
     site.centrifugo.publish("public", &json!("end")).await;
     mine.line(r#""data":"end""#, SOON).await;
     assert!(!mine.output().contains("too late"), "{}", mine.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_client_hears_exactly_what_the_table_says_under_both_djangos() {
+    for django in [Django::on(15).await, Django::lts_on(18).await] {
+        let site = Site::of(django, "").await;
+        let mut pages = Vec::new();
+        let mut everything = Vec::new();
+        for (who, hears) in table() {
+            let printed = site.python(persona(&who)).await;
+            let (session, key) = printed.rsplit_once(' ').unwrap();
+            let mut hears: Vec<String> = hears.iter().map(|channel| channel.replace("ID", key)).collect();
+            hears.sort();
+            everything.extend(hears.iter().cloned().chain([format!("#{key}")]));
+            pages.push((who, hears, page(&site, session, "elsewhere:1")));
+        }
+        everything.retain(|channel| channel != "public");
+        everything.sort();
+        everything.dedup();
+        for (_, _, page) in &pages {
+            page.line(r#""hears","channel":"public""#, SOON).await;
+        }
+        for channel in &everything {
+            site.centrifugo.publish(channel, &json!("secret")).await;
+        }
+        site.centrifugo.publish("public", &json!("end")).await;
+        for (who, hears, page) in &pages {
+            page.line(r#""data":"end""#, SOON).await;
+            let output = page.output();
+            let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let publications = lines.filter(|line| line["event"] == "publication");
+            let mut heard: Vec<String> = publications
+                .map(|line| line["channel"].as_str().unwrap().to_owned())
+                .collect();
+            heard.sort();
+            assert_eq!(heard, *hears, "{who}: {output}");
+        }
+    }
 }

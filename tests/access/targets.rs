@@ -1,13 +1,14 @@
 use serde_json::json;
 
 use crate::support::django::Django;
+use crate::support::postgres::versions;
 use crate::support::site::{Browser, Site};
 
 /// The document whose table says who hears what.
 const DOCUMENT: &str = include_str!("../../docs/access.md");
 
 /// Python that prints the cookie of each row of the table, and the user's key.
-fn persona(who: &str) -> &'static str {
+pub(super) fn persona(who: &str) -> &'static str {
     match who {
         "a visitor" => "print('', 0)",
         "a user" => "u = user('user'); print(cookie(login('user')), u.pk)",
@@ -52,7 +53,7 @@ fn persona(who: &str) -> &'static str {
 }
 
 /// The rows of the table: who, and what they hear.
-fn table() -> Vec<(String, Vec<String>)> {
+pub(super) fn table() -> Vec<(String, Vec<String>)> {
     let rows = DOCUMENT.lines().skip_while(|line| *line != "| who | hears |").skip(2);
     rows.take_while(|line| line.starts_with('|'))
         .map(|line| {
@@ -120,5 +121,43 @@ async fn visitors_can_be_kept_out() {
         assert_eq!(Browser::try_open(&site, "forged12", json!({})).await.err(), Some(4501));
         let cookie = site.new_user("user").await;
         assert!(Browser::open(&site, &cookie).await.channels.contains(&"users".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_with_a_user_model_of_its_own_logs_in_and_out_like_any_other() {
+    const CLUB: &str = "user_model = 'club.Member'\nuser_table = 'people'\n";
+    for version in versions() {
+        let site = Site::of(Django::club_on(version).await, CLUB).await;
+        let printed = site
+            .python("u = user('a'); u.groups.add(Group.objects.create(name='editors')); c = login('a'); print(cookie(c), u.pk)")
+            .await;
+        let (cookie, key) = printed.split_once(' ').unwrap();
+        assert_eq!(key.len(), 36);
+        let mut browser = Browser::open(&site, cookie).await;
+        let mut hears = ["public", "users", "group.editors", &format!("#{key}")].map(str::to_owned);
+        hears.sort();
+        assert_eq!(browser.channels, hears);
+        let superuser = site
+            .python("u = user('b', is_superuser=True); print(cookie(login('b')))")
+            .await;
+        let superuser = Browser::open(&site, &superuser).await;
+        assert!(
+            superuser.channels.contains(&"superuser".to_owned()),
+            "{:?}",
+            superuser.channels
+        );
+        site.centrifugo.publish(&format!("#{key}"), &json!("mine")).await;
+        site.centrifugo.publish("public", &json!("end")).await;
+        assert_eq!(browser.heard("end").await, [format!("#{key}")]);
+        site.python("c.post('/accounts/logout/')").await;
+        assert!(browser.next().await.is_err(), "the socket was closed");
+        assert_eq!(Browser::open(&site, cookie).await.channels, ["public"]);
+
+        let cookie = site.python("c = login('a'); print(cookie(c))").await;
+        let mut browser = Browser::open(&site, &cookie).await;
+        site.python("User.objects.filter(email='a').update(is_active=False)").await;
+        assert!(browser.next().await.is_err(), "the socket was closed");
+        assert_eq!(Browser::open(&site, &cookie).await.channels, ["public"]);
     }
 }

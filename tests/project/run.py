@@ -23,11 +23,13 @@ PRELUDE = """
 import datetime, decimal, json, uuid
 from decimal import Decimal
 from django.apps import apps
-from django.contrib.auth.models import Group, User
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
+User = get_user_model()
 if apps.is_installed("shop"):
     from shop.models import *
 """

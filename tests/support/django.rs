@@ -15,9 +15,28 @@ use crate::support::wait::{SOON, within};
 
 /// The database that is migrated once a cluster and cloned for each test.
 const TEMPLATE: &str = "django_template";
-/// The environments that the script makes.
-const CURRENT: &str = "python";
-const LTS: &str = "python-lts";
+/// The same for the project with a user model of its own.
+const CLUB_TEMPLATE: &str = "django_club";
+
+/// A way to run the project: an environment that the script makes, and settings.
+#[derive(Clone, Copy)]
+struct Flavour {
+    environment: &'static str,
+    settings: &'static str,
+}
+
+const CURRENT: Flavour = Flavour {
+    environment: "python",
+    settings: "project.settings",
+};
+const LTS: Flavour = Flavour {
+    environment: "python-lts",
+    ..CURRENT
+};
+const CLUB: Flavour = Flavour {
+    settings: "project.club",
+    ..CURRENT
+};
 
 /// A running Python process with the project loaded.
 pub(crate) struct Django {
@@ -42,9 +61,18 @@ impl Django {
         django
     }
 
+    /// The project with a user model of its own: `club.Member` in the table `people`, with a UUID for a key.
+    pub(crate) async fn club_on(version: u32) -> Self {
+        let cluster = postgres::shared(version, &[]).await;
+        cluster.club.get_or_init(|| migrate(&cluster, CLUB_TEMPLATE, CLUB)).await;
+        let database = cluster.clone_of(CLUB_TEMPLATE).await;
+        let session = Session::of(CLUB, &database.url);
+        Self { database, session }
+    }
+
     /// The project on a fresh database of a cluster.
     pub(crate) async fn new(cluster: &Arc<Cluster>) -> Self {
-        cluster.django.get_or_init(|| migrate(cluster)).await;
+        cluster.django.get_or_init(|| migrate(cluster, TEMPLATE, CURRENT)).await;
         let database = cluster.clone_of(TEMPLATE).await;
         let session = Session::new(&database.url);
         Self { database, session }
@@ -88,9 +116,9 @@ impl Session {
         Self::of(CURRENT, url)
     }
 
-    fn of(environment: &str, url: &str) -> Self {
+    fn of(flavour: Flavour, url: &str) -> Self {
         // It ends by itself when its input does, also when this process is killed.
-        let mut child = python(environment, url)
+        let mut child = python(flavour, url)
             .args(["run.py", "--serve"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -126,9 +154,9 @@ impl Session {
     }
 }
 
-async fn migrate(cluster: &Arc<Cluster>) {
-    let template = cluster.create(TEMPLATE, "template1").await;
-    let output = python(CURRENT, &template.url)
+async fn migrate(cluster: &Arc<Cluster>, template: &str, flavour: Flavour) {
+    let template = cluster.create(template, "template1").await;
+    let output = python(flavour, &template.url)
         .args(["manage.py", "migrate", "--verbosity", "0"])
         .output()
         .await
@@ -140,10 +168,11 @@ async fn migrate(cluster: &Arc<Cluster>) {
     );
 }
 
-fn python(environment: &str, url: &str) -> Command {
-    let mut command = Command::new(cache::path(&format!("{environment}/bin/python")));
+fn python(flavour: Flavour, url: &str) -> Command {
+    let mut command = Command::new(cache::path(&format!("{}/bin/python", flavour.environment)));
     command
         .current_dir(cache::manifest("tests/project"))
+        .env("DJANGO_SETTINGS_MODULE", flavour.settings)
         .env("DATABASE_URL", url)
         .env("PYTHONPATH", cache::manifest("python"))
         .env("PYTHONDONTWRITEBYTECODE", "1");

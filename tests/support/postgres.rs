@@ -98,6 +98,8 @@ pub(crate) struct Cluster {
     pub(crate) port: u16,
     /// Its databases with a migrated Django project, made once, to be cloned.
     pub(crate) django: tokio::sync::OnceCell<()>,
+    /// The same for the project with a user model of its own.
+    pub(crate) club: tokio::sync::OnceCell<()>,
     folder: PathBuf,
     supervisor: Arc<Mutex<Supervisor>>,
     databases: AtomicU32,
@@ -202,6 +204,7 @@ impl Cluster {
             version,
             port,
             django: tokio::sync::OnceCell::new(),
+            club: tokio::sync::OnceCell::new(),
             folder,
             supervisor: Arc::new(Mutex::new(supervisor)),
             databases: AtomicU32::new(0),

@@ -1,4 +1,4 @@
-//! Centrifugo: is it there, does it take the key, does it know the rules' namespaces, what time is it.
+//! Centrifugo: is it there, does it take the key, does it know the rules' namespaces and keep what they say, what time is it.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,13 @@ use crate::publisher::centrifugo::{CallError, Centrifugo};
 /// Where the configuration says which Centrifugo.
 const URL: &str = "[centrifugo] url";
 
-/// Looks at Centrifugo.
-pub(super) async fn look(server: &Centrifugo, watches: &[Watch], config: &Config, findings: &mut Findings) {
+/// Looks at Centrifugo; false when it does not answer, or not to this key.
+pub(super) async fn look(
+    server: &Centrifugo,
+    channels: &BTreeMap<String, String>,
+    config: &Config,
+    findings: &mut Findings,
+) -> bool {
     match server.clock().await {
         Ok(clock) => {
             let difference = clock.map_or(0, |clock| clock.duration_since(Timestamp::now()).as_secs());
@@ -34,7 +39,7 @@ pub(super) async fn look(server: &Centrifugo, watches: &[Watch], config: &Config
                 "[centrifugo] api_key",
                 "set it to Centrifugo's `http_api.key`",
             );
-            return;
+            return false;
         }
         Err(CallError::Other(error)) => {
             findings.add(
@@ -43,25 +48,60 @@ pub(super) async fn look(server: &Centrifugo, watches: &[Watch], config: &Config
                 URL,
                 "start Centrifugo, or set `[centrifugo] url` to its address without `/api`",
             );
-            return;
+            return false;
         }
     }
-    for (namespace, channel) in namespaces(watches, config) {
-        match server.knows(&channel).await {
-            Ok(true) => {}
-            Ok(false) => findings.add(
-                "namespace",
-                format!("Centrifugo does not know the namespace `{namespace}`: publications to it are parked, subscriptions refused"),
-                channel,
-                format!("add {{\"name\": \"{namespace}\"}} to Centrifugo's `channel.namespaces`, as `instant gen centrifugo` prints it, then: instant dead retry --all"),
-            ),
-            Err(error) => findings.add("centrifugo-unreachable", error.to_string(), URL, "look at Centrifugo's log"),
+    for (namespace, channel) in channels {
+        let looked = namespace_known(server, namespace, channel, config, findings).await;
+        if let Err(error) = looked {
+            findings.add("centrifugo-unreachable", error.to_string(), URL, "look at Centrifugo's log");
+            return false;
         }
     }
+    true
+}
+
+/// Looks at one namespace: is it there, does it keep what `[channels]` says.
+async fn namespace_known(
+    server: &Centrifugo,
+    namespace: &str,
+    channel: &str,
+    config: &Config,
+    findings: &mut Findings,
+) -> Result<(), CallError> {
+    if !server.knows(channel).await? {
+        findings.add(
+            "namespace",
+            format!("Centrifugo does not know the namespace `{namespace}`: publications to it are parked, subscriptions refused"),
+            channel,
+            format!("add {{\"name\": \"{namespace}\"}} to Centrifugo's `channel.namespaces`, as `instant gen centrifugo` prints it, then: instant dead retry --all"),
+        );
+        return Ok(());
+    }
+    let wanted = config.channels.iter().filter(|rule| rule.namespace() == namespace);
+    let (history, presence) = wanted.fold((false, false), |(history, presence), rule| {
+        (history || rule.history.is_some(), presence || rule.presence)
+    });
+    let mut lacks = Vec::new();
+    if history && !server.keeps_history(channel).await? {
+        lacks.push("history");
+    }
+    if presence && !server.keeps_presence(channel).await? {
+        lacks.push("presence");
+    }
+    for option in lacks {
+        findings.add(
+            "namespace-options",
+            format!("Centrifugo's namespace `{namespace}` has no {option}, which `[channels]` promises"),
+            channel,
+            "set the namespace's options as `instant gen centrifugo` prints them",
+        );
+    }
+    Ok(())
 }
 
 /// The namespaces of `[channels]`, and those that the rules publish to, as far as they are known without a row, each with a channel in it.
-fn namespaces(watches: &[Watch], config: &Config) -> BTreeMap<String, String> {
+pub(super) fn namespaces(watches: &[Watch], config: &Config) -> BTreeMap<String, String> {
     let names = config.channels.iter().map(|channel| channel.namespace().to_owned());
     let mut namespaces: BTreeMap<_, _> = names.map(|name| (name.clone(), format!("{name}:instant"))).collect();
     for rule in watches.iter().flat_map(|watch| &watch.rules) {

@@ -1,4 +1,5 @@
-//! Questions to Centrifugo that change nothing: is it there, does it take the key, does it know a channel's namespace.
+//! Questions to Centrifugo that change nothing: is it there, does it take the key, does it know a channel's namespace, what does it
+//! keep of it.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -8,6 +9,8 @@ use super::call::CallError;
 
 /// The code of a channel whose namespace is not configured.
 const UNKNOWN_CHANNEL: i32 = 102;
+/// The code of a question about what a namespace does not keep.
+const NOT_AVAILABLE: i32 = 108;
 
 impl Centrifugo {
     /// Asks whether it is there and takes the key; returns its clock, to the second.
@@ -26,5 +29,23 @@ impl Centrifugo {
     pub async fn knows(&self, channel: &str) -> Result<bool, CallError> {
         let (answer, _) = self.call("history", &json!({ "channel": channel, "limit": 0 })).await?;
         Ok(answer.error.is_none_or(|error| error.code != UNKNOWN_CHANNEL))
+    }
+
+    /// Whether the namespace of `channel` has a history.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub async fn keeps_history(&self, channel: &str) -> Result<bool, CallError> {
+        let (answer, _) = self.call("history", &json!({ "channel": channel, "limit": 0 })).await?;
+        Ok(answer.error.is_none_or(|error| error.code != NOT_AVAILABLE))
+    }
+
+    /// Whether the namespace of `channel` has presence.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub async fn keeps_presence(&self, channel: &str) -> Result<bool, CallError> {
+        let (answer, _) = self.call("presence_stats", &json!({ "channel": channel })).await?;
+        Ok(answer.error.is_none_or(|error| error.code != NOT_AVAILABLE))
     }
 }
