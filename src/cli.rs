@@ -5,6 +5,7 @@ mod age;
 mod apply;
 mod check;
 mod dead;
+mod dev;
 mod doctor;
 mod generate;
 mod init;
@@ -16,6 +17,7 @@ mod replay;
 mod resume;
 mod run;
 mod send;
+mod service;
 mod sql;
 mod status;
 mod step;
@@ -100,6 +102,8 @@ enum Command {
     Sql(sql::Args),
     /// Publish every committed change.
     Run(run::Args),
+    /// Everything for a developer's machine: apply, run with the hub, show each change, read a changed file again.
+    Dev(dev::Args),
     /// Send a message by hand.
     Send(send::Args),
     /// Look at the publications that were parked, send them again, or drop them.
@@ -142,6 +146,7 @@ impl Cli {
             Command::Remove(args) => remove::run(args, &context).await,
             Command::Sql(args) => sql::run(args, &context).await,
             Command::Run(args) => run::run(args, &context).await,
+            Command::Dev(args) => dev::run(args, &context).await,
             Command::Send(args) => send::run(args, &context).await,
             Command::Dead(args) => dead::run(args, &context).await,
             Command::Replay(args) => replay::run(args, &context).await,

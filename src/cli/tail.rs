@@ -10,10 +10,12 @@ use anyhow::ensure;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 
 use super::Context;
 use crate::capture::watch::Watch;
 use crate::change::Change;
+use crate::config::Config;
 use crate::config::nearest::did_you_mean;
 use crate::mapping::{Mapping, Outcome};
 use crate::outbox::{ChangeRow, Operator, Reader};
@@ -27,6 +29,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant tail\n  instant tail --model shop.Order --json | jq .channel")]
 pub(super) struct Args {
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// What is shown, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Filter {
     /// Changes of this model alone; may be given again.
     #[arg(long, value_name = "APP.MODEL")]
     model: Vec<String>,
@@ -79,7 +88,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let pool = context.pool(&config).await?;
     let watches = context.resolve(&pool, &config).await?;
     pool.close().await;
-    for model in &args.model {
+    for model in &args.filter.model {
         let known = watches.iter().map(|watch| watch.model.as_str());
         let hint = did_you_mean(model, known).map_or_else(String::new, |hint| format!(": {hint}"));
         ensure!(
@@ -88,65 +97,97 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         );
     }
     let mapping = Arc::new(Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?);
-    let position = Operator::connect(&config.database.url).await?.here().await?;
-    let mut tail = Tail {
-        args: &args,
-        models: models(&watches),
-        mapping,
-        related: Related::new(config.database.url.clone(), config.related_ttl),
-        outcomes: Vec::new(),
-    };
-    let mut reader = Reader::open(&config.database.url, position).await?;
+    let (_unchanging, rules) = watch::channel(Rules::new(&watches, mapping));
+    let tail = Tail::open(&config, args.filter, rules).await?;
     writeln!(anstream::stderr(), "waiting for changes; Ctrl-C ends")?;
-    loop {
-        let ended = tokio::select! {
-            ended = tail.page(&mut reader) => ended?,
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
-        };
-        if ended {
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
-            }
-        }
+    tokio::select! {
+        ended = tail.follow() => ended?,
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a tail maps changes with.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// The model of each watch, by what the outbox calls it.
+    models: BTreeMap<String, String>,
+    mapping: Arc<Mapping>,
+}
+
+impl Rules {
+    pub(super) fn new(watches: &[Watch], mapping: Arc<Mapping>) -> Arc<Self> {
+        let names = watches.iter();
+        let models = names.map(|watch| (watch.source.clone(), watch.model.clone())).collect();
+        Arc::new(Self { models, mapping })
     }
 }
 
-/// The model of each watch, as the outbox calls it.
-fn models(watches: &[Watch]) -> BTreeMap<String, String> {
-    let names = watches.iter();
-    names.map(|watch| (watch.source.clone(), watch.model.clone())).collect()
+/// Follows the outbox, and prints.
+pub(super) struct Tail {
+    reader: Reader,
+    printer: Printer,
+    rules: watch::Receiver<Arc<Rules>>,
 }
 
-struct Tail<'a> {
-    args: &'a Args,
-    models: BTreeMap<String, String>,
-    mapping: Arc<Mapping>,
-    related: Related,
-    outcomes: Vec<Outcome>,
-}
+impl Tail {
+    /// Begins with what is committed from now on. Other rules count from the next page on.
+    pub(super) async fn open(config: &Config, filter: Filter, rules: watch::Receiver<Arc<Rules>>) -> anyhow::Result<Self> {
+        let position = Operator::connect(&config.database.url).await?.here().await?;
+        let now = Arc::clone(&rules.borrow());
+        Ok(Self {
+            reader: Reader::open(&config.database.url, position).await?,
+            printer: Printer {
+                filter,
+                related: Related::new(config.database.url.clone(), config.related_ttl),
+                outcomes: Vec::new(),
+                rules: now,
+            },
+            rules,
+        })
+    }
 
-impl Tail<'_> {
+    /// Prints until it fails.
+    pub(super) async fn follow(mut self) -> anyhow::Result<()> {
+        loop {
+            self.printer.rules = Arc::clone(&self.rules.borrow_and_update());
+            if self.page().await? {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
     /// Prints a page; whether its window ended with it.
-    async fn page(&mut self, reader: &mut Reader) -> anyhow::Result<bool> {
+    async fn page(&mut self) -> anyhow::Result<bool> {
+        let Self { reader, printer, .. } = self;
         let mut page = reader.page().await?;
         let (mut last, mut goes_on) = (None, true);
         while goes_on {
-            let (rows, more) = self.related.gather(&mut page).await?;
+            let (rows, more) = printer.related.gather(&mut page).await?;
             goes_on = more;
             let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
-            self.related.prepare(&self.mapping, &batch).await?;
+            printer.related.prepare(&printer.rules.mapping, &batch).await?;
             for change in &batch {
-                self.show(change)?;
+                printer.show(change)?;
             }
             last = batch.last().map(|change| change.id).or(last);
         }
         Ok(page.end(last).await?.is_some())
     }
+}
 
+/// Maps changes, and prints what comes of them.
+struct Printer {
+    filter: Filter,
+    rules: Arc<Rules>,
+    related: Related,
+    outcomes: Vec<Outcome>,
+}
+
+impl Printer {
     fn show(&mut self, change: &Change<'_>) -> anyhow::Result<()> {
-        let model = self.models.get(change.source).map_or(change.source, String::as_str);
-        if !self.args.model.is_empty() && !self.args.model.iter().any(|wanted| wanted == model) {
+        let model = self.rules.models.get(change.source).map_or(change.source, String::as_str);
+        if !self.filter.model.is_empty() && !self.filter.model.iter().any(|wanted| wanted == model) {
             return Ok(());
         }
         let line = |end| Line {
@@ -156,7 +197,7 @@ impl Tail<'_> {
             op: change.operation.name(),
             end,
         };
-        self.mapping.map(change, self.related.rows(), &mut self.outcomes);
+        self.rules.mapping.map(change, self.related.rows(), &mut self.outcomes);
         let outcomes = std::mem::take(&mut self.outcomes);
         for outcome in &outcomes {
             match outcome {
@@ -178,7 +219,7 @@ impl Tail<'_> {
             }
         }
         if outcomes.is_empty() {
-            let nowhere = self.mapping.silent(change, self.related.rows());
+            let nowhere = self.rules.mapping.silent(change, self.related.rows());
             self.print(&line(End::Nowhere { nowhere }))?;
         }
         self.outcomes = outcomes;
@@ -191,11 +232,11 @@ impl Tail<'_> {
             End::Channel { channel, .. } => Some(channel),
             _ => None,
         };
-        let wanted = &self.args.channel;
+        let wanted = &self.filter.channel;
         if !wanted.is_empty() && !channel.is_some_and(|channel| wanted.iter().any(|name| name == channel)) {
             return Ok(());
         }
-        let text = if self.args.json {
+        let text = if self.filter.json {
             serde_json::to_string(line)?
         } else {
             text(line)

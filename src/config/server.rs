@@ -27,6 +27,31 @@ pub struct Server {
     pub ready_lag: Duration,
 }
 
+/// Where Django's `runserver` has its pages.
+const DEVELOPMENT_ORIGINS: [&str; 2] = ["http://localhost:8000", "http://127.0.0.1:8000"];
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: LISTEN.to_owned(),
+            allowed_origins: Vec::new(),
+            url: format!("http://{LISTEN}"),
+            ready_lag: READY_LAG,
+        }
+    }
+}
+
+impl Server {
+    /// Lets the pages of Django's `runserver` in, too.
+    pub fn allow_development(&mut self) {
+        for origin in DEVELOPMENT_ORIGINS {
+            if !self.allowed_origins.iter().any(|allowed| allowed == origin) {
+                self.allowed_origins.push(origin.to_owned());
+            }
+        }
+    }
+}
+
 /// `[server]`. None: it is missing, or cannot be read, which has been recorded.
 pub(super) fn server(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Server> {
     let table = root.table(

@@ -171,9 +171,14 @@ impl Browser {
 
     /// Connects; the error is the close code, or the code of the answer.
     pub(crate) async fn try_open(site: &Site, cookie: &str, connect: Value) -> Result<Self, u64> {
-        let mut request = site.centrifugo.ws_url.as_str().into_client_request().unwrap();
+        Self::of_page(&site.centrifugo, ORIGIN, cookie, connect).await
+    }
+
+    /// The same for a page of any origin.
+    pub(crate) async fn of_page(server: &Centrifugo, origin: &str, cookie: &str, connect: Value) -> Result<Self, u64> {
+        let mut request = server.ws_url.as_str().into_client_request().unwrap();
         let headers = request.headers_mut();
-        headers.insert("origin", ORIGIN.parse().unwrap());
+        headers.insert("origin", origin.parse().unwrap());
         if !cookie.is_empty() {
             headers.insert("cookie", format!("other=1; sessionid={cookie}").parse().unwrap());
         }

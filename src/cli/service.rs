@@ -1,0 +1,150 @@
+//! What `run` and `dev` start: the relay, the hub or Centrifugo behind it, and the HTTP server.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{NOWHERE, publisher};
+use crate::config::{Config, Server};
+use crate::hub::{Hub, Limits};
+use crate::mapping::Mapping;
+use crate::outbox::{self, Operator};
+use crate::relay::{Metrics, Relay, Role};
+use crate::web::{self, Web};
+
+/// How the relay has ended.
+type Ended = Result<Result<(), outbox::Error>, JoinError>;
+
+/// What runs until it is stopped.
+#[derive(Debug)]
+pub(super) struct Service {
+    relay: JoinHandle<Result<(), outbox::Error>>,
+    web: Option<(Arc<Web>, JoinHandle<()>)>,
+    rules: watch::Sender<Arc<Mapping>>,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+    /// Of the HTTP server.
+    closing: CancellationToken,
+}
+
+impl Service {
+    /// Starts the service of `config`, with `rules` made once the port is known to be free and the database to be there.
+    pub(super) async fn start(
+        config: &Config,
+        rules: impl Future<Output = anyhow::Result<Arc<Mapping>>>,
+    ) -> anyhow::Result<Self> {
+        let hub = hub(config)?;
+        let metrics = Arc::new(Metrics::default());
+        let web = match &config.server {
+            Some(server) => {
+                let web = Web::new(config, server, hub.clone(), Arc::clone(&metrics))?;
+                Some((listen(server).await?, Arc::new(web)))
+            }
+            None => None,
+        };
+        // First of all: through a pooler whatever follows fails in ways that only confuse.
+        drop(Operator::connect(&config.database.url).await?);
+        let (replace, rules) = watch::channel(rules.await?);
+        let shutdown = CancellationToken::new();
+        // Whoever listens to the hub hears what is in flight before it closes.
+        let closing = hub.as_ref().map_or_else(|| shutdown.clone(), |_| CancellationToken::new());
+        let relay = match hub {
+            Some(hub) => tokio::spawn(relay(config, hub, rules, &metrics, &shutdown).run()),
+            None => tokio::spawn(relay(config, Arc::new(publisher(config)?), rules, &metrics, &shutdown).run()),
+        };
+        let web = web.map(|(listener, web)| {
+            let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), closing.clone()));
+            (web, serving)
+        });
+        Ok(Self {
+            relay,
+            web,
+            rules: replace,
+            metrics,
+            shutdown,
+            closing,
+        })
+    }
+
+    /// The relay's role and its changes.
+    pub(super) fn roles(&self) -> watch::Receiver<Role> {
+        self.metrics.health().roles()
+    }
+
+    /// Puts the rules of a file that was read again in place.
+    pub(super) fn reload(&self, config: &Config, rules: Arc<Mapping>) -> anyhow::Result<()> {
+        if let Some((web, _)) = &self.web {
+            web.reload(config)?;
+        }
+        self.rules.send_replace(rules);
+        Ok(())
+    }
+
+    /// Asks it to end: what is in flight is published first.
+    pub(super) fn stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Waits until the relay has ended, which is not to be waited for again; waiting can be given up.
+    pub(super) async fn ended(&mut self) -> Ended {
+        (&mut self.relay).await
+    }
+
+    /// Closes the HTTP server after the relay, and tells how that has ended.
+    pub(super) async fn finish(self, ended: Ended) -> anyhow::Result<()> {
+        self.closing.cancel();
+        if let Some((_, serving)) = self.web {
+            // It ends by itself within a grace period.
+            let _ = serving.await;
+        }
+        ended.context("the relay ended unexpectedly")??;
+        Ok(())
+    }
+}
+
+/// The hub, where there is no Centrifugo.
+fn hub(config: &Config) -> anyhow::Result<Option<Arc<Hub>>> {
+    if config.centrifugo.is_some() {
+        return Ok(None);
+    }
+    anyhow::ensure!(config.server.is_some(), NOWHERE);
+    let limits = Limits {
+        clients: config.hub.clients as usize,
+        ..Limits::default()
+    };
+    let hub = Hub::new(config, limits);
+    // Nobody is to listen where nothing is published.
+    hub.admit(false);
+    Ok(Some(Arc::new(hub)))
+}
+
+fn relay<P>(
+    config: &Config,
+    publisher: Arc<P>,
+    rules: watch::Receiver<Arc<Mapping>>,
+    metrics: &Arc<Metrics>,
+    shutdown: &CancellationToken,
+) -> Relay<P> {
+    Relay {
+        database: config.database.url.clone(),
+        publisher,
+        rules,
+        retention: config.retention,
+        related_ttl: config.related_ttl,
+        metrics: Arc::clone(metrics),
+        shutdown: shutdown.clone(),
+    }
+}
+
+/// Opens the server's port, so that a port that is taken is told before anything starts.
+async fn listen(server: &Server) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(&server.listen).await;
+    let listener = listener.with_context(|| format!("`[server] listen`: {} cannot be used", server.listen))?;
+    info!(listen = server.listen, "answering Centrifugo and browsers");
+    Ok(listener)
+}
