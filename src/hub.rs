@@ -251,6 +251,24 @@ impl Hub {
         counts
     }
 
+    /// The users with the most connections, and how many each has; a visitor's key is empty.
+    #[must_use]
+    pub fn users(&self, limit: usize) -> Vec<(String, usize)> {
+        self.directory.users(limit)
+    }
+
+    /// The channels that most listen to, and how many do.
+    #[must_use]
+    pub fn audiences(&self, limit: usize) -> Vec<(Arc<str>, usize)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let heard = shard.channels.iter().filter(|(_, channel)| !channel.listeners.is_empty());
+            all.extend(heard.map(|(name, channel)| (Arc::clone(name), channel.listeners.len())));
+        }
+        directory::largest(all.into_iter(), limit)
+    }
+
     /// How long it has been there.
     #[must_use]
     pub fn uptime(&self) -> Duration {

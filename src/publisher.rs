@@ -3,9 +3,11 @@
 pub mod centrifugo;
 mod delivery;
 mod policy;
+mod tap;
 
 pub use delivery::{Delivery, deliver};
 pub use policy::{BatchDirective, Directive, directive, on_status};
+pub use tap::{Observers, Passed, Tap};
 
 use crate::mapping::Publication;
 

@@ -13,6 +13,7 @@ mod lane;
 mod ledger;
 mod metrics;
 mod pace;
+mod redelivery;
 mod related;
 mod resync;
 
@@ -36,6 +37,7 @@ use ledger::Ledger;
 
 pub use health::{Health, Role};
 pub use metrics::Metrics;
+pub use redelivery::{Redelivery, redeliver};
 pub use related::Related;
 
 /// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.

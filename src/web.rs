@@ -2,11 +2,12 @@
 
 mod answer;
 mod api;
+mod backend;
 mod connection;
 mod credentials;
-mod cutter;
 mod health;
 mod limit;
+mod live;
 mod proxy;
 mod registry;
 mod revocation;
@@ -36,14 +37,15 @@ use crate::hub::Hub;
 use crate::hub::code::{self, Disconnect};
 use crate::publisher::centrifugo::{self, Centrifugo};
 use crate::relay::Metrics;
+use backend::Backend;
 use connection::Peer;
 use credentials::Credentials;
-use cutter::Cutter;
 use health::Monitor;
 use limit::Limiter;
 use registry::Registry;
 
 pub use connection::serve;
+pub use live::{Live, NoRandomness};
 pub use proxy::SECRET_HEADER;
 
 /// The largest body: Centrifugo's requests have some hundred bytes, and what a client adds to them has no use here.
@@ -65,11 +67,12 @@ pub struct Web {
     secrets: Secrets,
     limiter: Limiter,
     registry: Registry,
-    cutter: Option<Cutter>,
+    backend: Option<Backend>,
     hub: Option<Arc<Hub>>,
     /// Connections, and the sockets that some of them have become.
     tasks: TaskTracker,
     monitor: Monitor,
+    live: Live,
 }
 
 /// Why the server cannot start.
@@ -99,10 +102,16 @@ impl Web {
     ///
     /// # Errors
     /// When the database URL cannot be read, or no HTTP client can be made.
-    pub fn new(config: &Config, server: &Server, hub: Option<Arc<Hub>>, metrics: Arc<Metrics>) -> Result<Self, StartError> {
-        let cutter = match (&config.centrifugo, &hub) {
-            (Some(server), _) => Some(Cutter::Centrifugo(Centrifugo::new(&server.url, &server.api_key)?)),
-            (None, Some(hub)) => Some(Cutter::Hub(Arc::clone(hub))),
+    pub fn new(
+        config: &Config,
+        server: &Server,
+        hub: Option<Arc<Hub>>,
+        metrics: Arc<Metrics>,
+        live: Live,
+    ) -> Result<Self, StartError> {
+        let backend = match (&config.centrifugo, &hub) {
+            (Some(server), _) => Some(Backend::Centrifugo(Arc::new(Centrifugo::new(&server.url, &server.api_key)?))),
+            (None, Some(hub)) => Some(Backend::Hub(Arc::clone(hub))),
             (None, None) => None,
         };
         Ok(Self {
@@ -115,11 +124,18 @@ impl Web {
             },
             limiter: Limiter::default(),
             registry: Registry::default(),
-            cutter,
+            backend,
             hub,
             tasks: TaskTracker::new(),
             monitor: Monitor::new(metrics, config.database.url.clone(), server.ready_lag),
+            live,
         })
+    }
+
+    /// The live page.
+    #[must_use]
+    pub const fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Puts the rules of a file that was read again in place.
@@ -164,6 +180,7 @@ fn router(web: Arc<Web>) -> Router {
     Router::new()
         .merge(proxies)
         .merge(api)
+        .merge(live::routes(&web))
         .route("/token", post(token::token))
         .route("/connection/websocket", any(socket::open))
         .route("/healthz", get(|| async { "ok\n" }))

@@ -3,6 +3,7 @@
 mod comparison;
 mod dev;
 mod events;
+mod live;
 mod official;
 mod sockets;
 mod wire;

@@ -73,7 +73,7 @@ async fn serve(
     loop {
         tokio::select! {
             Ok(()) = role.changed() => match *role.borrow_and_update() {
-                Role::Leading => greet(config)?,
+                Role::Leading => greet(config, service.invite()?.as_deref())?,
                 Role::Standby => warn!("another `instant run` or `instant dev` leads on this database: this one waits for its end"),
                 Role::Starting | Role::Reconnecting => {}
             },
@@ -148,11 +148,14 @@ async fn clean(context: &Context, config: &Config, is_new: bool) -> anyhow::Resu
 }
 
 /// Says where everything is.
-fn greet(config: &Config) -> anyhow::Result<()> {
+fn greet(config: &Config, live: Option<&str>) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout().lock();
     let url = config.server.as_ref().map_or_else(String::new, |server| server.url.clone());
     writeln!(stdout, "hub        {}/connection/websocket", url.replacen("http", "ws", 1))?;
     writeln!(stdout, "script     <script src=\"{url}/instant.js\"></script>")?;
+    if let Some(path) = live {
+        writeln!(stdout, "live page  {url}{path}")?;
+    }
     if config.django.is_none() {
         writeln!(
             stdout,

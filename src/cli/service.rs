@@ -14,8 +14,9 @@ use crate::config::{Config, Server};
 use crate::hub::{Hub, Limits};
 use crate::mapping::Mapping;
 use crate::outbox::{self, Operator};
+use crate::publisher::{Observers, Tap};
 use crate::relay::{Metrics, Relay, Role};
-use crate::web::{self, Web};
+use crate::web::{self, Live, Web};
 
 /// How the relay has ended.
 type Ended = Result<Result<(), outbox::Error>, JoinError>;
@@ -39,23 +40,29 @@ impl Service {
         rules: impl Future<Output = anyhow::Result<Arc<Mapping>>>,
     ) -> anyhow::Result<Self> {
         let hub = hub(config)?;
-        let metrics = Arc::new(Metrics::default());
-        let web = match &config.server {
-            Some(server) => {
-                let web = Web::new(config, server, hub.clone(), Arc::clone(&metrics))?;
-                Some((listen(server).await?, Arc::new(web)))
-            }
+        let listener = match &config.server {
+            Some(server) => Some((server, listen(server).await?)),
             None => None,
         };
         // First of all: through a pooler whatever follows fails in ways that only confuse.
         drop(Operator::connect(&config.database.url).await?);
         let (replace, rules) = watch::channel(rules.await?);
-        let shutdown = CancellationToken::new();
+        let (metrics, observers, shutdown) = (Arc::new(Metrics::default()), Observers::default(), CancellationToken::new());
         // Whoever listens to the hub hears what is in flight before it closes.
         let closing = hub.as_ref().map_or_else(|| shutdown.clone(), |_| CancellationToken::new());
-        let relay = match hub {
-            Some(hub) => tokio::spawn(relay(config, hub, rules, &metrics, &shutdown).run()),
-            None => tokio::spawn(relay(config, Arc::new(publisher(config)?), rules, &metrics, &shutdown).run()),
+        let web = match listener {
+            Some((server, listener)) => {
+                let live = Live::new(config, observers.clone(), rules.clone(), closing.clone())?;
+                let web = Web::new(config, server, hub.clone(), Arc::clone(&metrics), live)?;
+                Some((listener, Arc::new(web)))
+            }
+            None => None,
+        };
+        let relay = if let Some(hub) = hub {
+            tokio::spawn(relay(config, Tap::new(hub, observers), rules, &metrics, &shutdown).run())
+        } else {
+            let server = Arc::new(publisher(config)?);
+            tokio::spawn(relay(config, Tap::new(server, observers), rules, &metrics, &shutdown).run())
         };
         let web = web.map(|(listener, web)| {
             let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), closing.clone()));
@@ -69,6 +76,12 @@ impl Service {
             shutdown,
             closing,
         })
+    }
+
+    /// The address of the live page that lets one browser in, once.
+    pub(super) fn invite(&self) -> anyhow::Result<Option<String>> {
+        let path = self.web.as_ref().map(|(web, _)| web.live().invite());
+        Ok(path.transpose()?)
     }
 
     /// The relay's role and its changes.
@@ -125,14 +138,14 @@ fn hub(config: &Config) -> anyhow::Result<Option<Arc<Hub>>> {
 
 fn relay<P>(
     config: &Config,
-    publisher: Arc<P>,
+    publisher: Tap<P>,
     rules: watch::Receiver<Arc<Mapping>>,
     metrics: &Arc<Metrics>,
     shutdown: &CancellationToken,
-) -> Relay<P> {
+) -> Relay<Tap<P>> {
     Relay {
         database: config.database.url.clone(),
-        publisher,
+        publisher: Arc::new(publisher),
         rules,
         retention: config.retention,
         related_ttl: config.related_ttl,

@@ -60,7 +60,21 @@ impl Directory {
         (inner.clients.len(), inner.users.len())
     }
 
+    /// The users with the most connections, and how many each has.
+    pub(super) fn users(&self, limit: usize) -> Vec<(String, usize)> {
+        let inner = self.lock();
+        largest(inner.users.iter().map(|(user, names)| (user.clone(), names.len())), limit)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Those of the largest number, and of the first names among equals.
+pub(super) fn largest<T: Ord>(numbered: impl Iterator<Item = (T, usize)>, limit: usize) -> Vec<(T, usize)> {
+    let mut all: Vec<_> = numbered.collect();
+    all.sort_unstable_by(|(a, most), (b, more)| more.cmp(most).then_with(|| a.cmp(b)));
+    all.truncate(limit);
+    all
 }

@@ -16,6 +16,7 @@ use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, on_status};
 use crate::mapping::Publication;
 
 pub use call::CallError;
+pub use probe::Counts;
 
 /// Centrifugo closes a request's connection after 10 s of writing and 30 s of reading; no answer after this is no answer.
 const TIMEOUT: Duration = Duration::from_secs(15);

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::Web;
 use crate::outbox::{Depth, Error, Operator};
-use crate::relay::Metrics;
+use crate::relay::{Health, Metrics};
 
 /// The format of the metrics: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,8 +42,12 @@ impl Monitor {
         }
     }
 
+    pub(super) fn health(&self) -> &Health {
+        self.metrics.health()
+    }
+
     /// What waits in the database; none when it does not answer. Asked once however many ask here.
-    async fn depth(&self) -> Option<Depth> {
+    pub(super) async fn depth(&self) -> Option<Depth> {
         let mut kept = self.depth.lock().await;
         if let Some((at, depth)) = &*kept
             && at.elapsed() < KEPT
@@ -69,7 +73,7 @@ async fn ask(database: &SecretString) -> Result<Depth, Error> {
 
 /// 200 while the relay leads, with a lag below the limit, or stands by; 503 otherwise.
 pub(super) async fn ready(State(web): State<Arc<Web>>) -> Response {
-    let health = web.monitor.metrics.health();
+    let health = web.monitor.health();
     let (role, lag) = (health.role(), health.lag());
     let status = if role.is_settled() && lag < web.monitor.ready_lag {
         StatusCode::OK

@@ -11,7 +11,7 @@ use futures_util::stream::{self, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::cutter::Cutter;
+use super::backend::Backend;
 use super::registry::Open;
 use super::{Web, chain, digest};
 use crate::access::{self, Access, Error, Who};
@@ -32,7 +32,7 @@ pub(super) enum Subject {
 
 /// Looks at everything that is open, again and again until `shutdown`.
 pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: CancellationToken) {
-    let Some(server) = &web.cutter else { return };
+    let Some(server) = &web.backend else { return };
     let mut failing = false;
     loop {
         tokio::select! {
@@ -55,7 +55,7 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
 }
 
 /// Cuts the connections whose user is another now, or hears other channels.
-async fn connections(web: &Web, server: &Cutter) -> Result<(), Error> {
+async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
     let access = web.access();
     for (key, open, who) in identified(web, &access).await? {
         if is_as_given(&access, &open, &who) || !server.disconnect(&open.user, open.client.as_deref()).await {
@@ -71,7 +71,7 @@ async fn connections(web: &Web, server: &Cutter) -> Result<(), Error> {
 }
 
 /// Ends the subscriptions that their rule would refuse.
-async fn rooms(web: &Web, server: &Cutter) -> Result<(), Error> {
+async fn rooms(web: &Web, server: &Backend) -> Result<(), Error> {
     let access = web.access();
     let mut questions = Vec::new();
     for (key, open, who) in identified(web, &access).await? {
@@ -98,7 +98,7 @@ async fn rooms(web: &Web, server: &Cutter) -> Result<(), Error> {
 /// Asks for one subscription again, and ends it where its rule refuses.
 async fn still_in(
     web: &Web,
-    server: &Cutter,
+    server: &Backend,
     access: &Access,
     (key, open, who): (&str, &Open, &Who),
     room: &str,

@@ -20,9 +20,11 @@ pub enum CallError {
     Other(#[from] BatchError),
 }
 
-/// The answer to a call; its result says nothing that is needed.
+/// The answer to a call.
 #[derive(Deserialize)]
 pub(super) struct Answer {
+    #[serde(default)]
+    pub(super) result: Value,
     pub(super) error: Option<Rejection>,
 }
 

@@ -12,7 +12,39 @@ const UNKNOWN_CHANNEL: i32 = 102;
 /// The code of a question about what a namespace does not keep.
 const NOT_AVAILABLE: i32 = 108;
 
+/// Who is connected, on all nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections.
+    pub clients: usize,
+    /// Users of them, counted on each node.
+    pub users: usize,
+    /// Channels that somebody listens to, counted on each node.
+    pub channels: usize,
+}
+
 impl Centrifugo {
+    /// Who is connected.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub async fn counts(&self) -> Result<Counts, CallError> {
+        let (answer, _) = self.call("info", &json!({})).await?;
+        let mut counts = Counts::default();
+        for node in answer.result["nodes"].as_array().into_iter().flatten() {
+            let number = |name: &str| {
+                node[name]
+                    .as_u64()
+                    .and_then(|number| usize::try_from(number).ok())
+                    .unwrap_or(0)
+            };
+            counts.clients += number("num_clients");
+            counts.users += number("num_users");
+            counts.channels += number("num_channels");
+        }
+        Ok(counts)
+    }
+
     /// Asks whether it is there and takes the key; returns its clock, to the second.
     ///
     /// # Errors

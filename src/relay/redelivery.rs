@@ -1,0 +1,141 @@
+//! Dead letters, sent again.
+
+use std::sync::Arc;
+
+use super::Related;
+use crate::mapping::{Mapping, Origin, Publication, Rows, RuleName};
+use crate::outbox::{DeadLetter, Error, LetterFilter, Operator, Refusal, StoredLetter};
+use crate::publisher::{BatchError, Publisher, deliver};
+
+/// What became of the letters.
+#[derive(Debug, Default)]
+pub struct Redelivery {
+    /// Taken, and deleted.
+    pub sent: usize,
+    /// Deleted, since today's rules make nothing of their changes.
+    pub obsolete: usize,
+    /// Refused again; they stay, with the new reason.
+    pub refused: usize,
+    /// Why the others were not tried.
+    pub interrupted: Option<BatchError>,
+}
+
+/// What a letter comes to before it is sent.
+enum Attempt {
+    Send(Publication),
+    /// Today's rules make nothing of its change.
+    Nothing,
+    Refused(String),
+}
+
+/// Sends the letters of `filter` again, the oldest first, under the same idempotency keys. Those whose rule failed are mapped with
+/// `rules`, which are asked for only if there are any.
+///
+/// # Errors
+/// When there are no rules, and when PostgreSQL refuses or does not answer. What was sent and is not deleted is suppressed by its key
+/// when it is soon tried again.
+pub async fn redeliver<E: From<Error>>(
+    operator: &Operator,
+    publisher: &impl Publisher,
+    filter: &LetterFilter,
+    related: &mut Related,
+    rules: impl Future<Output = Result<Arc<Mapping>, E>>,
+) -> Result<Redelivery, E> {
+    let mut redelivery = Redelivery::default();
+    let mut rules = Some(rules);
+    let (mut known, mut after) = (None, 0);
+    loop {
+        let page = operator.letters(filter, after, true).await?;
+        let Some(last) = page.last() else {
+            return Ok(redelivery);
+        };
+        after = last.id;
+        if page.iter().any(|stored| stored.letter.event.is_none())
+            && let Some(rules) = rules.take()
+        {
+            known = Some(rules.await?);
+        }
+        if let Some(rules) = &known {
+            let failed = page.iter().filter(|stored| stored.letter.event.is_none());
+            let changes: Vec<_> = failed.filter_map(StoredLetter::change).collect();
+            related.prepare(rules, &changes).await?;
+        }
+        let (mut ids, mut publications, mut taken, mut refusals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for stored in page {
+            match attempt(&stored, known.as_deref(), related.rows()) {
+                Attempt::Send(publication) => {
+                    ids.push(stored.id);
+                    publications.push(publication);
+                }
+                Attempt::Nothing => taken.push(stored.id),
+                Attempt::Refused(reason) => refusals.push(Refusal {
+                    id: stored.id,
+                    reason,
+                    code: None,
+                }),
+            }
+        }
+        redelivery.obsolete += taken.len();
+        let delivery = deliver(publisher, &publications.iter().collect::<Vec<_>>()).await;
+        for (id, reply) in ids.into_iter().zip(delivery.replies) {
+            match reply {
+                Ok(()) => {
+                    redelivery.sent += 1;
+                    taken.push(id);
+                }
+                Err(rejection) => refusals.push(Refusal {
+                    id,
+                    code: Some(rejection.code),
+                    reason: rejection.message,
+                }),
+            }
+        }
+        redelivery.refused += refusals.len();
+        operator.settle_letters(&taken, &refusals).await?;
+        if delivery.interrupted.is_some() {
+            redelivery.interrupted = delivery.interrupted;
+            return Ok(redelivery);
+        }
+    }
+}
+
+/// What a letter comes to: its event as it was, or its change under today's rule.
+fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn Rows) -> Attempt {
+    let letter = &stored.letter;
+    let Some(change) = stored.change() else {
+        return Attempt::Refused("it was parked by a newer version".to_owned());
+    };
+    let number = u32::try_from(letter.rule).unwrap_or_default();
+    let left = Origin::is_departure(&letter.key);
+    if let (Some(event), Some(channel)) = (&letter.event, &letter.channel) {
+        return Attempt::Send(Publication {
+            origin: Origin {
+                change_id: change.id,
+                at: change.at,
+                operation: change.operation,
+                rule: Arc::new(name(letter, number)),
+                left,
+            },
+            channel: channel.as_str().into(),
+            event: event.clone().into_bytes(),
+            key: Some(letter.key.as_str().into()),
+        });
+    }
+    match rules.map(|rules| rules.map_by(number, left, &change, related)) {
+        Some(Ok(Some(mut publication))) => {
+            publication.key = Some(letter.key.as_str().into());
+            Attempt::Send(publication)
+        }
+        Some(Ok(None)) => Attempt::Nothing,
+        Some(Err(reason)) => Attempt::Refused(reason),
+        None => Attempt::Refused(letter.reason.clone()),
+    }
+}
+
+fn name(letter: &DeadLetter, number: u32) -> RuleName {
+    RuleName {
+        source: letter.source.clone(),
+        model: letter.model.clone(),
+        number,
+    }
+}

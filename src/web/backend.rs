@@ -1,0 +1,124 @@
+//! The server that browsers are connected to: Centrifugo, or the hub.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tracing::warn;
+
+use crate::hub::Hub;
+use crate::hub::code::Disconnect;
+use crate::mapping::Mapping;
+use crate::outbox::{self, LetterFilter, Operator};
+use crate::publisher::centrifugo::{CallError, Centrifugo};
+use crate::publisher::{Observers, Tap};
+use crate::relay::{Redelivery, Related, redeliver};
+
+/// After which a client connects again, and is asked who it is. Centrifugo's own codes of that kind mean something else.
+const CHANGED: Disconnect = Disconnect::new(4001, "access changed");
+/// How long Centrifugo may take to cut a connection; the next look tries again.
+const API_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The server that browsers are connected to.
+#[derive(Debug)]
+pub(super) enum Backend {
+    Centrifugo(Arc<Centrifugo>),
+    Hub(Arc<Hub>),
+}
+
+/// Who is connected.
+#[derive(Debug, Serialize)]
+pub(super) struct Connected {
+    clients: usize,
+    users: usize,
+    channels: usize,
+    /// The users with the most connections, which Centrifugo does not tell; a visitor's key is empty.
+    listed_users: Option<Vec<(String, usize)>>,
+    /// The channels that most listen to, which Centrifugo does not tell.
+    listed_channels: Option<Vec<(Arc<str>, usize)>>,
+}
+
+impl Backend {
+    /// Disconnects a user's connection, or all of them without `client`; returns whether it is done.
+    pub(super) async fn disconnect(&self, user: &str, client: Option<&str>) -> bool {
+        match self {
+            Self::Centrifugo(server) => done(server.disconnect(user, client, CHANGED.code, &CHANGED.reason)).await,
+            Self::Hub(hub) => {
+                hub.disconnect(user, client, &CHANGED);
+                true
+            }
+        }
+    }
+
+    /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`; returns whether it is done.
+    pub(super) async fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) -> bool {
+        match self {
+            Self::Centrifugo(server) => done(server.unsubscribe(user, client, channel)).await,
+            Self::Hub(hub) => {
+                hub.unsubscribe(user, client, channel);
+                true
+            }
+        }
+    }
+}
+
+impl Backend {
+    /// Who is connected, with up to `limit` users and channels by name; none when it cannot be told.
+    pub(super) async fn connected(&self, limit: usize) -> Option<Connected> {
+        match self {
+            Self::Centrifugo(server) => {
+                let counts = tokio::time::timeout(API_TIMEOUT, server.counts()).await.ok()?.ok()?;
+                Some(Connected {
+                    clients: counts.clients,
+                    users: counts.users,
+                    channels: counts.channels,
+                    listed_users: None,
+                    listed_channels: None,
+                })
+            }
+            Self::Hub(hub) => {
+                let counts = hub.counts();
+                Some(Connected {
+                    clients: counts.clients,
+                    users: counts.users,
+                    channels: counts.channels,
+                    listed_users: Some(hub.users(limit)),
+                    listed_channels: Some(hub.audiences(limit)),
+                })
+            }
+        }
+    }
+
+    /// See [`redeliver`]; `observers` see what is sent.
+    pub(super) async fn redeliver(
+        &self,
+        operator: &Operator,
+        filter: &LetterFilter,
+        related: &mut Related,
+        rules: Arc<Mapping>,
+        observers: &Observers,
+    ) -> Result<Redelivery, outbox::Error> {
+        let rules = std::future::ready(Ok(rules));
+        match self {
+            Self::Centrifugo(server) => {
+                let tap = Tap::new(Arc::clone(server), observers.clone());
+                redeliver(operator, &tap, filter, related, rules).await
+            }
+            Self::Hub(hub) => {
+                let tap = Tap::new(Arc::clone(hub), observers.clone());
+                redeliver(operator, &tap, filter, related, rules).await
+            }
+        }
+    }
+}
+
+/// Whether Centrifugo has cut something in time; otherwise the next look tries again.
+async fn done(cut: impl Future<Output = Result<(), CallError>>) -> bool {
+    let reason = match tokio::time::timeout(API_TIMEOUT, cut).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not answer in time".to_owned(),
+    };
+    warn!(reason, "Centrifugo does not cut what was revoked; it is asked again");
+    false
+}

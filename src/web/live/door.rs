@@ -1,0 +1,131 @@
+//! Who may see the page: the staff by the site's session, and whoever was given a link.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::crypto::ring;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::super::{Credentials, Web, unavailable};
+use crate::access::{Error, Who, cookie};
+use crate::django::mac;
+
+/// The cookie of whoever came by a link.
+const COOKIE: &str = "instant_live";
+/// The answer to everyone else.
+pub(super) const REFUSAL: &str = "this page is for the staff: log in to the site as staff or superuser, under the address that this \
+                                  page has, or open the link that `instant dev` prints\n";
+
+/// The system has no random numbers, of which secrets are made.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the system has no random numbers")]
+pub struct NoRandomness;
+
+/// Lets guests in.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// The key of the next guest.
+    invitation: Mutex<Option<SecretString>>,
+    /// The cookie of those who are in.
+    guests: SecretString,
+}
+
+impl Door {
+    pub(super) fn new() -> Result<Self, NoRandomness> {
+        Ok(Self {
+            invitation: Mutex::default(),
+            guests: secret()?.into(),
+        })
+    }
+
+    /// The key of an invitation, in place of the one before.
+    pub(super) fn invite(&self) -> Result<String, NoRandomness> {
+        let key = secret()?;
+        *self.invitation.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone().into());
+        Ok(key)
+    }
+
+    /// The `Set-Cookie` header for whoever brings the key of the invitation, which is worth nothing from then on.
+    pub(super) fn redeem(&self, key: &str) -> Option<String> {
+        let mut invitation = self.invitation.lock().unwrap_or_else(PoisonError::into_inner);
+        invitation.take_if(|wanted| equal(key, wanted))?;
+        let value = self.guests.expose_secret();
+        Some(format!("{COOKIE}={value}; Path=/live; HttpOnly; SameSite=Strict"))
+    }
+
+    fn knows(&self, cookies: &[&str]) -> bool {
+        cookie::value(cookies, COOKIE).is_some_and(|value| equal(&value, &self.guests))
+    }
+}
+
+fn equal(given: &str, wanted: &SecretString) -> bool {
+    mac::equal(given.as_bytes(), wanted.expose_secret().as_bytes())
+}
+
+fn secret() -> Result<String, NoRandomness> {
+    let mut bytes = [0; 32];
+    let random = ring::default_provider().secure_random;
+    random.fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Whether whoever sends these headers may see what passes.
+pub(super) async fn enters(web: &Web, headers: &HeaderMap) -> Result<bool, Error> {
+    let given = Credentials::of(headers);
+    if web.live.door.knows(&given.cookies) {
+        return Ok(true);
+    }
+    let who = web.access().identify_request(&given.cookies, given.authorization).await?;
+    Ok(matches!(who, Who::User(user) if user.is_staff || user.is_superuser))
+}
+
+/// Lets those pass who may see the page.
+pub(super) async fn guard(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    match enters(&web, request.headers()).await {
+        Ok(true) => next.run(request).await,
+        Ok(false) => (StatusCode::FORBIDDEN, REFUSAL).into_response(),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// Lets requests of the page itself pass: no other site can send one with its origin, nor with this content type unasked.
+pub(super) async fn same_origin(request: Request, next: Next) -> Response {
+    if is_own(request.headers()) {
+        next.run(request).await
+    } else {
+        (StatusCode::FORBIDDEN, "only the live page itself may do this\n").into_response()
+    }
+}
+
+fn is_own(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let origin = text(ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    let is_json = text(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
+    is_json && origin.is_some() && origin == text(HOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invitation_lets_one_in_once_and_the_next_takes_its_place() {
+        let door = Door::new().unwrap();
+        let cookie = |key: &str| door.redeem(key);
+        assert!(cookie("").is_none());
+        let (first, second) = (door.invite().unwrap(), door.invite().unwrap());
+        assert!(cookie(&first).is_none());
+        let given = cookie(&second).unwrap();
+        assert!(cookie(&second).is_none());
+        let pair = given.split(';').next().unwrap();
+        assert!(door.knows(&["a=1", pair]));
+        assert!(!door.knows(&[&pair[..pair.len() - 1]]) && !door.knows(&["instant_live="]) && !door.knows(&[]));
+        assert!(!Door::new().unwrap().knows(&[pair]), "each process has its own");
+    }
+}

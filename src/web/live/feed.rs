@@ -1,0 +1,182 @@
+//! `GET /live/events`: what passes, and how things are, as server-sent events.
+//!
+//! `event` is `{ channel, refused, event }`, where `event` is null when it is too large to be shown; `skipped` is the number of events
+//! that passed while this browser was slow; `status` is how things are, every two seconds.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::super::Web;
+use super::door;
+use crate::publisher::Passed;
+
+/// Between two looks at how things are; also, whether the viewer may still see it.
+const LOOK: Duration = Duration::from_secs(2);
+/// Bytes of the largest event that is shown.
+const LARGEST_EVENT: usize = 64 * 1024;
+/// Events that are sent at once, when that many wait.
+const CHUNK: usize = 256;
+/// The most users and channels of a look.
+const LISTED: usize = 100;
+/// Asks nginx not to keep what passes until there is more.
+const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
+
+/// What one browser is sent.
+struct Feed {
+    web: Arc<Web>,
+    /// What the browser is known by.
+    headers: HeaderMap,
+    passed: Receiver<Arc<Passed>>,
+    look: Interval,
+    _place: OwnedSemaphorePermit,
+}
+
+pub(super) async fn open(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
+    let Ok(place) = Arc::clone(&web.live.viewers).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many look at this page\n").into_response();
+    };
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let feed = Feed {
+        passed: web.live.observers.join(),
+        web,
+        headers,
+        look,
+        _place: place,
+    };
+    let chunks = futures_util::stream::unfold(feed, async |mut feed| {
+        let chunk = feed.next().await?;
+        Some((Ok::<_, Infallible>(chunk), feed))
+    });
+    let kind = (CONTENT_TYPE, "text/event-stream");
+    ([kind, UNBUFFERED], Body::from_stream(chunks)).into_response()
+}
+
+impl Feed {
+    /// The next bytes; none: it is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        let closing = self.web.live.closing.clone();
+        tokio::select! {
+            passed = self.passed.recv() => self.passed(passed),
+            _ = self.look.tick() => self.status().await,
+            () = closing.cancelled() => None,
+        }
+    }
+
+    /// An event, and those that wait behind it.
+    fn passed(&mut self, first: Result<Arc<Passed>, RecvError>) -> Option<Bytes> {
+        let mut chunk = Vec::new();
+        match first {
+            Ok(passed) => write(&mut chunk, &passed),
+            Err(RecvError::Lagged(skipped)) => message(&mut chunk, "skipped", skipped.to_string().as_bytes()),
+            Err(RecvError::Closed) => return None,
+        }
+        for _ in 1..CHUNK {
+            match self.passed.try_recv() {
+                Ok(passed) => write(&mut chunk, &passed),
+                Err(TryRecvError::Lagged(skipped)) => message(&mut chunk, "skipped", skipped.to_string().as_bytes()),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        Some(chunk.into())
+    }
+
+    /// How things are; none: the viewer is no longer of the staff. A database that does not answer changes nothing.
+    async fn status(&self) -> Option<Bytes> {
+        if matches!(door::enters(&self.web, &self.headers).await, Ok(false)) {
+            return None;
+        }
+        let mut chunk = Vec::new();
+        message(&mut chunk, "status", status(&self.web).await.to_string().as_bytes());
+        Some(chunk.into())
+    }
+}
+
+/// The relay, the outbox, and who is connected.
+async fn status(web: &Web) -> Value {
+    let health = web.monitor.health();
+    let connected = match &web.backend {
+        Some(backend) => backend.connected(LISTED).await,
+        None => None,
+    };
+    json!({
+        "site": web.live.site,
+        "role": health.role(),
+        "lag_seconds": health.lag().as_secs_f64(),
+        "depth": web.monitor.depth().await,
+        "connected": connected,
+    })
+}
+
+fn write(chunk: &mut Vec<u8>, passed: &Passed) {
+    let mut data = b"{\"channel\":".to_vec();
+    // Writing to a Vec cannot fail, and a string always has a JSON form.
+    let _ = serde_json::to_writer(&mut data, &*passed.channel);
+    let refused = passed
+        .refused
+        .as_ref()
+        .map(|refused| json!({ "code": refused.code, "message": refused.message }));
+    data.extend_from_slice(b",\"refused\":");
+    let _ = serde_json::to_writer(&mut data, &refused);
+    data.extend_from_slice(b",\"event\":");
+    let is_shown = passed.event.len() <= LARGEST_EVENT;
+    data.extend_from_slice(if is_shown { &passed.event } else { b"null" });
+    data.push(b'}');
+    message(chunk, "event", &data);
+}
+
+/// Appends a message. Its data is JSON, where a line's end is white space: in this format it would end the data.
+fn message(chunk: &mut Vec<u8>, name: &str, data: &[u8]) {
+    chunk.extend_from_slice(b"event: ");
+    chunk.extend_from_slice(name.as_bytes());
+    chunk.extend_from_slice(b"\ndata: ");
+    chunk.extend(
+        data.iter()
+            .map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }),
+    );
+    chunk.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publisher::Rejection;
+
+    #[test]
+    fn an_event_is_one_message_whatever_stands_in_it_and_a_huge_one_is_left_out() {
+        let passed = |event: &str, refused| Passed {
+            channel: "a\nb".into(),
+            event: event.as_bytes().into(),
+            refused,
+        };
+        let written = |passed: Passed| {
+            let mut chunk = Vec::new();
+            write(&mut chunk, &passed);
+            String::from_utf8(chunk).unwrap()
+        };
+        let shown = written(passed("{\"data\":\r\n1}", None));
+        assert_eq!(
+            shown,
+            "event: event\ndata: {\"channel\":\"a\\nb\",\"refused\":null,\"event\":{\"data\":  1}}\n\n"
+        );
+        let (code, message) = (102, "unknown channel".to_owned());
+        let huge = format!("\"{}\"", "x".repeat(LARGEST_EVENT));
+        let shown = written(passed(&huge, Some(Rejection { code, message })));
+        assert!(
+            shown.ends_with("\"refused\":{\"code\":102,\"message\":\"unknown channel\"},\"event\":null}\n\n"),
+            "{shown}"
+        );
+    }
+}
