@@ -5,3 +5,4 @@ mod bundle;
 mod document;
 mod page;
 mod rows;
+mod visitors;

@@ -51,7 +51,7 @@ export interface Member {
     /** The user's key; empty for a visitor. */
     user: string;
 }
-/** What is known of a channel that has a history. */
+/** Which part of a channel's history is asked for. */
 export interface HistoryOptions {
     /** The most events; 100 unless it is said. */
     limit?: number;

@@ -60,7 +60,7 @@ export interface Member {
   user: string;
 }
 
-/** What is known of a channel that has a history. */
+/** Which part of a channel's history is asked for. */
 export interface HistoryOptions {
   /** The most events; 100 unless it is said. */
   limit?: number;

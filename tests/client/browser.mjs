@@ -21,6 +21,7 @@ page.on('request', (request) => {
   const { hostname } = new URL(request.url())
   if (hostname !== 'localhost') say('outside', request.url())
 })
+page.on('websocket', (socket) => say('socket', socket.url()))
 await page.exposeFunction('say', say)
 await page.addInitScript(() => {
   addEventListener('instant-ready', () => window.say('page', 'ready'))

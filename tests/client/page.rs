@@ -56,6 +56,15 @@ impl Pages {
         })
     }
 
+    /// Has the site's own endpoint answer with this connection token from now on, or with none.
+    pub(super) fn give(&self, token: Option<&str>) {
+        let path = self.folder.path().join("token");
+        match token {
+            Some(token) => std::fs::write(path, token).unwrap(),
+            None => std::fs::remove_file(path).unwrap(),
+        }
+    }
+
     /// A page with this in its body, opened with a session and connected. What happens in it is written line by line: `text: …` is
     /// what can be read there after each change.
     pub(super) async fn open(&self, site: &Site, session: &str, body: &str) -> Process {
@@ -66,9 +75,7 @@ impl Pages {
 
     /// The same without waiting for a connection.
     pub(super) fn visit(&self, site: &Site, session: &str, body: &str) -> Process {
-        let html = format!(
-            "<!doctype html><html><head><meta charset=utf-8><link rel=icon href='data:,'></head><body>{body}</body></html>"
-        );
+        let html = format!("<!doctype html><meta charset=utf-8><link rel=icon href='data:,'>{body}");
         std::fs::write(self.folder.path().join("page.html"), adapt(site, &html)).unwrap();
         let profile = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
         let script = manifest("tests/client/browser.mjs");

@@ -31,12 +31,12 @@ publish = 'users'
 ";
 
 /// A page that connects where Centrifugo or the hub is, or a proxy before it.
-fn tag(url: &str, attributes: &str) -> String {
+pub(super) fn tag(url: &str, attributes: &str) -> String {
     let url = url.replace("127.0.0.1", "localhost");
     format!("<script src=\"http://localhost:8001/instant.js\" data-url=\"{url}\" {attributes}></script>")
 }
 
-async fn create(site: &Site, number: &str) {
+pub(super) async fn create(site: &Site, number: &str) {
     site.python(&format!("Order.objects.create(number='{number}')")).await;
 }
 
@@ -161,45 +161,26 @@ async fn pages_see_who_is_there_who_comes_and_who_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_channel_is_told_to_the_page_and_the_rest_goes_on() {
-    for site in Site::both(WATCH).await {
-        let Some(pages) = Pages::of(&site).await else { return };
-        let body = format!(
-            "{}<script>
-               instant.onError((error) => console.log('onError', error.message));
-               instant.onState((state) => console.log('state', state));
-               instant.on('*', ({{ message }}) => console.log(message));
-               instant.channel('room:7').ready().catch((error) => console.log('refused', error.message));
-             </script>",
-            tag(&site.centrifugo.ws_url, "")
-        );
-        let visitor = pages.open(&site, "", &body).await;
-        visitor.line("console: refused room:7: permission denied (403)", SOON).await;
-        visitor.line("console: onError room:7: permission denied (403)", SOON).await;
-        visitor.line("console: state connected", SOON).await;
-        create(&site, "A-1").await;
-        visitor.line("console: Order A-1 is draft", SOON).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_with_a_token_goes_on_as_a_visitor_after_the_log_out() {
-    for site in Site::both(WATCH).await {
-        let Some(pages) = Pages::of(&site).await else { return };
-        let session = site.python("u = user('a'); c = login('a'); print(cookie(c))").await;
-        // The socket is of another site than the script, so that no cookie goes along.
-        let url = &site.centrifugo.ws_url;
-        let body = format!(
-            "<script src=\"http://localhost:8001/instant.js\" data-url=\"{url}\" data-token-url=\"http://localhost:8001/token\"></script>
-             <script>instant.on('*', ({{ message, channel }}) => document.body.append(`${{channel}}/${{message}} `))</script>"
-        );
-        let page = pages.open(&site, &session, &body).await;
-        create(&site, "A-1").await;
-        page.line("users/news of A-1", SOON).await;
-        site.python("c.post('/accounts/logout/')").await;
-        page.line("gap: reconnect of public", SOON).await;
-        create(&site, "A-2").await;
-        page.line("public/Order A-2 is draft", SOON).await;
-        assert!(!page.output().contains("news of A-2"), "{}", page.output());
-    }
+async fn a_page_connects_once_when_it_is_told_to_under_a_strict_policy_and_beside_an_element_of_that_name() {
+    let site = Site::on_hub(18, WATCH).await;
+    let Some(pages) = Pages::of(&site).await else { return };
+    let script = "<script src=\"http://localhost:8001/instant.js\" data-manual></script>";
+    let body = format!(
+        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; script-src 'unsafe-inline' http://localhost:8001;
+           connect-src ws://localhost:8001\">
+         <p id='instant'></p>{script}{script}
+         <script>
+           console.log('it is', instant.state);
+           instant.on('*', ({{ message }}) => document.body.append(`${{message}} `));
+           addEventListener('load', () => setTimeout(() => instant.connect()));
+         </script>"
+    );
+    let page = pages.open(&site, "", &body).await;
+    create(&site, "A-1").await;
+    page.line("text: Order A-1 is draft", SOON).await;
+    create(&site, "A-2").await;
+    page.line("text: Order A-1 is draft Order A-2 is draft", SOON).await;
+    page.line("console: it is disconnected", SOON).await;
+    is_clean(&page);
+    assert_eq!(page.output().matches("socket: ").count(), 1, "{}", page.output());
 }

@@ -1,5 +1,7 @@
 """The admin, Django's own log-in and log-out, and the pages of tests."""
 
+from pathlib import Path
+
 from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
@@ -28,6 +30,12 @@ def page(request, name):
     return serve(request, name, document_root=settings.PAGES)
 
 
+def token(request):
+    """Answer with the connection token that a test has written, or none, as a site's own endpoint would."""
+    path = Path(settings.PAGES) / "token"
+    return JsonResponse({"token": path.read_text()}) if path.exists() else HttpResponse(status=401)
+
+
 def orders(request):
     """List the orders, as a part of a page."""
     found = apps.get_model("shop", "Order").objects.order_by("pk")
@@ -40,4 +48,5 @@ urlpatterns = [
     path("whoami", whoami),
     path("pages/<str:name>", page),
     path("orders/", orders),
+    path("token", token),
 ]
