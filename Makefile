@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install what the tests and the demo need: PostgreSQL, Centrifugo, Django
+setup: ## Install what the tests and the demo need: PostgreSQL, Centrifugo, Django, Chromium
 	@tests/tools/setup
 
 test: setup ## Run every test; POSTGRES_VERSIONS="14 15 16 17 18" for all versions

@@ -1,7 +1,9 @@
-//! The HTTP server: it answers Centrifugo's proxies or connects browsers to the hub, gives them tokens, and tells how the relay is.
+//! The HTTP server: it answers Centrifugo's proxies or connects browsers to the hub, gives them the client and tokens, and tells how
+//! the relay is.
 
 mod answer;
 mod api;
+mod assets;
 mod backend;
 mod connection;
 mod credentials;
@@ -183,6 +185,8 @@ fn router(web: Arc<Web>) -> Router {
         .merge(live::routes(&web))
         .route("/token", post(token::token))
         .route("/connection/websocket", any(socket::open))
+        .route("/instant.js", get(assets::script))
+        .route("/instant.mjs", get(assets::module))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -191,13 +195,14 @@ fn router(web: Arc<Web>) -> Router {
         .with_state(web)
 }
 
-/// Cuts a request off that is sent too slowly, and forbids to keep any answer.
+/// Cuts a request off that is sent too slowly, and forbids to keep an answer that does not say itself how long it may be kept.
 async fn in_time(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
     let mut answer = answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response());
     answer
         .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     answer
 }
 

@@ -11,6 +11,7 @@ mod access;
 mod architecture;
 mod capture;
 mod chaos;
+mod client;
 mod failures;
 mod fuzz;
 mod harness;

@@ -44,6 +44,8 @@ pub(crate) struct Site {
     pub(crate) instant: Process,
     /// Where Instant's server listens.
     pub(crate) url: String,
+    /// The port of localhost whose pages may connect, beside those of [`ORIGIN`].
+    pub(crate) pages: u16,
     pub(crate) folder: TempDir,
     pub(crate) http: reqwest::Client,
 }
@@ -73,11 +75,11 @@ impl Site {
     pub(crate) async fn of(django: Django, toml: &str) -> Self {
         let port = free_port();
         let centrifugo = format!("[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = 'an api key'\n");
-        let (folder, django, url) = Self::prepare(django, &centrifugo, toml).await;
+        let (folder, django, url, pages) = Self::prepare(django, &centrifugo, toml).await;
         let made = instant(folder.path(), &["gen", "centrifugo"], &[]).await;
         let made: Value = serde_json::from_slice(&made.stdout).unwrap();
         let centrifugo = Centrifugo::configured(&made).await;
-        Self::run(folder, django, centrifugo, url).await
+        Self::run(folder, django, centrifugo, (url, pages)).await
     }
 
     /// The site on this version of PostgreSQL, whose browsers connect to the hub.
@@ -88,28 +90,28 @@ impl Site {
     /// The same with these lines in `[hub]`.
     pub(crate) async fn on_hub_with(version: u32, hub: &str, toml: &str) -> Self {
         let hub = format!("[hub]\napi_key = 'an api key'\n{hub}");
-        let (folder, django, url) = Self::prepare(Django::on(version).await, &hub, toml).await;
+        let (folder, django, url, pages) = Self::prepare(Django::on(version).await, &hub, toml).await;
         let hub = Centrifugo::at(&url, "an api key");
-        Self::run(folder, django, hub, url).await
+        Self::run(folder, django, hub, (url, pages)).await
     }
 
     /// Writes `instant.toml` and applies it.
-    async fn prepare(django: Django, server: &str, toml: &str) -> (TempDir, Django, String) {
+    async fn prepare(django: Django, server: &str, toml: &str) -> (TempDir, Django, String, u16) {
         django.run(PYTHON).await;
         let folder = tempfile::tempdir().unwrap();
-        let own = free_port();
+        let (own, pages) = (free_port(), free_port());
         let config = format!(
-            "[database]\nurl = '{}'\n{server}[server]\nlisten = '127.0.0.1:{own}'\nallowed_origins = ['{ORIGIN}']\n\
+            "[database]\nurl = '{}'\n{server}[server]\nlisten = '127.0.0.1:{own}'\nallowed_origins = ['{ORIGIN}', 'http://localhost:{pages}']\n\
              [django]\nsecret_key = 'a key for tests and demos'\nsecret_key_fallbacks = ['an old key']\n{toml}",
             django.database.url
         );
         std::fs::write(folder.path().join("instant.toml"), config).unwrap();
         let applied = instant(folder.path(), &["apply"], &[]).await;
         assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-        (folder, django, format!("http://127.0.0.1:{own}"))
+        (folder, django, format!("http://127.0.0.1:{own}"), pages)
     }
 
-    async fn run(folder: TempDir, django: Django, centrifugo: Centrifugo, url: String) -> Self {
+    async fn run(folder: TempDir, django: Django, centrifugo: Centrifugo, (url, pages): (String, u16)) -> Self {
         let instant = Process::instant(folder.path(), &["run"], &[]);
         instant.line("leading", SOON).await;
         Self {
@@ -117,6 +119,7 @@ impl Site {
             centrifugo,
             instant,
             url,
+            pages,
             folder,
             http: reqwest::Client::new(),
         }

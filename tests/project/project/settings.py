@@ -10,6 +10,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "a key for tests and demos")
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+# Where tests put pages that browsers open.
+PAGES = os.environ.get("PAGES", BASE_DIR / "pages")
 ROOT_URLCONF = "project.urls"
 
 INSTALLED_APPS = [
@@ -31,6 +33,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [PAGES],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

@@ -1,0 +1,233 @@
+import { Centrifuge, type PublicationContext, type ServerSubscribedContext } from "centrifuge";
+import type { Channel, Classes, Filter, Gap, Handler, Instant, Off, Options, State } from "./api";
+import { ConnectedChannel, type Connection } from "./channel";
+import { Deferred } from "./deferred";
+import { dispatch, eventName } from "./dom";
+import { endpoint } from "./endpoint";
+import { RESYNC, toEvent } from "./event";
+import { Gaps } from "./gaps";
+import { Handlers } from "./handlers";
+import { Listeners } from "./listeners";
+import { Seen } from "./seen";
+import { askForToken } from "./token";
+
+/** How many ids are remembered: what a relay publishes again after it was killed is some hundred events. */
+const REMEMBERED = 4096;
+/** The code of a connection that the page itself has ended. */
+const ASKED_FOR = 0;
+/** The code of a connection that has no token any more. */
+const WITHOUT_TOKEN = 1;
+/** From here on codes are those of Instant: whom it cuts is somebody else now, or may hear something else. */
+const CUT = 4000;
+
+/** The client: a connection, the channels that are heard through it, and who hears them. */
+export class Client implements Instant, Connection {
+  readonly centrifuge: Centrifuge;
+  readonly handlers: Handlers;
+  readonly #errors = new Listeners<unknown>((error) => console.error("instant:", error));
+  readonly #states: Listeners<State>;
+  readonly #gapListeners: Listeners<Gap>;
+  readonly #gaps: Gaps;
+  readonly #seen = new Seen(REMEMBERED);
+  /** Those that the page has asked for. */
+  readonly #channels = new Map<string, ConnectedChannel>();
+  /** Those that the server has subscribed this connection to. */
+  readonly #served = new Set<string>();
+  /** Those that were heard at some time, so that they may have missed something when they are heard again. */
+  readonly #known = new Set<string>();
+  #ready = new Deferred();
+  #wasReady = false;
+  #state: State = "disconnected";
+
+  /** `own` is the address of this code. */
+  constructor(options: Options, own: string | undefined) {
+    this.handlers = new Handlers(this.report);
+    this.#states = new Listeners(this.report);
+    this.#gapListeners = new Listeners(this.report);
+    this.#gaps = new Gaps((gap) => {
+      this.#gapListeners.tell(gap);
+      dispatch("instant-gap", gap);
+    });
+    const { token, tokenUrl } = options;
+    let latest = token;
+    this.centrifuge = new Centrifuge(endpoint(options.url, own), {
+      ...(token === undefined ? {} : { token }),
+      ...(tokenUrl === undefined ? {} : { getToken: async () => (latest = await askForToken(tokenUrl)) }),
+    });
+    this.#listen(tokenUrl !== undefined, () => latest === "");
+    options.channels?.forEach((name) => this.channel(name));
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  on(classes: Classes, handler: Handler, filter?: Filter): Off {
+    return this.handlers.on(classes, handler, filter);
+  }
+
+  once(classes: Classes, handler: Handler, filter?: Filter): Off {
+    return this.handlers.on(classes, handler, filter, true);
+  }
+
+  off(classes: Classes, handler?: Handler): void {
+    this.handlers.off(classes, handler);
+  }
+
+  channel(name: string): Channel {
+    const known = this.#channels.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    const channel = new ConnectedChannel(name, this);
+    this.#channels.set(name, channel);
+    if (this.#ready.isSettled && this.#state === "connected") {
+      channel.attach(this.#served.has(name));
+    }
+    return channel;
+  }
+
+  async ready(): Promise<void> {
+    await this.#ready.promise;
+    await Promise.allSettled([...this.#channels.values()].map((channel) => channel.ready()));
+  }
+
+  connect(): void {
+    this.centrifuge.connect();
+  }
+
+  disconnect(): void {
+    this.centrifuge.disconnect();
+  }
+
+  onState(handler: (state: State) => unknown): Off {
+    return this.#states.add(handler);
+  }
+
+  onGap(handler: (gap: Gap) => unknown): Off {
+    return this.#gapListeners.add(handler);
+  }
+
+  onError(handler: (error: unknown) => unknown): Off {
+    return this.#errors.add(handler);
+  }
+
+  readonly report = (error: unknown): void => {
+    if (this.#errors.isEmpty) {
+      console.error("instant:", error);
+    } else {
+      this.#errors.tell(error);
+    }
+  };
+
+  receive({ channel, data, info }: PublicationContext): void {
+    const event = toEvent(channel, data);
+    // What another client has published can neither take an id away nor make pages load again.
+    if (info === undefined) {
+      if (event.id !== undefined && !this.#seen.isNew(`${channel} ${event.id}`)) {
+        return;
+      }
+      if (event.event_class === RESYNC) {
+        this.#gaps.note("resync", channel);
+        return;
+      }
+    }
+    this.handlers.dispatch(event);
+    const name = eventName(event.event_class);
+    if (name !== undefined) {
+      dispatch(name, event);
+    }
+    dispatch("instant-event", event);
+  }
+
+  subscribed({ channel, recovered, wasRecovering }: ServerSubscribedContext): void {
+    if (this.#known.has(channel) && !recovered) {
+      this.#gaps.note(wasRecovering ? "recovery" : "reconnect", channel);
+    }
+    this.#known.add(channel);
+  }
+
+  forget(channel: string): void {
+    this.#channels.delete(channel);
+    this.#known.delete(channel);
+  }
+
+  /** `isVisitor` says whether the last token that was asked for was refused, since nobody is logged in. */
+  #listen(asksForTokens: boolean, isVisitor: () => boolean): void {
+    this.centrifuge
+      .on("connecting", ({ code }) => {
+        this.#interrupted();
+        if (code >= CUT && asksForTokens) {
+          // The token that it has may be good for a while, but tells of the user as it was.
+          this.centrifuge.setToken("");
+        }
+        this.#become(this.#wasReady ? "reconnecting" : "connecting");
+      })
+      .on("connected", () => {
+        this.#become("connected");
+        // The channels that the server has subscribed it to are told after this.
+        queueMicrotask(() => this.#arrived());
+      })
+      .on("disconnected", ({ code, reason }) => {
+        this.#interrupted();
+        if (code === ASKED_FOR) {
+          this.#become("disconnected");
+        } else if (code === WITHOUT_TOKEN && asksForTokens && isVisitor()) {
+          // The user has logged out, and goes on as a visitor.
+          queueMicrotask(() => this.connect());
+        } else {
+          const error = new Error(`${reason} (${code})`);
+          this.#ready.reject(error);
+          this.#become("failed");
+          this.report(error);
+        }
+      })
+      .on("error", ({ type, error }) => {
+        // That the server cannot be reached is a state, and the browser's console says why.
+        if (type !== "transport" || !this.#errors.isEmpty) {
+          this.report(new Error(`${type}: ${error.message} (${error.code})`));
+        }
+      })
+      .on("subscribed", (context) => {
+        this.#served.add(context.channel);
+        this.subscribed(context);
+        if (this.#ready.isSettled) {
+          this.#channels.get(context.channel)?.attach(true);
+        }
+      })
+      .on("unsubscribed", ({ channel }) => {
+        this.#served.delete(channel);
+        this.#channels.get(channel)?.interrupted();
+      })
+      .on("publication", (publication) => this.receive(publication))
+      .on("join", ({ channel, info }) => this.#channels.get(channel)?.joined(info))
+      .on("leave", ({ channel, info }) => this.#channels.get(channel)?.left(info));
+  }
+
+  #arrived(): void {
+    if (this.#state !== "connected") {
+      return;
+    }
+    this.#ready.resolve();
+    this.#channels.forEach((channel, name) => channel.attach(this.#served.has(name)));
+    if (!this.#wasReady) {
+      this.#wasReady = true;
+      this.ready().then(() => dispatch("instant-ready", undefined));
+    }
+  }
+
+  #interrupted(): void {
+    this.#served.clear();
+    this.#channels.forEach((channel) => channel.interrupted());
+    if (this.#ready.isSettled) {
+      this.#ready = new Deferred();
+    }
+  }
+
+  #become(state: State): void {
+    if (this.#state !== state) {
+      this.#state = state;
+      this.#states.tell(state);
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Client } from "../src/client";
+import { toEvent } from "../src/event";
+
+// It never connects: what arrives is handed to it as the official client does.
+function client(): Client {
+  return new Client({ url: "ws://127.0.0.1:1" }, undefined);
+}
+
+const EVENT = { event_class: "a", data: { n: 1 }, id: "7-1-0" };
+
+test("an event that comes again is heard once, in each of its channels", () => {
+  const instant = client();
+  const heard: string[] = [];
+  instant.on("*", ({ channel, id }) => heard.push(`${channel} ${id}`));
+  for (const channel of ["public", "public", "staff", "public"]) {
+    instant.receive({ channel, data: EVENT });
+  }
+  assert.deepEqual(heard, ["public 7-1-0", "staff 7-1-0"]);
+});
+
+test("what has no id is heard as often as it comes", () => {
+  const instant = client();
+  let calls = 0;
+  instant.on("a", () => calls++);
+  instant.receive({ channel: "public", data: { event_class: "a" } });
+  instant.receive({ channel: "public", data: { event_class: "a" } });
+  assert.equal(calls, 2);
+});
+
+test("another client can neither take an event's id away nor make pages load again", () => {
+  const instant = client();
+  const heard: unknown[] = [];
+  instant.on("*", ({ event_class }) => heard.push(event_class));
+  const info = { client: "c", user: "2" };
+  instant.receive({ channel: "room:1", data: EVENT, info });
+  instant.receive({ channel: "room:1", data: { event_class: "instant.resync", id: "lost-1" }, info });
+  instant.receive({ channel: "room:1", data: EVENT });
+  assert.deepEqual(heard, ["a", "instant.resync", "a"]);
+});
+
+test("a resync is a gap and no event", async () => {
+  const instant = client();
+  const heard: unknown[] = [];
+  instant.on("*", ({ event_class }) => heard.push(event_class));
+  const gap = new Promise((resolve) => instant.onGap(resolve));
+  instant.receive({ channel: "staff", data: { event_class: "instant.resync", id: "lost-3", data: {} } });
+  assert.deepEqual(await gap, { channels: ["staff"], reasons: ["resync"] });
+  assert.deepEqual(heard, []);
+});
+
+test("a channel that could not go on without a gap says so, and one that could does not", async () => {
+  const instant = client();
+  const context = { recoverable: true, positioned: true, hasRecoveredPublications: false };
+  for (const channel of ["fresh", "public", "room:1", "room:2"]) {
+    instant.subscribed({ ...context, channel, wasRecovering: false, recovered: false });
+  }
+  instant.subscribed({ ...context, channel: "public", wasRecovering: false, recovered: false });
+  instant.subscribed({ ...context, channel: "room:1", wasRecovering: true, recovered: true });
+  instant.subscribed({ ...context, channel: "room:2", wasRecovering: true, recovered: false });
+  const gap = await new Promise((resolve) => instant.onGap(resolve));
+  assert.deepEqual(gap, { channels: ["public", "room:2"], reasons: ["reconnect", "recovery"] });
+});
+
+test("errors of handlers go to onError, and to the console where nobody listens or the listener throws itself", (context) => {
+  const written: unknown[][] = [];
+  context.mock.method(console, "error", (...values: unknown[]) => written.push(values));
+  const instant = client();
+  instant.on("a", () => {
+    throw new Error("thrown");
+  });
+  instant.receive({ channel: "public", data: { event_class: "a" } });
+  assert.deepEqual(written.map(String), ["instant:,Error: thrown"]);
+  const errors: unknown[] = [];
+  const off = instant.onError((error) => errors.push(error));
+  instant.receive({ channel: "public", data: { event_class: "a" } });
+  assert.deepEqual(errors.map(String), ["Error: thrown"]);
+  assert.equal(written.length, 1);
+  off();
+  instant.onError(() => {
+    throw new Error("the listener's own");
+  });
+  instant.receive({ channel: "public", data: { event_class: "a" } });
+  assert.equal(String(written[1]), "instant:,Error: the listener's own");
+});
+
+test("a channel's handlers hear it alone, and end when it is left", () => {
+  const instant = client();
+  const room = instant.channel("room:1");
+  assert.equal(instant.channel("room:1"), room);
+  const heard: string[] = [];
+  room.on("*", ({ channel }) => heard.push(channel));
+  instant.receive({ channel: "room:2", data: EVENT });
+  instant.receive({ channel: "room:1", data: EVENT });
+  room.leave();
+  instant.receive({ channel: "room:1", data: { ...EVENT, id: "8-1-0" } });
+  assert.deepEqual(heard, ["room:1"]);
+  assert.notEqual(instant.channel("room:1"), room);
+});
+
+test("handlers get an event and not the publication that other code holds", () => {
+  const publication = { event_class: "a", message: "m" };
+  const event = toEvent("public", publication);
+  event.message = "changed";
+  assert.equal(publication.message, "m");
+});

@@ -1,0 +1,8 @@
+//! The client: its bundle is what its source gives, Instant serves it, and a real browser hears what happens.
+
+mod assets;
+mod bundle;
+mod document;
+mod page;
+mod rows;
+mod visitors;

@@ -1,0 +1,122 @@
+//! Pages of the Django project, in a real browser.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::support::cache::{self, manifest};
+use crate::support::process::Process;
+use crate::support::site::Site;
+use crate::support::wait::{SOON, eventually};
+
+/// What pages find under `/static/`: where it is in the cache.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("htmx.min.js", "browser/node_modules/htmx.org/dist/htmx.min.js"),
+    ("htmx4.min.js", "browser/node_modules/htmx4/dist/htmx.min.js"),
+    ("alpine.min.js", "browser/node_modules/alpinejs/dist/cdn.min.js"),
+];
+
+/// Django's web server for one site, with pages that a test writes.
+pub(super) struct Pages {
+    /// `http://localhost:…`, which the site lets connect.
+    origin: String,
+    folder: TempDir,
+    chromium: PathBuf,
+    _server: Process,
+}
+
+impl Pages {
+    /// Starts Django's own server. None, which is said, where there is no Chromium.
+    pub(super) async fn of(site: &Site) -> Option<Self> {
+        let chromium = chromium()?;
+        let folder = tempfile::tempdir().unwrap();
+        for (name, path) in SCRIPTS {
+            std::fs::copy(cache::path(path), folder.path().join(name)).unwrap();
+        }
+        let python = cache::path("python/bin/python");
+        let address = format!("127.0.0.1:{}", site.pages);
+        let environment = [
+            ("DATABASE_URL", &*site.django.database.url),
+            ("PAGES", folder.path().to_str().unwrap()),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+        ];
+        let arguments = ["manage.py", "runserver", "--noreload", &address];
+        let server = Process::new(python, &manifest("tests/project"), &arguments, &environment);
+        eventually(SOON, "Django's server", async || {
+            let answer = site.http.get(format!("http://{address}/orders/")).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        Some(Self {
+            origin: format!("http://localhost:{}", site.pages),
+            folder,
+            chromium,
+            _server: server,
+        })
+    }
+
+    /// Has the site's own endpoint answer with this connection token from now on, or with none.
+    pub(super) fn give(&self, token: Option<&str>) {
+        let path = self.folder.path().join("token");
+        match token {
+            Some(token) => std::fs::write(path, token).unwrap(),
+            None => std::fs::remove_file(path).unwrap(),
+        }
+    }
+
+    /// A page with this in its body, opened with a session and connected. What happens in it is written line by line: `text: …` is
+    /// what can be read there after each change.
+    pub(super) async fn open(&self, site: &Site, session: &str, body: &str) -> Process {
+        let page = self.visit(site, session, body);
+        page.line("page: ready", SOON * 2).await;
+        page
+    }
+
+    /// The same without waiting for a connection.
+    pub(super) fn visit(&self, site: &Site, session: &str, body: &str) -> Process {
+        let html = format!("<!doctype html><meta charset=utf-8><link rel=icon href='data:,'>{body}");
+        std::fs::write(self.folder.path().join("page.html"), adapt(site, &html)).unwrap();
+        let profile = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
+        let script = manifest("tests/client/browser.mjs");
+        let arguments = [
+            script.to_str().unwrap(),
+            cache::path("browser").to_str().unwrap(),
+            self.chromium.to_str().unwrap(),
+            profile.to_str().unwrap(),
+            &format!("{}/pages/page.html", self.origin),
+            session,
+        ]
+        .map(str::to_owned);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Process::new("node", self.folder.path(), &arguments, &[])
+    }
+}
+
+/// Puts the ports of a site in the place of those that the documents name.
+fn adapt(site: &Site, html: &str) -> String {
+    let port = |url: &str| url.rsplit_once(':').unwrap().1.to_owned();
+    html.replace("localhost:8001", &format!("localhost:{}", port(&site.url)))
+        .replace("localhost:8002", &format!("localhost:{}", port(&site.centrifugo.url)))
+        .replace("\"/static/", "\"/pages/")
+}
+
+/// Fails where the page had an error, or asked anybody but the site.
+pub(super) fn is_clean(page: &Process) {
+    let output = page.output();
+    let wrong = output
+        .lines()
+        .find(|line| line.starts_with("error: ") || line.starts_with("outside: "));
+    assert_eq!(wrong, None, "{output}");
+}
+
+/// Chromium as `tests/tools/setup` has found it.
+fn chromium() -> Option<PathBuf> {
+    let link = cache::path("browser").with_file_name("chromium");
+    if link.exists() {
+        return Some(link);
+    }
+    let why = "skipped: Chromium is not installed here; `tests/tools/setup` installs it, as root on Debian, or finds yours\n";
+    std::io::stderr().write_all(why.as_bytes()).unwrap();
+    None
+}
