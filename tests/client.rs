@@ -3,6 +3,7 @@
 mod assets;
 mod bundle;
 mod document;
+mod live;
 mod page;
 mod rows;
 mod visitors;

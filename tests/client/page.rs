@@ -1,7 +1,7 @@
 //! Pages of the Django project, in a real browser.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -73,11 +73,21 @@ impl Pages {
         page
     }
 
+    /// Where Chromium is.
+    pub(super) fn chromium(&self) -> &Path {
+        &self.chromium
+    }
+
+    /// A folder for a browser of its own.
+    pub(super) fn profile(&self) -> PathBuf {
+        tempfile::tempdir_in(self.folder.path()).unwrap().keep()
+    }
+
     /// The same without waiting for a connection.
     pub(super) fn visit(&self, site: &Site, session: &str, body: &str) -> Process {
         let html = format!("<!doctype html><meta charset=utf-8><link rel=icon href='data:,'>{body}");
         std::fs::write(self.folder.path().join("page.html"), adapt(site, &html)).unwrap();
-        let profile = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
+        let profile = self.profile();
         let script = manifest("tests/client/browser.mjs");
         let arguments = [
             script.to_str().unwrap(),

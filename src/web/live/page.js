@@ -15,6 +15,7 @@ const make = (tag, text = '', kind = '') => {
   return element
 }
 const number = (value) => value.toLocaleString('en')
+const counted = (value, one, many) => `${number(value)} ${value === 1 ? one : many}`
 
 // The kind of a class is its last word that says one: "Order edited" is edited, "Log ERROR" an error.
 const kindOf = (name) => {
@@ -114,8 +115,8 @@ const show = () => {
   const held = find('held')
   held.hidden = !(paused && fresh.length) && !skipped
   held.textContent = [
-    paused && fresh.length ? `${number(fresh.length)} events wait` : '',
-    skipped ? `${number(skipped)} events passed faster than this page could take them` : '',
+    paused && fresh.length ? counted(fresh.length, 'event waits', 'events wait') : '',
+    skipped ? `${counted(skipped, 'event', 'events')} passed faster than this page could take them` : '',
   ].filter(Boolean).join('; ')
   if (paused) return
   kept = kept.concat(fresh).slice(-KEPT)
@@ -132,11 +133,17 @@ const again = () => {
   find('empty').hidden = list.children.length > 0
 }
 
+// The reader's own time, to the millisecond.
+const timeOf = (at) => {
+  const time = new Date(at)
+  return Number.isNaN(time.valueOf()) ? '' : `${time.toTimeString().slice(0, 8)}.${String(time.getMilliseconds()).padStart(3, '0')}`
+}
+
 const row = ({ channel, refused, event, name, message, at }) => {
   const details = make('details')
   const summary = make('summary')
   summary.append(
-    make('time', at.slice(11, 23)),
+    make('time', timeOf(at)),
     make('span', name || 'default', `label ${kindOf(name)}`),
     make('span', channel, 'channel'),
     refused ? make('span', `refused: ${refused.message} (code ${refused.code})`, 'message refused') : make('span', message, 'message'),
@@ -176,8 +183,8 @@ const present = ({ clients, users, channels: heard, listed_users: people, listed
   const visitors = (people ?? []).find(([user]) => !user)?.[1] ?? 0
   const parts = [
     named.length ? `users ${named.map(([user, count]) => (count > 1 ? `${user} (${count})` : user)).join(', ')}` : '',
-    visitors ? `${number(visitors)} ${visitors === 1 ? 'visitor' : 'visitors'}` : '',
-    people ? '' : `${number(clients)} connections, ${number(users)} users, ${number(heard)} channels`,
+    visitors ? counted(visitors, 'visitor', 'visitors') : '',
+    people ? '' : [counted(clients, 'connection', 'connections'), counted(users, 'user', 'users'), counted(heard, 'channel', 'channels')].join(', '),
   ]
   find('who').textContent = parts.filter(Boolean).join(', ') || 'Nobody is connected.'
   const table = find('audiences')
