@@ -7,10 +7,12 @@ mod assets;
 mod backend;
 mod connection;
 mod credentials;
+mod emulation;
 mod health;
 mod limit;
 mod live;
 mod proxy;
+mod random;
 mod registry;
 mod revocation;
 mod socket;
@@ -42,13 +44,15 @@ use crate::relay::Metrics;
 use backend::Backend;
 use connection::Peer;
 use credentials::Credentials;
+use emulation::Emulated;
 use health::Monitor;
 use limit::Limiter;
 use registry::Registry;
 
 pub use connection::serve;
-pub use live::{Live, NoRandomness};
+pub use live::Live;
 pub use proxy::SECRET_HEADER;
+pub use random::NoRandomness;
 
 /// The largest body: Centrifugo's requests have some hundred bytes, and what a client adds to them has no use here.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -71,6 +75,7 @@ pub struct Web {
     registry: Registry,
     backend: Option<Backend>,
     hub: Option<Arc<Hub>>,
+    emulated: Emulated,
     /// Connections, and the sockets that some of them have become.
     tasks: TaskTracker,
     monitor: Monitor,
@@ -128,6 +133,7 @@ impl Web {
             registry: Registry::default(),
             backend,
             hub,
+            emulated: Emulated::default(),
             tasks: TaskTracker::new(),
             monitor: Monitor::new(metrics, config.database.url.clone(), server.ready_lag),
             live,
@@ -179,9 +185,15 @@ fn router(web: Arc<Web>) -> Router {
         .route("/api/{method}", post(api::call))
         .route_layer(DefaultBodyLimit::max(api::LARGEST_BODY))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&web), api::authenticate));
+    let emulation = Router::new()
+        .route("/connection/http_stream", post(emulation::http_stream))
+        .route("/connection/sse", get(emulation::sse))
+        .route("/emulation", post(emulation::emulation))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&web), emulation::cross_origin));
     Router::new()
         .merge(proxies)
         .merge(api)
+        .merge(emulation)
         .merge(live::routes(&web))
         .route("/token", post(token::token))
         .route("/connection/websocket", any(socket::open))

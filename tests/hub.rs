@@ -2,6 +2,7 @@
 
 mod comparison;
 mod dev;
+mod emulation;
 mod events;
 mod live;
 mod official;

@@ -25,6 +25,8 @@ pub struct Session<A: Authority> {
     authority: A,
     link: Mutex<Link>,
     changed: Notify,
+    /// Where the client speaks in requests of its own: the name of this session, and of the process.
+    emulated: Option<(String, &'static str)>,
 }
 
 /// Where the session stands.
@@ -66,9 +68,17 @@ impl<A: Authority> Session<A> {
             authority,
             link: Mutex::new(link),
             changed: Notify::new(),
+            emulated: None,
         };
         let is_welcome = before < hub.limits.clients && hub.is_open.load(Ordering::SeqCst) && !hub.closing.is_cancelled();
         is_welcome.then_some(session)
+    }
+
+    /// The same for a client that speaks in requests of its own, by `session`, which is a secret, and the name of the process.
+    #[must_use]
+    pub fn emulated(mut self, session: &str, node: &'static str) -> Self {
+        self.emulated = Some((session.to_owned(), node));
+        self
     }
 
     /// What is to be sent to the client.
@@ -166,6 +176,10 @@ impl<A: Authority> Session<A> {
             }
             answer.number("ping", ping.as_secs());
             answer.flag("pong", true);
+            if let Some((session, node)) = &self.emulated {
+                answer.text("session", session);
+                answer.text("node", node);
+            }
         });
         self.client.queue.uncork(answer);
         {

@@ -37,6 +37,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+/// Closes the connection of a request, whatever is under way.
+#[derive(Clone, Debug)]
+pub(super) struct Hangup(pub(super) CancellationToken);
+
 /// Serves `web` until `shutdown`, then lets requests under way end within a grace period.
 pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationToken) {
     let service = TowerToHyperService::new(router(Arc::clone(&web)));
@@ -66,8 +70,11 @@ pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationT
             }
         };
         let service = service.clone();
+        let hangup = Hangup(CancellationToken::new());
+        let hung_up = hangup.0.clone();
         let with_peer = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(hangup.clone());
             service.call(request)
         });
         let connection = protocol.serve_connection(TokioIo::new(stream), with_peer).with_upgrades();
@@ -77,6 +84,7 @@ pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationT
             // How a client's connection ends is the client's matter.
             let ended = tokio::select! {
                 ended = connection.as_mut() => Some(ended),
+                () = hung_up.cancelled() => return,
                 () = ending.cancelled() => None,
             };
             if ended.is_none() {

@@ -20,13 +20,12 @@ use secrecy::SecretString;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::random::NoRandomness;
 use super::{Web, unavailable};
 use crate::config::Config;
 use crate::mapping::Mapping;
 use crate::publisher::Observers;
 use door::Door;
-
-pub use door::NoRandomness;
 
 /// Those who look at once; each is sent every event.
 const VIEWERS: usize = 32;

@@ -56,7 +56,11 @@ async fn the_live_page_shows_filters_pauses_sends_retries_and_ends_with_the_sess
         std::fs::write(&path, mended).unwrap();
         site.instant.signal("HUP").await;
         page.line("delivered", SOON).await;
-        let connected = if site.has_proxies() { "1 connection, 1 user" } else { "users 1" };
+        let connected = if site.has_proxies() {
+            "1 connection, 1 user"
+        } else {
+            "users 1"
+        };
         page.line(&format!("counted 4 classes; {connected}"), SOON).await;
         is_clean(&page);
         drop(listener);

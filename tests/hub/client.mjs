@@ -122,4 +122,51 @@ const forged = new Centrifuge(url, { websocket: Bare, token: 'a.b.c' });
 const refused = once(forged, 'disconnected');
 forged.connect();
 say('a forged token', (await refused).code);
+
+// Networks without WebSockets: the same over plain HTTP.
+const asPage = (address, options = {}) => fetch(address, { ...options, headers: { ...options.headers, cookie: `sessionid=${cookie}`, origin } });
+class Source {
+    constructor(address) {
+        this.control = new AbortController();
+        this.read(address).catch((error) => this.onerror?.(error));
+    }
+    async read(address) {
+        const reply = await asPage(address, { signal: this.control.signal });
+        if (!reply.ok) throw new Error(reply.status);
+        this.onopen();
+        let text = '';
+        for await (const chunk of reply.body.pipeThrough(new TextDecoderStream())) {
+            const messages = (text + chunk).split('\n\n');
+            text = messages.pop();
+            for (const message of messages) this.onmessage({ data: message.trim().replace(/^data: /, '') });
+        }
+        throw new Error('closed');
+    }
+    close() {
+        this.control.abort();
+    }
+}
+for (const transport of ['http_stream', 'sse']) {
+    const endpoint = url.replace('ws:', 'http:').replace('websocket', transport);
+    const plain = new Centrifuge([{ transport, endpoint }], {
+        fetch: asPage, eventsource: Source, readableStream: ReadableStream, emulationEndpoint: `${api}/emulation`, minReconnectDelay: 300, maxReconnectDelay: 400,
+    });
+    const place = plain.newSubscription('room:2');
+    const heardThere = [];
+    place.on('publication', (context) => heardThere.push([context.data, context.offset]));
+    plain.connect();
+    place.subscribe();
+    await once(place, 'subscribed');
+    await place.publish({ over: transport });
+    await call('publish', { channel: 'room:2', data: { spaced: 'a\nb' } });
+    say(transport, { publications: (await place.history({ limit: 10 })).publications.length, presence: Object.values((await place.presence()).clients).length, heardThere });
+    let cutOff = once(plain, 'connecting');
+    const here = once(place, 'subscribed');
+    await call('disconnect', { user: '1', disconnect: { code: 4001, reason: 'again' } });
+    say('cut', (await cutOff).code);
+    say('recovered', (await here).recovered);
+    const over = once(plain, 'disconnected');
+    await call('disconnect', { user: '1' });
+    say('disconnected', (await over).code);
+}
 process.exit(0);

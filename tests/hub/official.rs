@@ -1,4 +1,4 @@
-//! The official JavaScript client, as browsers have it.
+//! The official clients: in JavaScript, as browsers have it, and in Python.
 
 use crate::support::cache;
 use crate::support::process::Process;
@@ -42,4 +42,34 @@ async fn the_official_client_sees_no_difference_between_centrifugo_and_the_hub()
         "{}",
         both[0]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_python_client_sees_no_difference_either() {
+    let mut both = Vec::new();
+    for site in Site::both(ROOM).await {
+        let cookie = site.new_user("a").await;
+        let script = cache::manifest("tests/hub/client.py");
+        let arguments = [
+            script.to_str().unwrap(),
+            &site.centrifugo.ws_url,
+            &site.centrifugo.url,
+            &site.url,
+            &cookie,
+            ORIGIN,
+        ];
+        let mut python = Process::new(cache::path("python/bin/python"), site.folder.path(), &arguments, &[]);
+        let ended = python.wait(SOON * 3).await;
+        assert!(ended.success(), "{}\n{}", site.centrifugo.url, python.output());
+        both.push(python.output());
+    }
+    assert_eq!(both[0], both[1], "Centrifugo left, the hub right");
+    for line in [
+        r##"server-side [["#1", "public", "users"], "public", {"hello": 1}]"##,
+        r#"recovered [true, true, [[{"number": 2}, 2], [{"number": 3}, 3]]]"#,
+        "gap [false, true, 13]",
+        "a forged token 3500",
+    ] {
+        assert!(both[0].contains(line), "{line} in {}", both[0]);
+    }
 }

@@ -47,6 +47,8 @@ pub(super) fn configuration(config: &Config, server: &Centrifugo, web: &Server) 
             "without_namespace": { "subscribe_proxy_enabled": true },
             "namespaces": namespaces(config),
         },
+        "http_stream": { "enabled": true },
+        "sse": { "enabled": true },
         "health": { "enabled": true },
     })
 }

@@ -7,11 +7,9 @@ use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustls::crypto::ring;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::super::random::{NoRandomness, secret};
 use super::super::{Credentials, Web, unavailable};
 use crate::access::{Error, Who, cookie};
 use crate::django::mac;
@@ -21,11 +19,6 @@ const COOKIE: &str = "instant_live";
 /// The answer to everyone else.
 pub(super) const REFUSAL: &str = "this page is for the staff: log in to the site as staff or superuser, under the address that this \
                                   page has, or open the link that `instant dev` prints\n";
-
-/// The system has no random numbers, of which secrets are made.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the system has no random numbers")]
-pub struct NoRandomness;
 
 /// Lets guests in.
 #[derive(Debug)]
@@ -66,13 +59,6 @@ impl Door {
 
 fn equal(given: &str, wanted: &SecretString) -> bool {
     mac::equal(given.as_bytes(), wanted.expose_secret().as_bytes())
-}
-
-fn secret() -> Result<String, NoRandomness> {
-    let mut bytes = [0; 32];
-    let random = ring::default_provider().secure_random;
-    random.fill(&mut bytes).map_err(|_| NoRandomness)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Whether whoever sends these headers may see what passes.
