@@ -1,6 +1,7 @@
 //! The hub: what browsers hear through it, that it answers as Centrifugo does, and where it ends.
 
 mod comparison;
+mod crowd;
 mod dev;
 mod emulation;
 mod events;

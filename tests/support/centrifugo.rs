@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::process::Child;
 
 use crate::support::postgres::free_port;
+use crate::support::process::memory;
 use crate::support::wait::{SOON, eventually};
 use crate::support::{cache, tether};
 
@@ -118,6 +119,12 @@ impl Centrifugo {
     /// Kills it: open connections are reset, nothing is flushed.
     pub(crate) async fn stop(&mut self) {
         tether::kill(&mut self.child.take().expect("Centrifugo runs")).await;
+    }
+
+    /// The memory that it has resident now, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let pid = self.child.as_ref().and_then(Child::id).expect("Centrifugo runs");
+        memory(pid, "VmRSS:").expect("Linux says it")
     }
 
     /// Calls a method of the HTTP API and returns its answer.

@@ -105,9 +105,12 @@ impl Process {
 
     /// The same; none once it has ended.
     pub(crate) fn try_peak_memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024)
+        memory(self.child.id()?, "VmHWM:")
+    }
+
+    /// The memory that it has resident now, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        memory(self.id(), "VmRSS:").expect("it runs, and Linux says it")
     }
 
     fn id(&self) -> u32 {
@@ -124,4 +127,11 @@ fn collect_lines(stream: impl AsyncRead + Unpin + Send + 'static, lines: &Arc<Mu
             lines.lock().unwrap().push(line);
         }
     });
+}
+
+/// A figure of a process's memory, in bytes.
+pub(crate) fn memory(pid: u32, figure: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let found = status.lines().find_map(|line| line.strip_prefix(figure))?;
+    Some(found.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024)
 }
