@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod health;
 mod horizon;
+mod lanes;
 mod letters;
 mod losses;
 mod moves;

@@ -4,6 +4,7 @@ pub(crate) mod cache;
 pub(crate) mod centrifugo;
 pub(crate) mod client;
 pub(crate) mod django;
+pub(crate) mod gateway;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;

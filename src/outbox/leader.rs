@@ -112,20 +112,25 @@ impl Leader {
         })
     }
 
-    /// Writes the dead letters, then the cursor that passes them, in one transaction.
+    /// Writes the dead letters and the cursor that passes them, in one transaction; the letters alone where the cursor stays.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer; nothing was written then.
-    pub async fn settle(&self, position: &Position, letters: &[DeadLetter]) -> Result<(), Error> {
+    pub async fn settle(&self, position: Option<&Position>, letters: &[DeadLetter]) -> Result<(), Error> {
         let client = &self.session.client;
         if letters.is_empty() {
-            return patiently(sql::move_cursor(client, position)).await;
+            return match position {
+                Some(position) => patiently(sql::move_cursor(client, position)).await,
+                None => Ok(()),
+            };
         }
         patiently(client.batch_execute("begin")).await?;
         for letter in letters {
             patiently(sql::letters::park(client, letter)).await?;
         }
-        patiently(sql::move_cursor(client, position)).await?;
+        if let Some(position) = position {
+            patiently(sql::move_cursor(client, position)).await?;
+        }
         patiently(client.batch_execute("commit")).await
     }
 
