@@ -1,5 +1,7 @@
-//! The relay's own sessions on the outbox, without a relay: plans and the purge.
+//! The relay's own sessions on the outbox, without a relay: the cursor, plans, the purge, and what an old snapshot keeps.
 
+mod cursor;
+mod horizon;
 mod plans;
 mod purge;
 
@@ -7,7 +9,7 @@ use instant::outbox::{Leader, Position, Reader};
 use secrecy::SecretString;
 use tokio_postgres::Client;
 
-use crate::support::postgres::Database;
+use crate::support::postgres::{Cluster, Database};
 
 /// Instant's own tables.
 pub(crate) const SCHEMA: &str = concat!(
@@ -23,6 +25,11 @@ struct Outbox {
 }
 
 impl Outbox {
+    /// A database on a cluster of its own: a transaction that is open in any other holds the purge up.
+    async fn alone(version: u32) -> Self {
+        Self::on(Cluster::start_new(version, &[]).await.database().await).await
+    }
+
     async fn on(database: Database) -> Self {
         let client = database.connect().await;
         client.batch_execute(SCHEMA).await.unwrap();

@@ -7,7 +7,6 @@ mod doctor;
 mod events;
 mod faults;
 mod health;
-mod horizon;
 mod lanes;
 mod letters;
 mod losses;

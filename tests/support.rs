@@ -1,6 +1,7 @@
 //! What the tests stand on: real servers, a real Django project, a real subscriber, and faults between them.
 
 pub(crate) mod cache;
+pub(crate) mod capture;
 pub(crate) mod centrifugo;
 pub(crate) mod client;
 pub(crate) mod django;

@@ -2,27 +2,17 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
-
 use super::{Outbox, page, rest};
-use crate::support::postgres::{Cluster, versions};
-use crate::support::wait::{SOON, eventually};
+use crate::support::postgres::versions;
 
-/// What the purge deletes at once, at most.
-const CHUNK: usize = 2_000;
 /// Everything that is settled.
 const AT_ONCE: Duration = Duration::ZERO;
-
-/// A database on a cluster of its own: a transaction that is open in any other holds the purge up.
-async fn alone(version: u32) -> Outbox {
-    Outbox::on(Cluster::start_new(version, &[]).await.database().await).await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_in_the_middle_of_a_window_takes_nothing_that_a_restart_would_read() {
     for version in versions() {
         for control in [false, true] {
-            let outbox = alone(version).await;
+            let outbox = Outbox::alone(version).await;
             let mut leader = outbox.leader().await;
             let mut reader = outbox.reader(&leader).await;
             outbox.write(10).await;
@@ -66,7 +56,7 @@ async fn a_purge_in_the_middle_of_a_window_takes_nothing_that_a_restart_would_re
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_goes_in_chunks_and_leaves_what_is_young_or_not_settled() {
     for version in versions() {
-        let outbox = alone(version).await;
+        let outbox = Outbox::alone(version).await;
         let mut leader = outbox.leader().await;
         let mut reader = outbox.reader(&leader).await;
         outbox.write(4_500).await;
@@ -98,72 +88,5 @@ async fn a_purge_goes_in_chunks_and_leaves_what_is_young_or_not_settled() {
         // What was too young is not forgotten.
         leader.purge(AT_ONCE).await.unwrap();
         assert_eq!(left().await, 5);
-    }
-}
-
-/// Pages of the outbox's index that have been touched, once the session of this name has ended: then what it counted is told.
-async fn pages(outbox: &Outbox, session: &str) -> i64 {
-    let sessions =
-        format!("select count(*) from pg_stat_activity where application_name = '{session}' and datname = current_database()");
-    eventually(SOON, "the end of a session", async || {
-        (outbox.one(&sessions).await == 0).then_some(())
-    })
-    .await;
-    outbox
-        .one("select idx_blks_read + idx_blks_hit from pg_statio_user_indexes where indexrelname = 'outbox_window'")
-        .await
-}
-
-/// A session of this name.
-async fn session(outbox: &Outbox, name: &str) -> Client {
-    let client = outbox.database.connect().await;
-    client
-        .batch_execute(&format!("set application_name = '{name}'"))
-        .await
-        .unwrap();
-    client
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_purge_under_a_held_horizon_reads_what_is_dead_once_and_not_for_each_chunk() {
-    const CHUNKS: usize = 30;
-    let write = format!(
-        "insert into instant.outbox (source, op, at) select 'x', 'I', clock_timestamp() - interval '1 day' from generate_series(1, {})",
-        CHUNKS * CHUNK
-    );
-    for version in versions() {
-        for control in [false, true] {
-            let outbox = alone(version).await;
-            let writer = session(&outbox, "writer").await;
-            writer.batch_execute(&write).await.unwrap();
-            drop(writer);
-            let before = pages(&outbox, "writer").await;
-            outbox.run("update instant.relay set snapshot = pg_current_snapshot()").await;
-            let dump = outbox.database.connect().await;
-            dump.batch_execute("begin isolation level repeatable read; select count(*) from instant.relay")
-                .await
-                .unwrap();
-            if control {
-                let plain = session(&outbox, "instant leader").await;
-                plain.batch_execute("set enable_seqscan = off").await.unwrap();
-                for _ in 0..CHUNKS {
-                    let oldest = format!("select ctid from instant.outbox order by xid, id limit {CHUNK}");
-                    let chunk = format!("delete from instant.outbox where ctid = any (array({oldest}))");
-                    plain.batch_execute(&chunk).await.unwrap();
-                }
-            } else {
-                let mut leader = outbox.leader().await;
-                while leader.purge(AT_ONCE).await.unwrap() {}
-            }
-            let touched = pages(&outbox, "instant leader").await - before;
-            let all = outbox.one("select pg_relation_size('instant.outbox_window') / 8192").await;
-            assert_eq!(
-                touched > 4 * all,
-                control,
-                "PostgreSQL {version}: {touched} times a page, of {all}"
-            );
-            dump.batch_execute("rollback").await.unwrap();
-            assert_eq!(outbox.one("select count(*) from instant.outbox").await, 0);
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::{ORDERS, Stack, write_config};
 use crate::support::cache::manifest;
@@ -126,6 +127,16 @@ async fn a_transaction_pooler_is_recognised_for_what_it_is() {
     assert_eq!(finding["place"], "[database] url");
     let refused = stack.command(&["run"], 1).await;
     assert!(refused.contains("connection pooler"), "{refused}");
+    // The control: two sessions that do not look both have a lock that only one may have.
+    for _ in 0..2 {
+        let client = postgres::connect(&pooler.url).await;
+        let answers = client.simple_query("select pg_try_advisory_lock(17)").await.unwrap();
+        let locked = answers.iter().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        assert_eq!(locked.as_deref(), Some("t"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
