@@ -111,7 +111,7 @@ async fn changes_after_a_crash_that_took_others_back_are_heard_although_their_id
         let settings = [
             "synchronous_commit=off",
             "wal_writer_delay=10000ms",
-            "wal_writer_flush_after=0",
+            "wal_writer_flush_after=1GB",
         ];
         let cluster = Cluster::start_new(version, &settings).await;
         let mut stack = Stack::on(Django::new(&cluster).await, "").await;
@@ -120,6 +120,15 @@ async fn changes_after_a_crash_that_took_others_back_are_heard_although_their_id
                 format!("insert into shop_country (code, name) select '{name}' || n, '' from generate_series(1, 20) n");
             stack.django.database.connect().await.batch_execute(&statement).await.unwrap();
         };
+        // What was applied is there for good.
+        stack
+            .django
+            .database
+            .connect()
+            .await
+            .batch_execute("checkpoint")
+            .await
+            .unwrap();
         write("gone").await;
         let id = |event: &Value| event["id"].as_str().unwrap().split('-').next().unwrap().to_owned();
         let mut gone = Vec::new();
