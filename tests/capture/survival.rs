@@ -149,6 +149,20 @@ async fn rights_that_were_revoked_cost_the_changes_and_never_the_write() {
         as_owner.run(&format!("revoke insert on instant.outbox from {owner}")).await;
         as_owner.run("insert into item (id) values (2)").await;
         assert_eq!(as_owner.lost().await, 1);
+        as_owner
+            .run(&format!(
+                "grant insert on instant.outbox to {owner};
+                 alter table instant.outbox enable row level security, force row level security"
+            ))
+            .await;
+        as_owner.run("insert into item (id) values (4)").await;
+        assert_eq!(as_owner.lost().await, 2, "no policy lets a row in");
+        as_owner
+            .run(&format!(
+                "alter table instant.outbox disable row level security, no force row level security;
+                 revoke insert on instant.outbox from {owner}"
+            ))
+            .await;
         let plan = as_owner.plan(&watch("item", FIELDS)).await;
         assert_eq!(plan.steps.len(), 1, "{plan}");
         as_owner.apply(&watch("item", FIELDS)).await;

@@ -41,21 +41,23 @@ async fn a_standby_takes_over_from_a_leader_that_is_killed_or_stopped_or_hangs()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_takes_over_from_a_leader_whose_network_is_cut() {
-    let mut stack = Stack::start(15, "").await;
-    stack.relay.signal("TERM").await;
-    stack.relay.wait(SOON).await;
-    let proxy = Proxy::to(&stack.django.database.url).await;
-    let far = proxy.url(&stack.django.database.url);
-    stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
-    stack.relay.line("leading", SOON).await;
-    let standby = Process::instant(stack.folder.path(), &["run"], &[]);
-    standby.line("standby: another relay leads", SOON).await;
-    proxy.set(Mode::Stall);
-    standby.line("leading", SOON).await;
-    expect_one(&mut stack, "a").await;
-    proxy.set(Mode::Pass);
-    stack.relay.line("standby: another relay leads", SOON).await;
-    expect_one(&mut stack, "b").await;
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, "").await;
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        let proxy = Proxy::to(&stack.django.database.url).await;
+        let far = proxy.url(&stack.django.database.url);
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
+        stack.relay.line("leading", SOON).await;
+        let standby = Process::instant(stack.folder.path(), &["run"], &[]);
+        standby.line("standby: another relay leads", SOON).await;
+        proxy.set(Mode::Stall);
+        standby.line("leading", SOON).await;
+        expect_one(&mut stack, "a").await;
+        proxy.set(Mode::Pass);
+        stack.relay.line("standby: another relay leads", SOON).await;
+        expect_one(&mut stack, "b").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
