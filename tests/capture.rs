@@ -1,6 +1,7 @@
 //! The triggers, and the commands that put them there and take them away, on real tables.
 
 mod broadcast;
+mod controls;
 mod drift;
 mod fixture;
 mod names;

@@ -110,24 +110,37 @@ fn table(head: &str) -> Vec<Row> {
 }
 
 #[test]
-fn each_promise_names_tests_that_there_are() {
+fn each_promise_and_each_attack_names_tests_that_there_are() {
     let document = std::fs::read_to_string(manifest("docs/guarantees.md")).unwrap();
     let promises = document
         .lines()
         .filter(|line| line.starts_with(|first: char| first.is_ascii_digit()))
         .count();
-    let mut rows = 0;
     let tests = sources(&manifest("tests"));
-    for row in document
-        .lines()
-        .filter(|line| line.starts_with("| ") && line.contains("`, `"))
+    let is_test = |name: &&str| tests.contains(&format!("fn {name}("));
+    let rows = |head: &str| {
+        let (_, body) = document.split_once(head).expect("the table is there");
+        let rows: Vec<&str> = body.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+        rows
+    };
+    let names = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    for row in rows("| promise | tests |")
+        .iter()
+        .chain(&rows("| attack | tests | control |"))
     {
-        rows += 1;
-        for name in row.split('`').skip(1).step_by(2) {
-            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert!(!names(cells[1]).is_empty(), "{row}");
+        for cell in &cells[1..] {
+            for name in names(cell) {
+                assert!(is_test(&name.as_str()), "there is no test {name}");
+            }
+        }
+        if let Some(control) = cells.get(2) {
+            let is_told = control.starts_with("same") || control.starts_with("by hand") || *control == "-";
+            assert!(is_told || !names(control).is_empty(), "{row}");
         }
     }
-    assert_eq!((promises, rows), (6, 6));
+    assert_eq!((promises, rows("| promise | tests |").len()), (6, 6));
 }
 
 /// Every line of Rust below a folder.

@@ -17,6 +17,7 @@ mod fuzz;
 mod harness;
 mod hub;
 mod init;
+mod outbox;
 mod spine;
 mod support;
 mod windows;

@@ -1,9 +1,11 @@
 //! What the tests stand on: real servers, a real Django project, a real subscriber, and faults between them.
 
 pub(crate) mod cache;
+pub(crate) mod capture;
 pub(crate) mod centrifugo;
 pub(crate) mod client;
 pub(crate) mod django;
+pub(crate) mod gateway;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;

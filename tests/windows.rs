@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_postgres::{Client, NoTls};
 
+use crate::outbox::SCHEMA;
 use crate::support::postgres;
 
 /// The rows that the writers compete for.
@@ -60,13 +61,7 @@ async fn connect(url: &str) -> Client {
 async fn counters(version: u32) -> postgres::Database {
     let database = postgres::database(version).await;
     let client = connect(&database.url).await;
-    client
-        .batch_execute(concat!(
-            include_str!("../migrations/0001_outbox.sql"),
-            include_str!("../migrations/0002_lost.sql")
-        ))
-        .await
-        .unwrap();
+    client.batch_execute(SCHEMA).await.unwrap();
     client
         .batch_execute(&format!(
             "create table counter (id integer primary key, count bigint not null);

@@ -62,6 +62,8 @@ pub struct Losses {
 #[derive(Debug)]
 pub struct Leader {
     session: Session,
+    /// How far the purge has come.
+    purged: sql::Purged,
 }
 
 impl Leader {
@@ -71,6 +73,7 @@ impl Leader {
     /// When PostgreSQL cannot be reached or does not answer.
     pub async fn elect(url: &SecretString, standby: impl FnOnce()) -> Result<Self, Error> {
         let session = Session::connect(url, "instant leader").await?;
+        patiently(sql::pin_index_order(&session.client)).await?;
         let mut standby = Some(standby);
         let mut incumbent = Incumbent::default();
         while !patiently(sql::try_lead(&session.client)).await? {
@@ -81,7 +84,10 @@ impl Leader {
             tokio::time::sleep(POLL).await;
         }
         patiently(sql::standby::listen(&session.client)).await?;
-        Ok(Self { session })
+        Ok(Self {
+            session,
+            purged: sql::Purged::default(),
+        })
     }
 
     /// Waits for a call of a standby, which wants to know whether this leader is alive.
@@ -112,20 +118,25 @@ impl Leader {
         })
     }
 
-    /// Writes the dead letters, then the cursor that passes them, in one transaction.
+    /// Writes the dead letters and the cursor that passes them, in one transaction; the letters alone where the cursor stays.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer; nothing was written then.
-    pub async fn settle(&self, position: &Position, letters: &[DeadLetter]) -> Result<(), Error> {
+    pub async fn settle(&self, position: Option<&Position>, letters: &[DeadLetter]) -> Result<(), Error> {
         let client = &self.session.client;
         if letters.is_empty() {
-            return patiently(sql::move_cursor(client, position)).await;
+            return match position {
+                Some(position) => patiently(sql::move_cursor(client, position)).await,
+                None => Ok(()),
+            };
         }
         patiently(client.batch_execute("begin")).await?;
         for letter in letters {
             patiently(sql::letters::park(client, letter)).await?;
         }
-        patiently(sql::move_cursor(client, position)).await?;
+        if let Some(position) = position {
+            patiently(sql::move_cursor(client, position)).await?;
+        }
         patiently(client.batch_execute("commit")).await
     }
 
@@ -133,8 +144,12 @@ impl Leader {
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
-    pub async fn purge(&self, retention: Duration) -> Result<bool, Error> {
-        let purged = patiently(sql::purge(&self.session.client, retention, PURGE_CHUNK)).await?;
+    pub async fn purge(&mut self, retention: Duration) -> Result<bool, Error> {
+        let purge = sql::purge(&self.session.client, retention, &self.purged, PURGE_CHUNK);
+        let (purged, last) = patiently(purge).await?;
+        if let Some(last) = last {
+            self.purged = last;
+        }
         Ok(i64::try_from(purged).is_ok_and(|purged| purged == PURGE_CHUNK))
     }
 

@@ -14,7 +14,7 @@ pub(super) mod windows;
 
 use std::time::Duration;
 
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 use super::broadcast::Message;
@@ -42,6 +42,11 @@ pub(super) async fn pin_settings(client: &Client) -> Result<(), Error> {
              join pg_catalog.pg_settings as setting on setting.name = pinned.name",
         )
         .await
+}
+
+/// Pins what the leader's session needs besides: a bitmap of the whole settled part is not what one chunk of the purge should read.
+pub(super) async fn pin_index_order(client: &Client) -> Result<(), Error> {
+    client.batch_execute("set enable_bitmapscan = off").await
 }
 
 /// The process that answers this session's queries.
@@ -153,22 +158,55 @@ pub(super) async fn broadcast(client: &Client, message: &Message) -> Result<(), 
         .map(drop)
 }
 
-/// Deletes at most `limit` of the oldest changes that are settled for longer than `retention`, and returns how many. Only behind
-/// the stored cursor: a window that a restart resumes must still be whole.
-pub(super) async fn purge(client: &Client, retention: Duration, limit: i64) -> Result<u64, Error> {
-    client
-        .execute(
-            "delete from instant.outbox
+/// Deletes at most `limit` of the oldest changes behind `from` that are settled for longer than `retention`. Returns how many, and the
+/// last of them. Only behind the stored cursor: a window that a restart resumes must still be whole. In order, and not past a
+/// change that is too young: whoever goes on where this ended passes over no change, and reads none that is dead already. An old
+/// snapshot may keep millions of these in the index.
+pub(super) async fn purge(
+    client: &Client,
+    retention: Duration,
+    from: &Purged,
+    limit: i64,
+) -> Result<(u64, Option<Purged>), Error> {
+    let statement = "with oldest as (
+             select ctid, xid, id, at
+             from instant.outbox
+             where (xid, id) > ($3::text::xid8, $4)
+               and xid < (select pg_snapshot_xmin(snapshot) from instant.relay where name = 'main')
+             order by xid, id
+             limit $2
+         ), purged as (
+             delete from instant.outbox
              where ctid = any (array(
-                select change.ctid
-                from instant.outbox as change
-                where change.xid < (select pg_snapshot_xmin(snapshot) from instant.relay where name = 'main')
-                  and change.at < clock_timestamp() - make_interval(secs => $1)
-                order by change.xid, change.id
-                limit $2))",
-            &[&retention.as_secs_f64(), &limit],
-        )
-        .await
+                select ctid
+                from (
+                    select ctid, bool_and(at < clock_timestamp() - make_interval(secs => $1)) over (order by xid, id) as is_over
+                    from oldest
+                ) as change
+                where is_over))
+             returning xid, id
+         )
+         select count(*) over (), xid::text, id from purged order by xid desc, id desc limit 1";
+    let parameters: [&(dyn ToSql + Sync); 4] = [&retention.as_secs_f64(), &limit, &from.xid, &from.id];
+    let Some(row) = client.query_opt(statement, &parameters).await? else {
+        return Ok((0, None));
+    };
+    let (count, xid, id) = (row.try_get::<_, i64>(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok((count.unsigned_abs(), Some(Purged { xid, id })))
+}
+
+/// The change that a purge has come to.
+#[derive(Debug)]
+pub(super) struct Purged {
+    xid: String,
+    id: i64,
+}
+
+impl Default for Purged {
+    fn default() -> Self {
+        let xid = "0".to_owned();
+        Self { xid, id: 0 }
+    }
 }
 
 /// The text of a json column as it was stored; the driver's own types would parse it.

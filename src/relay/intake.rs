@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::IN_FLIGHT;
 use super::lane::Item;
-use super::ledger::{Chunk, Entry, parked};
+use super::ledger::{Chunk, Entry, OVERHEAD, parked, weight};
 use super::metrics::Metrics;
 use super::pace::{Next, Pace};
 use super::related::Related;
@@ -22,8 +22,6 @@ use crate::outbox::{ChangeRow, Error, Position, Reader};
 const CHUNK_CHANGES: usize = 200;
 /// … or this many bytes, whichever comes first.
 const CHUNK_BYTES: usize = 256 << 10;
-/// What a publication costs beside its event and channel.
-const OVERHEAD: usize = 256;
 /// A missed notification is made good by a read this long after; it is also what notices a half-open connection.
 const SAFETY_POLL: Duration = Duration::from_secs(10);
 /// The first pause before the doze is tried again while writers hold it up, and the longest.
@@ -250,7 +248,7 @@ impl Outlet<'_> {
             position,
             pending: publications.len(),
             letters,
-            _room: room,
+            room,
         };
         // Before its publications: the ledger must know a chunk when the first of them is finished.
         if self.ledger.send(Entry::Chunk(chunk)).await.is_err() {
@@ -282,9 +280,8 @@ fn lane_of(channel: &str, lanes: usize) -> usize {
 
 /// What an outcome weighs while it is in flight.
 fn size(outcome: &Outcome) -> usize {
-    OVERHEAD
-        + match outcome {
-            Ok(publication) => publication.event.len() + publication.channel.len(),
-            Err(failure) => failure.old.as_ref().map_or(0, String::len) + failure.new.as_ref().map_or(0, String::len),
-        }
+    match outcome {
+        Ok(publication) => weight(publication),
+        Err(failure) => OVERHEAD + failure.old.as_ref().map_or(0, String::len) + failure.new.as_ref().map_or(0, String::len),
+    }
 }

@@ -172,7 +172,7 @@ impl<P: Publisher> Lane<P> {
                     let origin = &item.publication.origin;
                     lags.record(&origin.rule, origin.at, now);
                     log(&item.publication, "published");
-                    finished.count(item.chunk);
+                    finished.count(item.chunk, &item.publication);
                 }
                 Err((Directive::Retry, _)) => retry.push(item),
                 Err((Directive::Park { hint }, rejection)) => self.park(&item, &rejection, hint, finished),
@@ -209,7 +209,7 @@ impl<P: Publisher> Lane<P> {
         warn!(model = origin.rule.model, rule = origin.rule.number, %channel, id = %origin, hint, "parked: {rejection}");
         self.metrics.parked(&origin.rule);
         log(&item.publication, "parked");
-        finished.count(item.chunk);
+        finished.count(item.chunk, &item.publication);
         finished
             .letters
             .push(rejected(&item.publication, rejection, self.backoff.attempts() + 1));

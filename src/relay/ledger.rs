@@ -1,6 +1,7 @@
 //! The ledger: what is in flight, and how far everything before it is settled.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ const CURSOR_PACE: Duration = Duration::from_millis(100);
 /// How often the outbox is purged when there is little to purge, as a share of the retention, within bounds.
 const PURGE_SHARE: u32 = 20;
 const PURGE_PACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+
+/// What a publication costs beside its event and channel.
+pub(super) const OVERHEAD: usize = 256;
 
 /// What the ledger is told.
 #[derive(Debug)]
@@ -42,23 +46,36 @@ pub(super) struct Chunk {
     pub(super) pending: usize,
     /// What the mapping parked.
     pub(super) letters: Vec<DeadLetter>,
-    /// The chunk's share of the bytes in flight, given back when it is settled.
-    pub(super) _room: OwnedSemaphorePermit,
+    /// The chunk's share of the bytes in flight, given back as its publications are finished.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+impl Chunk {
+    const fn is_finished(&self) -> bool {
+        self.pending == 0
+    }
+
+    /// Gives back the room of publications, or what is left of it: a chunk that is larger than all the room has less than its bytes.
+    fn give_back(&mut self, bytes: usize) {
+        drop(self.room.split(bytes.min(self.room.num_permits())));
+    }
 }
 
 /// What a lane finished.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
-    /// How many publications of which chunk.
-    counts: BTreeMap<u64, usize>,
+    /// How many publications of which chunk, and their bytes.
+    counts: BTreeMap<u64, (usize, usize)>,
     /// What the lane parked.
     pub(super) letters: Vec<DeadLetter>,
 }
 
 impl Finished {
     /// One more publication of a chunk.
-    pub(super) fn count(&mut self, chunk: u64) {
-        *self.counts.entry(chunk).or_default() += 1;
+    pub(super) fn count(&mut self, chunk: u64, publication: &Publication) {
+        let (count, bytes) = self.counts.entry(chunk).or_default();
+        *count += 1;
+        *bytes += weight(publication);
     }
 }
 
@@ -67,12 +84,12 @@ pub(super) struct Ledger {
     leader: Leader,
     entries: mpsc::Receiver<Entry>,
     retention: Duration,
-    open: VecDeque<Chunk>,
-    /// The number of the first open chunk.
-    first: u64,
+    /// What is not settled, by number. Of finished chunks that follow each other the last alone is kept, since its position says it
+    /// all: however long one publication waits, what is finished behind it takes no memory.
+    open: BTreeMap<u64, Chunk>,
     /// The furthest settled position that is not written yet.
     settled: Option<Position>,
-    /// Dead letters that the next write of the cursor takes along.
+    /// Dead letters that are not written yet.
     letters: Vec<DeadLetter>,
     written_at: Instant,
     losses: Losses,
@@ -87,13 +104,12 @@ impl Ledger {
         losses: Losses,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (open, letters) = (VecDeque::new(), Vec::new());
+        let (open, letters) = (BTreeMap::new(), Vec::new());
         Self {
             leader,
             entries,
             retention,
             open,
-            first: 0,
             settled: None,
             letters,
             written_at: Instant::now(),
@@ -112,7 +128,7 @@ impl Ledger {
                 biased;
                 error = self.leader.lost() => return Err(error),
                 () = self.leader.called() => self.leader.answer().await?,
-                () = tokio::time::sleep_until(write_at), if self.settled.is_some() => self.write().await?,
+                () = tokio::time::sleep_until(write_at), if self.has_news() => self.write().await?,
                 entry = self.entries.recv() => match entry {
                     Some(entry) => self.enter(entry),
                     None => break,
@@ -137,33 +153,66 @@ impl Ledger {
         match entry {
             Entry::Chunk(mut chunk) => {
                 self.letters.append(&mut chunk.letters);
-                self.open.push_back(chunk);
+                let number = chunk.number;
+                self.open.insert(number, chunk);
+                self.close(number);
             }
             Entry::Finished(finished) => {
                 self.letters.extend(finished.letters);
-                for (number, count) in finished.counts {
-                    let index = usize::try_from(number - self.first).ok();
-                    if let Some(chunk) = index.and_then(|index| self.open.get_mut(index)) {
+                for (number, (count, bytes)) in finished.counts {
+                    if let Some(chunk) = self.open.get_mut(&number) {
                         chunk.pending -= count;
+                        chunk.give_back(bytes);
+                        self.close(number);
                     }
                 }
             }
         }
-        while let Some(chunk) = self.open.pop_front_if(|chunk| chunk.pending == 0) {
-            self.first = chunk.number + 1;
-            self.settled = Some(chunk.position);
+        while let Some(first) = self.open.first_entry()
+            && first.get().is_finished()
+        {
+            self.settled = Some(first.remove().position);
         }
-        self.metrics.health().unsettled(self.open.front().map(|chunk| chunk.since));
+        self.metrics
+            .health()
+            .unsettled(self.open.first_key_value().map(|(_, chunk)| chunk.since));
+    }
+
+    /// Closes a chunk if it is finished: gives back its room, and keeps of its finished neighbours and itself the last.
+    fn close(&mut self, number: u64) {
+        let Some(chunk) = self.open.get_mut(&number).filter(|chunk| chunk.is_finished()) else {
+            return;
+        };
+        chunk.give_back(usize::MAX);
+        let before = self.open.range(..number).next_back();
+        let before = before.filter(|(_, chunk)| chunk.is_finished()).map(|(before, _)| *before);
+        if let Some(before) = before {
+            self.open.remove(&before);
+        }
+        let mut behind = self.open.range((Bound::Excluded(number), Bound::Unbounded));
+        if behind.next().is_some_and(|(_, chunk)| chunk.is_finished()) {
+            self.open.remove(&number);
+        }
+    }
+
+    const fn has_news(&self) -> bool {
+        self.settled.is_some() || !self.letters.is_empty()
     }
 
     async fn write(&mut self) -> Result<(), Error> {
-        if let Some(position) = self.settled.take() {
-            self.leader.settle(&position, &self.letters).await?;
+        if self.has_news() {
+            self.leader.settle(self.settled.as_ref(), &self.letters).await?;
+            self.settled = None;
             self.letters.clear();
             self.written_at = Instant::now();
         }
         Ok(())
     }
+}
+
+/// What a publication weighs while it is in flight.
+pub(super) fn weight(publication: &Publication) -> usize {
+    OVERHEAD + publication.event.len() + publication.channel.len()
 }
 
 /// The dead letter of a rule that failed.

@@ -1,12 +1,15 @@
 //! What `plan` sees, and `apply` mends.
 
-use std::time::Duration;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use instant::capture::{self, SchemaState};
 use sqlx::PgPool;
+use tokio_postgres::error::SqlState;
 
 use super::fixture::{Fixture, config, watch};
 use crate::support::postgres::versions;
+use crate::support::wait::{SOON, eventually};
 
 const TABLE: &str = "create table item (id int primary key, name text); create table thing (id int primary key)";
 
@@ -237,6 +240,9 @@ async fn two_applies_at_once_both_succeed() {
     }
 }
 
+/// A write that gives up behind whoever waits for its table for long.
+const IMPATIENT: &str = "set lock_timeout = '4s'; insert into item select coalesce(max(id), 1) + 1 from item";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_table_is_waited_for_without_a_queue_behind_us() {
     for version in versions() {
@@ -245,20 +251,46 @@ async fn a_busy_table_is_waited_for_without_a_queue_behind_us() {
         let plan = fixture.plan(&toml).await;
         let busy = fixture.database.connect().await;
         busy.batch_execute("begin; insert into item values (1)").await.unwrap();
-        let mut waited = 0;
+        let waited = AtomicU32::new(0);
         let release = async {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            // Whoever comes meanwhile is let through between two attempts.
+            for attempts in 1..=2 {
+                eventually(SOON, "an attempt that gave up", async || {
+                    (waited.load(Relaxed) >= attempts).then_some(())
+                })
+                .await;
+                fixture.run(IMPATIENT).await;
+            }
             busy.batch_execute("commit").await.unwrap();
         };
         let (applied, ()) = tokio::join!(
             capture::apply(&fixture.pool, &plan, |_, progress| {
-                waited += u32::from(matches!(progress, capture::Progress::Waiting { .. }));
+                waited.fetch_add(u32::from(matches!(progress, capture::Progress::Waiting { .. })), Relaxed);
             }),
             release
         );
         applied.unwrap();
-        assert!(waited > 0);
         assert!(fixture.plan(&toml).await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_without_a_lock_timeout_holds_up_every_write_behind_it() {
+    for version in versions() {
+        let fixture = Fixture::without_watches(version, TABLE).await;
+        let (busy, naive) = (fixture.database.connect().await, fixture.database.connect().await);
+        busy.batch_execute("begin; insert into item values (1)").await.unwrap();
+        let create =
+            "create trigger naive after insert on item for each row execute function suppress_redundant_updates_trigger()";
+        let naive = tokio::spawn(async move { naive.batch_execute(create).await });
+        let waits = "select count(*) from pg_locks where relation = 'item'::regclass and not granted";
+        eventually(SOON, "a trigger that waits", async || {
+            (fixture.one(waits).await == 1).then_some(())
+        })
+        .await;
+        assert_eq!(fixture.refusal(IMPATIENT).await, Some(SqlState::LOCK_NOT_AVAILABLE));
+        busy.batch_execute("commit").await.unwrap();
+        naive.await.unwrap().unwrap();
     }
 }
 

@@ -8,7 +8,9 @@ use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
+use crate::support::capture::replace;
 use crate::support::postgres::{self, Database};
 
 /// A watched database.
@@ -102,6 +104,20 @@ impl Fixture {
     pub(super) async fn script(&self, toml: &str) -> String {
         let resolved = self.resolve(toml).await;
         capture::script(&self.pool, &config(toml), &resolved.watches).await.unwrap()
+    }
+
+    /// Takes a mechanism out of the function of the table `item`.
+    pub(super) async fn without(&self, part: &str, instead: &str) {
+        replace(&self.client, "capture_public_item", part, instead).await;
+    }
+
+    /// The code of the error that statements of the application end with; none when they succeed.
+    pub(super) async fn refusal(&self, sql: &str) -> Option<SqlState> {
+        let refused = self.client.batch_execute(sql).await.err();
+        if refused.is_some() {
+            self.client.batch_execute("rollback").await.unwrap();
+        }
+        refused.map(|error| error.code().expect("PostgreSQL says why").clone())
     }
 
     /// Runs statements as the application; each call is a transaction, unless it says otherwise.

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fixture::{Fixture, watch};
 use crate::support::postgres::versions;
 
-const TABLE: &str = "create table item (id bigint primary key, name text, price numeric(12, 4), note text)";
+pub(super) const TABLE: &str = "create table item (id bigint primary key, name text, price numeric(12, 4), note text)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn insert_and_update_carry_the_new_row_and_delete_the_old_one() {
@@ -144,29 +144,27 @@ async fn a_transaction_takes_one_number_of_its_own_however_many_rows_it_writes()
     }
 }
 
+/// An application's trigger that updates its own row. A name that begins with a space sorts before ours, and no other does.
+pub(super) const TOUCH: &str = "
+    create function touch() returns trigger language plpgsql as $$
+    begin
+        if new.note is distinct from 'touched' then update item set note = 'touched' where id = new.id; end if;
+        return null;
+    end $$;
+    create trigger \"0_first\" after insert or update on item for each row execute function touch()";
+
+/// What is heard of a row that is inserted as `new`, in order.
+pub(super) async fn touched(fixture: &Fixture) -> Vec<Value> {
+    fixture.run("insert into item values (1, 'a', 1, 'new')").await;
+    let changes = fixture.changes().await;
+    changes.iter().map(|change| change.new_row()["note"].clone()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_applications_trigger_that_updates_its_own_row_keeps_the_order() {
-    let sql = format!(
-        "{TABLE};
-         create function touch() returns trigger language plpgsql as $$
-         begin
-             if new.note is distinct from 'touched' then update item set note = 'touched' where id = new.id; end if;
-             return null;
-         end $$;
-         create trigger \" first\" after insert or update on item for each row execute function touch()"
-    );
     for version in versions() {
-        // A name that begins with a space sorts before ours; such a trigger gets its event in first, any other does not.
-        let sql = sql.replace("\" first\"", "\"0_first\"");
-        let fixture = Fixture::new(version, &sql, &watch("item", "'note'")).await;
-        fixture.run("insert into item values (1, 'a', 1, 'new')").await;
-        let notes: Vec<_> = fixture
-            .changes()
-            .await
-            .iter()
-            .map(|change| change.new_row()["note"].clone())
-            .collect();
-        assert_eq!(notes, ["new", "touched"]);
+        let fixture = Fixture::new(version, &format!("{TABLE}; {TOUCH}"), &watch("item", "'note'")).await;
+        assert_eq!(touched(&fixture).await, ["new", "touched"]);
     }
 }
 

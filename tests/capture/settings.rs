@@ -5,12 +5,34 @@ use serde_json::json;
 use super::fixture::{Fixture, watch};
 use crate::support::postgres::{database_with, versions};
 
-const TABLE: &str = "create table item (id int primary key, at timestamptz, day date, span interval, raw bytea, ratio float8,
+pub(super) const TABLE: &str =
+    "create table item (id int primary key, at timestamptz, day date, span interval, raw bytea, ratio float8,
     stay daterange, spans interval[], name text)";
-const FIELDS: &str = "'at', 'day', 'span', 'raw', 'ratio', 'stay', 'spans', 'name'";
-const INSERT: &str =
+pub(super) const FIELDS: &str = "'at', 'day', 'span', 'raw', 'ratio', 'stay', 'spans', 'name'";
+pub(super) const INSERT: &str =
     "insert into item values (1, '2026-11-24 12:00:00.5+00', '2026-11-24', '1 day 02:00:03', '\\x01ff'::bytea, 0.1::float8 + 0.2,
     daterange('2026-11-24', '2026-12-01'), array['1 hour'::interval], 'n')";
+
+/// What a session may set to write its values otherwise.
+pub(super) const FORMATS: &str =
+    "set timezone = 'Asia/Kathmandu'; set datestyle = 'German'; set intervalstyle = 'postgres_verbose';
+                 set bytea_output = 'escape'; set extra_float_digits = -10; set standard_conforming_strings = off;
+                 set backslash_quote = off; set xmlbinary = 'hex'; set quote_all_identifiers = on; set array_nulls = off";
+
+/// A session that would have the function take its own objects for PostgreSQL's.
+pub(super) const HOSTILE: &str = "
+    create schema evil;
+    create function evil.left(text, int) returns text language sql as $$ select 'X'::text $$;
+    create function evil.nextval(regclass) returns bigint language plpgsql as $$ begin raise 'evil'; end $$;
+    create function evil.json_build_object(variadic \"any\") returns json language internal immutable as 'json_build_object_noargs';
+    create function evil.current_setting(text, boolean) returns text language sql as $$ select '1'::text $$;
+    create function evil.same(record, record) returns boolean language plpgsql as $$ begin return true; end $$;
+    create operator evil.*= (leftarg = record, rightarg = record, function = evil.same);
+    create schema instant_evil;
+    create temp table outbox (xid xid8, id bigint, at timestamptz, source text, op \"char\", old json, new json);
+    create temp table item (id int);
+    create function pg_temp.nextval(text) returns bigint language plpgsql as $$ begin raise 'evil'; end $$;
+    set search_path = evil, pg_temp, pg_catalog, public";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writers_formats_change_nothing_that_is_captured() {
@@ -22,13 +44,7 @@ async fn a_writers_formats_change_nothing_that_is_captured() {
         });
         fixture.run(INSERT).await;
         assert_eq!(fixture.change().await.new_row(), expected);
-        fixture
-            .run(
-                "set timezone = 'Asia/Kathmandu'; set datestyle = 'German'; set intervalstyle = 'postgres_verbose';
-                 set bytea_output = 'escape'; set extra_float_digits = -10; set standard_conforming_strings = off;
-                 set backslash_quote = off; set xmlbinary = 'hex'; set quote_all_identifiers = on; set array_nulls = off",
-            )
-            .await;
+        fixture.run(FORMATS).await;
         fixture.run("delete from item").await;
         assert_eq!(fixture.change().await.old_row(), expected);
         fixture
@@ -42,22 +58,9 @@ async fn a_writers_formats_change_nothing_that_is_captured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_search_path_and_temporary_tables_change_nothing() {
-    let hostile = "
-        create schema evil;
-        create function evil.left(text, int) returns text language sql as $$ select 'X'::text $$;
-        create function evil.nextval(regclass) returns bigint language plpgsql as $$ begin raise 'evil'; end $$;
-        create function evil.json_build_object(variadic \"any\") returns json language internal immutable as 'json_build_object_noargs';
-        create function evil.current_setting(text, boolean) returns text language sql as $$ select '1'::text $$;
-        create function evil.same(record, record) returns boolean language plpgsql as $$ begin return true; end $$;
-        create operator evil.*= (leftarg = record, rightarg = record, function = evil.same);
-        create schema instant_evil;
-        create temp table outbox (xid xid8, id bigint, at timestamptz, source text, op \"char\", old json, new json);
-        create temp table item (id int);
-        create function pg_temp.nextval(text) returns bigint language plpgsql as $$ begin raise 'evil'; end $$;
-        set search_path = evil, pg_temp, pg_catalog, public";
     for version in versions() {
         let fixture = Fixture::new(version, TABLE, &watch("item", "'name'")).await;
-        fixture.run(hostile).await;
+        fixture.run(HOSTILE).await;
         fixture.run("insert into public.item (id, name) values (1, 'a')").await;
         fixture.run("update public.item set name = 'b'").await;
         let changes = fixture.changes().await;

@@ -7,8 +7,21 @@ use serde_json::json;
 use super::fixture::{Fixture, watch};
 use crate::support::postgres::versions;
 
-const TABLE: &str = "create table item (id int primary key, name text, price numeric(12, 2), prices numeric[], other int)";
-const FIELDS: &str = "'name', 'price', 'prices', 'other'";
+pub(super) const TABLE: &str =
+    "create table item (id int primary key, name text, price numeric(12, 2), prices numeric[], other int)";
+pub(super) const FIELDS: &str = "'name', 'price', 'prices', 'other'";
+
+/// What can be done to the outbox.
+pub(super) const ATTACKS: [&str; 7] = [
+    "drop table instant.outbox",
+    "alter table instant.outbox rename column source to origin",
+    "alter table instant.outbox add check (source <> 'public.item')",
+    "alter table instant.outbox alter column id set maxvalue 2 restart 2; insert into instant.outbox (source, op) values ('x', 'I')",
+    "alter table instant.outbox add column needed int not null",
+    "alter table instant.outbox drop column new",
+    "create function instant.refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$;
+     create trigger refuse before insert on instant.outbox for each row execute function instant.refuse()",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_under_a_pooled_session_costs_no_write_and_no_column_that_is_left() {
@@ -84,18 +97,8 @@ async fn a_migration_under_a_pooled_session_costs_no_write_and_no_column_that_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_outbox_costs_the_changes_and_never_the_write() {
-    let attacks = [
-        "drop table instant.outbox",
-        "alter table instant.outbox rename column source to origin",
-        "alter table instant.outbox add check (source <> 'public.item')",
-        "alter table instant.outbox alter column id set maxvalue 2 restart 2; insert into instant.outbox (source, op) values ('x', 'I')",
-        "alter table instant.outbox add column needed int not null",
-        "alter table instant.outbox drop column new",
-        "create function instant.refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$;
-         create trigger refuse before insert on instant.outbox for each row execute function instant.refuse()",
-    ];
     for version in versions() {
-        for attack in attacks {
+        for attack in ATTACKS {
             let fixture = Fixture::new(version, TABLE, &watch("item", FIELDS)).await;
             fixture.run("insert into item (id) values (1)").await;
             fixture.run("delete from instant.outbox").await;
@@ -146,6 +149,20 @@ async fn rights_that_were_revoked_cost_the_changes_and_never_the_write() {
         as_owner.run(&format!("revoke insert on instant.outbox from {owner}")).await;
         as_owner.run("insert into item (id) values (2)").await;
         assert_eq!(as_owner.lost().await, 1);
+        as_owner
+            .run(&format!(
+                "grant insert on instant.outbox to {owner};
+                 alter table instant.outbox enable row level security, force row level security"
+            ))
+            .await;
+        as_owner.run("insert into item (id) values (4)").await;
+        assert_eq!(as_owner.lost().await, 2, "no policy lets a row in");
+        as_owner
+            .run(&format!(
+                "alter table instant.outbox disable row level security, no force row level security;
+                 revoke insert on instant.outbox from {owner}"
+            ))
+            .await;
         let plan = as_owner.plan(&watch("item", FIELDS)).await;
         assert_eq!(plan.steps.len(), 1, "{plan}");
         as_owner.apply(&watch("item", FIELDS)).await;

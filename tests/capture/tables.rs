@@ -65,6 +65,31 @@ async fn tables_that_inherit_are_captured_each_by_its_nearest_watch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_fires_no_trigger_is_not_captured() {
+    for version in versions() {
+        let fixture = Fixture::new(
+            version,
+            "create table item (id int primary key, name text)",
+            &watch("item", "'name'"),
+        )
+        .await;
+        fixture.run("insert into item values (1, '7')").await;
+        assert_eq!(fixture.change().await.op, 'I');
+        for silent in [
+            "set session_replication_role = replica; insert into item values (2, 'a'); set session_replication_role = origin",
+            "alter table item disable trigger user; insert into item values (3, 'a'); alter table item enable trigger user",
+            "alter table item alter column name type text using name || '!'",
+            "alter table item add column more int default 5",
+        ] {
+            fixture.run(silent).await;
+            assert_eq!(fixture.changes().await, [], "{silent}");
+        }
+        fixture.run("delete from item where id = 1").await;
+        assert_eq!(fixture.change().await.old_row(), json!({"id": 1, "name": "7!"}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn schemas_and_odd_names_are_told_apart() {
     let sql = "create schema a_b; create schema a; create schema \"My \"\"Schema\";
                create table a_b.c (id int primary key);

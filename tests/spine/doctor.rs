@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::{ORDERS, Stack, write_config};
 use crate::support::cache::manifest;
@@ -115,17 +116,29 @@ async fn a_healthy_system_has_no_findings_and_each_fault_in_the_database_has_its
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_pooler_is_recognised_for_what_it_is() {
-    let stack = Stack::start(15, ORDERS).await;
-    let Some(pooler) = PgBouncer::before(&stack.django.database).await else {
-        let why = "skipped: PgBouncer is not installed here; `tests/tools/setup` installs it, as root on Debian";
-        writeln!(std::io::stderr(), "{why}").unwrap();
-        return;
-    };
-    stack.reconfigure(&stack.django.database.url, &pooler.url);
-    let finding = stack.finding("pooler", &[]).await;
-    assert_eq!(finding["place"], "[database] url");
-    let refused = stack.command(&["run"], 1).await;
-    assert!(refused.contains("connection pooler"), "{refused}");
+    for version in postgres::versions() {
+        let stack = Stack::start(version, ORDERS).await;
+        let Some(pooler) = PgBouncer::before(&stack.django.database).await else {
+            let why = "skipped: PgBouncer is not installed here; `tests/tools/setup` installs it, as root on Debian";
+            writeln!(std::io::stderr(), "{why}").unwrap();
+            return;
+        };
+        stack.reconfigure(&stack.django.database.url, &pooler.url);
+        let finding = stack.finding("pooler", &[]).await;
+        assert_eq!(finding["place"], "[database] url");
+        let refused = stack.command(&["run"], 1).await;
+        assert!(refused.contains("connection pooler"), "{refused}");
+        // The control: two sessions that do not look both have a lock that only one may have.
+        for _ in 0..2 {
+            let client = postgres::connect(&pooler.url).await;
+            let answers = client.simple_query("select pg_try_advisory_lock(17)").await.unwrap();
+            let locked = answers.iter().find_map(|answer| match answer {
+                SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            });
+            assert_eq!(locked.as_deref(), Some("t"));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

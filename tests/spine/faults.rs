@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use instant::capture::DOZE_LOCK;
 use serde_json::json;
+use tokio_postgres::error::SqlState;
 
 use super::{FAILING, ORDERS, Stack, expect, write_config};
+use crate::support::capture::replace;
 use crate::support::centrifugo::Centrifugo;
 use crate::support::client::Subscriber;
 use crate::support::postgres::{self, Cluster};
@@ -181,5 +184,12 @@ async fn a_full_notify_queue_fails_no_watched_write_and_the_change_arrives_by_th
         assert!(filled, "the queue is not full");
         client.batch_execute("insert into thing values (1)").await.unwrap();
         assert_eq!(public.next(SOON).await.value()["pk"], 1);
+
+        // The control: a trigger that notifies whatever the queue is like.
+        let look =
+            format!("not pg_try_advisory_xact_lock_shared({DOZE_LOCK})\n                and pg_notification_queue_usage() < 0.5");
+        replace(&client, "capture_public_thing", &look, "true").await;
+        let refused = client.batch_execute("insert into thing values (2)").await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::PROGRAM_LIMIT_EXCEEDED), "{refused:?}");
     }
 }

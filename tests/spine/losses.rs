@@ -62,6 +62,14 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
         client.batch_execute(LOSE).await.unwrap();
         assert_eq!(stack.public.next(SOON).await.value()["id"], "lost-4");
         stack.told(4).await;
+
+        // The control: a relay that does not know what was told.
+        client.batch_execute("update instant.relay set told_lost = 0").await.unwrap();
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+        stack.relay.line("subscribers were told to reload", SOON).await;
+        stack.told(4).await;
     }
 }
 

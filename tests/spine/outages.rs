@@ -68,7 +68,8 @@ async fn a_centrifugo_that_answers_nothing_is_given_up_after_a_while_and_asked_a
     let (mut stack, proxy) = behind_a_proxy().await;
     proxy.set(Mode::Stall);
     stack.django.run("Country.objects.create(code='a', name='')").await;
-    stack.relay.line("publications wait", SOON * 2).await;
+    // Sooner than Centrifugo itself gives up a connection on which nothing comes.
+    stack.relay.line("Centrifugo did not answer in time", SOON * 2).await;
     // A network that is back does not send again what it swallowed.
     proxy.set(Mode::Pass);
     proxy.reset();

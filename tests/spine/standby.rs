@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use instant::capture::DOZE_LOCK;
+use tokio_postgres::Client;
+
 use super::Stack;
 use crate::support::postgres;
 use crate::support::process::Process;
@@ -38,21 +41,23 @@ async fn a_standby_takes_over_from_a_leader_that_is_killed_or_stopped_or_hangs()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_takes_over_from_a_leader_whose_network_is_cut() {
-    let mut stack = Stack::start(15, "").await;
-    stack.relay.signal("TERM").await;
-    stack.relay.wait(SOON).await;
-    let proxy = Proxy::to(&stack.django.database.url).await;
-    let far = proxy.url(&stack.django.database.url);
-    stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
-    stack.relay.line("leading", SOON).await;
-    let standby = Process::instant(stack.folder.path(), &["run"], &[]);
-    standby.line("standby: another relay leads", SOON).await;
-    proxy.set(Mode::Stall);
-    standby.line("leading", SOON).await;
-    expect_one(&mut stack, "a").await;
-    proxy.set(Mode::Pass);
-    stack.relay.line("standby: another relay leads", SOON).await;
-    expect_one(&mut stack, "b").await;
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, "").await;
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        let proxy = Proxy::to(&stack.django.database.url).await;
+        let far = proxy.url(&stack.django.database.url);
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
+        stack.relay.line("leading", SOON).await;
+        let standby = Process::instant(stack.folder.path(), &["run"], &[]);
+        standby.line("standby: another relay leads", SOON).await;
+        proxy.set(Mode::Stall);
+        standby.line("leading", SOON).await;
+        expect_one(&mut stack, "a").await;
+        proxy.set(Mode::Pass);
+        stack.relay.line("standby: another relay leads", SOON).await;
+        expect_one(&mut stack, "b").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,4 +78,46 @@ async fn a_leader_that_is_busy_or_waits_for_centrifugo_is_left_in_office() {
     .await;
     let said = standby.output();
     assert!(!said.contains("has not answered") && !said.contains("leading"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_that_only_tries_for_the_lock_follows_no_leader_that_hangs_or_is_cut_off() {
+    let mut stack = Stack::start(15, "").await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    // The lock's neighbour, see `outbox`.
+    let lead = format!("select pg_try_advisory_lock({})", DOZE_LOCK + 1);
+    let proxy = Proxy::to(&stack.django.database.url).await;
+    // Keepalives alone: the kernels on both sides of the cut answer them.
+    let far = format!(
+        "{}?keepalives_idle=1&keepalives_interval=1&keepalives_retries=1",
+        proxy.url(&stack.django.database.url)
+    );
+    let cut_off = postgres::connect(&far).await;
+    cut_off
+        .batch_execute(&format!(
+            "set tcp_keepalives_idle = 1; set tcp_keepalives_interval = 1; set tcp_keepalives_count = 1; {lead}"
+        ))
+        .await
+        .unwrap();
+    proxy.set(Mode::Stall);
+    let naive = stack.django.database.connect().await;
+    follows_not(&naive, &lead).await;
+    drop((cut_off, proxy));
+
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+    stack.relay.line("leading", SOON).await;
+    stack.relay.signal("STOP").await;
+    follows_not(&naive, &lead).await;
+    stack.relay.signal("CONT").await;
+}
+
+/// Asserts that a session does not get the lock for longer than a standby needs.
+async fn follows_not(session: &Client, lead: &str) {
+    let until = Instant::now() + Duration::from_secs(6);
+    eventually(SOON, "a standby's time", async || {
+        assert!(!session.query_one(lead, &[]).await.unwrap().get::<_, bool>(0));
+        (Instant::now() > until).then_some(())
+    })
+    .await;
 }

@@ -162,6 +162,8 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
                 break;
             }
         }
+        // A network that swallows packets swallows the last one too.
+        flowing(&mut requests_state).await;
     };
     let mut replies_state = state;
     let replies = async {
@@ -171,6 +173,7 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
                 break;
             }
         }
+        flowing(&mut replies_state).await;
     };
     tokio::select! {
         () = requests => {}

@@ -1,0 +1,88 @@
+//! The relay's own sessions on the outbox, without a relay: the cursor, plans, the purge, and what an old snapshot keeps.
+
+mod cursor;
+mod horizon;
+mod plans;
+mod purge;
+
+use instant::outbox::{Leader, Position, Reader};
+use secrecy::SecretString;
+use tokio_postgres::Client;
+
+use crate::support::postgres::{Cluster, Database};
+
+/// Instant's own tables.
+pub(crate) const SCHEMA: &str = concat!(
+    include_str!("../migrations/0001_outbox.sql"),
+    include_str!("../migrations/0002_lost.sql")
+);
+
+/// A database with Instant's own tables, and nothing that fills them.
+struct Outbox {
+    database: Database,
+    url: SecretString,
+    client: Client,
+}
+
+impl Outbox {
+    /// A database on a cluster of its own: a transaction that is open in any other holds the purge up.
+    async fn alone(version: u32) -> Self {
+        Self::on(Cluster::start_new(version, &[]).await.database().await).await
+    }
+
+    async fn on(database: Database) -> Self {
+        let client = database.connect().await;
+        client.batch_execute(SCHEMA).await.unwrap();
+        let url = SecretString::from(database.url.clone());
+        Self { database, url, client }
+    }
+
+    async fn leader(&self) -> Leader {
+        Leader::elect(&self.url, || ()).await.unwrap()
+    }
+
+    async fn reader(&self, leader: &Leader) -> Reader {
+        Reader::open(&self.url, leader.cursor().await.unwrap()).await.unwrap()
+    }
+
+    async fn run(&self, sql: &str) {
+        self.client.batch_execute(sql).await.unwrap();
+    }
+
+    /// A number that the database tells.
+    async fn one(&self, query: &str) -> i64 {
+        self.client.query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    /// Changes of one transaction, a day old.
+    async fn write(&self, changes: u32) {
+        self.run(&format!(
+            "insert into instant.outbox (source, op, new, at)
+             select 'x', 'I', '{{}}', clock_timestamp() - interval '1 day' from generate_series(1, {changes})"
+        ))
+        .await;
+    }
+}
+
+/// The ids of the next page, and the position where the window ended with it.
+async fn page(reader: &mut Reader) -> (Vec<i64>, Option<Position>) {
+    let mut page = reader.page().await.unwrap();
+    let mut ids = Vec::new();
+    while let Some(row) = page.next().await.unwrap() {
+        ids.push(row.change().unwrap().id);
+    }
+    let ended = page.end(ids.last().copied()).await.unwrap();
+    (ids, ended)
+}
+
+/// The ids of everything that is left to read.
+async fn rest(reader: &mut Reader) -> Vec<i64> {
+    let mut ids = Vec::new();
+    loop {
+        let (read, ended) = page(reader).await;
+        ids.extend(read);
+        if ended.is_some() {
+            return ids;
+        }
+    }
+}

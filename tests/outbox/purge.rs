@@ -1,0 +1,92 @@
+//! The purge: in chunks, behind the stored cursor, and past what is dead.
+
+use std::time::Duration;
+
+use super::{Outbox, page, rest};
+use crate::support::postgres::versions;
+
+/// Everything that is settled.
+const AT_ONCE: Duration = Duration::ZERO;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_in_the_middle_of_a_window_takes_nothing_that_a_restart_would_read() {
+    for version in versions() {
+        for control in [false, true] {
+            let outbox = Outbox::alone(version).await;
+            let mut leader = outbox.leader().await;
+            let mut reader = outbox.reader(&leader).await;
+            outbox.write(10).await;
+            let (settled, position) = page(&mut reader).await;
+            leader.settle(position.as_ref(), &[]).await.unwrap();
+            outbox.write(5_000).await;
+            let (first, _) = page(&mut reader).await;
+            // Settled up to somewhere in the page, and the cursor on the rest is open.
+            let mut open = reader.page().await.unwrap();
+            let half = open.next().await.unwrap().unwrap().change().unwrap().id;
+            leader.settle(Some(&open.after(half).unwrap()), &[]).await.unwrap();
+            if control {
+                // By age alone, as most would.
+                outbox.run("delete from instant.outbox where at < clock_timestamp()").await;
+            } else {
+                while leader.purge(AT_ONCE).await.unwrap() {}
+                assert_eq!(outbox.one("select count(*) from instant.outbox").await, 5_000);
+            }
+            let mut read = vec![half];
+            while let Some(row) = open.next().await.unwrap() {
+                read.push(row.change().unwrap().id);
+            }
+            open.end(read.last().copied()).await.unwrap();
+            read.extend(rest(&mut reader).await);
+            assert_eq!(
+                (settled.len(), first.len() + read.len()),
+                (10, 5_000),
+                "what is open is whole"
+            );
+
+            let resumed = rest(&mut outbox.reader(&leader).await).await;
+            if control {
+                assert_eq!(resumed, Vec::<i64>::new(), "the control: what a restart would read is gone");
+            } else {
+                assert_eq!(resumed, read[1..]);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_goes_in_chunks_and_leaves_what_is_young_or_not_settled() {
+    for version in versions() {
+        let outbox = Outbox::alone(version).await;
+        let mut leader = outbox.leader().await;
+        let mut reader = outbox.reader(&leader).await;
+        outbox.write(4_500).await;
+        // A transaction that was open for long: its number is older than its change.
+        outbox.run("begin; select pg_current_xact_id()").await;
+        let other = outbox.database.connect().await;
+        other
+            .batch_execute("insert into instant.outbox (source, op, at) select 'y', 'I', clock_timestamp() - interval '1 day' from generate_series(1, 10)")
+            .await
+            .unwrap();
+        outbox
+            .run("insert into instant.outbox (source, op) values ('young', 'I'); commit")
+            .await;
+        assert_eq!(rest(&mut reader).await.len(), 4_511);
+        let (_, position) = page(&mut reader).await;
+        outbox.write(5).await;
+        let left = async || outbox.one("select count(*) from instant.outbox").await;
+        assert!(!leader.purge(AT_ONCE).await.unwrap(), "nothing is settled");
+        assert_eq!(left().await, 4_516);
+        leader.settle(position.as_ref(), &[]).await.unwrap();
+        let hour = Duration::from_hours(1);
+        for (more, rows) in [(true, 2_516), (true, 516), (false, 16), (false, 16)] {
+            assert_eq!(
+                (leader.purge(hour).await.unwrap(), left().await),
+                (more, rows),
+                "PostgreSQL {version}"
+            );
+        }
+        // What was too young is not forgotten.
+        leader.purge(AT_ONCE).await.unwrap();
+        assert_eq!(left().await, 5);
+    }
+}

@@ -1,0 +1,85 @@
+//! The purge beside a feed at work.
+
+use serde_json::Value;
+
+use super::{Stack, expect};
+use crate::support::django::Django;
+use crate::support::postgres::{self, Cluster};
+use crate::support::process::Process;
+use crate::support::wait::{SOON, eventually};
+
+/// Changes that are settled and older than the retention, as a relay that was down for long finds them.
+const OLD: i64 = 20_000;
+/// What one statement of the purge may take.
+const CHUNK: i64 = 2_000;
+const WRITE_OLD: &str = "insert into instant.outbox (source, op, at)
+    select 'public.nothing', 'I', clock_timestamp() - interval '1 day' from generate_series(1, 20000)";
+
+/// Remembers each statement that deletes from the outbox, and what the cursor was; each but the first waits for a gate.
+const RECORD: &str = "
+    create table public.purged (number bigint generated always as identity, changes bigint, xid xid8 default pg_current_xact_id(), cursor text);
+    create function public.record() returns trigger language plpgsql as $$
+    begin
+        insert into public.purged (changes, cursor)
+            select count(*), (select snapshot::text from instant.relay) from gone having count(*) > 0;
+        if (select count(*) > 1 from public.purged) then
+            perform pg_advisory_xact_lock_shared(17);
+        end if;
+        return null;
+    end $$;
+    create trigger record after delete on instant.outbox referencing old table as gone for each statement execute function public.record()";
+
+/// The transactions that purged, and the largest and the sum of what they took.
+async fn purged(stack: &Stack) -> (i64, i64, i64) {
+    (
+        stack.count("select count(distinct xid) from purged").await,
+        stack.count("select max(changes) from purged").await,
+        stack.count("select sum(changes)::bigint from purged").await,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_purge_goes_chunk_by_chunk_while_changes_are_published_and_the_cursor_moves_on_between_them() {
+    for version in postgres::versions() {
+        // Of its own: a transaction that is open in any database of a cluster holds the purge up.
+        let cluster = Cluster::start_new(version, &[]).await;
+        let mut stack = Stack::on(Django::new(&cluster).await, "[outbox]\nretention = '1m'\n").await;
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        let client = stack.django.database.connect().await;
+        let gate = stack.django.database.connect().await;
+        gate.batch_execute("select pg_advisory_lock(17)").await.unwrap();
+        client.batch_execute(RECORD).await.unwrap();
+        client.batch_execute(WRITE_OLD).await.unwrap();
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+        let waits = "select count(*) from pg_locks where locktype = 'advisory' and objid = 17 and not granted
+                     and database = (select oid from pg_database where datname = current_database())";
+        eventually(SOON, "a chunk under way", async || {
+            (stack.count(waits).await == 1).then_some(())
+        })
+        .await;
+        let events = stack.events("Country.objects.create(code='meanwhile', name='')").await;
+        expect(&events, &[("Country created", Value::from("meanwhile"))]);
+        assert_eq!(stack.count(waits).await, 1, "heard while the chunk was under way");
+        gate.batch_execute("select pg_advisory_unlock(17)").await.unwrap();
+        let left = "select count(*) from instant.outbox where source = 'public.nothing'";
+        eventually(SOON, "the end of the purge", async || {
+            (stack.count(left).await == 0).then_some(())
+        })
+        .await;
+        assert_eq!(purged(&stack).await, (OLD / CHUNK, CHUNK, OLD));
+        let cursors = stack
+            .count("select count(distinct cursor) from purged where number in (2, 3)")
+            .await;
+        assert_eq!(cursors, 2, "what was heard was settled before the next chunk");
+
+        // The control: one statement takes everything, and the cursor would wait for all of it.
+        client.batch_execute("truncate purged").await.unwrap();
+        client.batch_execute(WRITE_OLD).await.unwrap();
+        client
+            .batch_execute("delete from instant.outbox where at < clock_timestamp() - interval '1 minute'")
+            .await
+            .unwrap();
+        assert_eq!(purged(&stack).await, (1, OLD, OLD));
+    }
+}
