@@ -86,15 +86,17 @@ impl Pages {
     /// The same without waiting for a connection.
     pub(super) fn visit(&self, site: &Site, session: &str, body: &str) -> Process {
         let html = format!("<!doctype html><meta charset=utf-8><link rel=icon href='data:,'>{body}");
-        std::fs::write(self.folder.path().join("page.html"), adapt(site, &html)).unwrap();
         let profile = self.profile();
+        // Django keeps templates by name, so each page has its own.
+        let page = profile.with_extension("html");
+        std::fs::write(&page, adapt(site, &html)).unwrap();
         let script = manifest("tests/client/browser.mjs");
         let arguments = [
             script.to_str().unwrap(),
             cache::path("browser").to_str().unwrap(),
             self.chromium.to_str().unwrap(),
             profile.to_str().unwrap(),
-            &format!("{}/pages/page.html", self.origin),
+            &format!("{}/pages/{}", self.origin, page.file_name().unwrap().display()),
             session,
         ]
         .map(str::to_owned);

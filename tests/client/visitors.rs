@@ -5,6 +5,7 @@ use instant::{access, config};
 
 use super::page::Pages;
 use super::rows::{WATCH, create, tag};
+use crate::support::proxy::Proxy;
 use crate::support::site::Site;
 use crate::support::wait::SOON;
 
@@ -36,7 +37,7 @@ fn brief_token(site: &Site) -> String {
     let claims = Claims {
         iss: "a script",
         sub: "1",
-        exp: access::now() + 4,
+        exp: access::now() + 10,
         iat: access::now(),
         channels: &["public".to_owned(), "users".to_owned()],
     };
@@ -44,23 +45,27 @@ fn brief_token(site: &Site) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_ends_is_replaced_and_without_another_the_page_goes_on_as_a_visitor() {
+async fn a_visitor_with_a_token_becomes_its_user_and_without_another_a_visitor_again() {
     for site in Site::both(WATCH).await {
         let Some(pages) = Pages::of(&site).await else { return };
         site.new_user("a").await;
-        pages.give(Some(&brief_token(&site)));
+        let proxy = Proxy::to(&site.centrifugo.ws_url).await;
         let body = format!(
             "{}<script>
-               instant.onState((state) => console.log('state', state));
+               let states = 0;
+               instant.onState((state) => console.log('state', state, ++states));
                instant.on('*', ({{ message, channel }}) => document.body.append(`${{channel}}/${{message}} `));
              </script>",
-            tag(&site.centrifugo.ws_url, "data-token-url='/token'")
+            tag(&proxy.url(&site.centrifugo.ws_url), "data-token-url='/token'")
         );
         let page = pages.open(&site, "", &body).await;
+        pages.give(Some(&brief_token(&site)));
+        proxy.reset();
+        page.line("console: state connected 4", SOON).await;
         create(&site, "A-1").await;
         page.line("users/news of A-1", SOON).await;
         pages.give(None);
-        page.line("gap: reconnect of public", SOON).await;
+        page.line("console: state connected 6", SOON).await;
         create(&site, "A-2").await;
         page.line("public/Order A-2 is draft", SOON).await;
         let output = page.output();
