@@ -3,7 +3,7 @@ import type { Channel, Classes, Filter, Gap, Handler, Instant, Off, Options, Sta
 import { ConnectedChannel, type Connection } from "./channel";
 import { Deferred } from "./deferred";
 import { dispatch, eventName } from "./dom";
-import { endpoint } from "./endpoint";
+import { endpoint, ways } from "./endpoint";
 import { RESYNC, toEvent } from "./event";
 import { Gaps } from "./gaps";
 import { Handlers } from "./handlers";
@@ -50,7 +50,9 @@ export class Client implements Instant, Connection {
     });
     const { token, tokenUrl } = options;
     let latest = token;
-    this.centrifuge = new Centrifuge(endpoint(options.url, own), {
+    const found = ways(endpoint(options.url, own), globalThis.location?.origin);
+    this.centrifuge = new Centrifuge(typeof found === "string" ? found : found.transports, {
+      ...(typeof found === "string" ? {} : { emulationEndpoint: found.emulationEndpoint }),
       ...(token === undefined ? {} : { token }),
       ...(tokenUrl === undefined ? {} : { getToken: async () => (latest = await askForToken(tokenUrl)) }),
     });

@@ -1,3 +1,5 @@
+import type { TransportEndpoint } from "centrifuge";
+
 /** Where Centrifugo and the hub take WebSockets. */
 const PATH = "/connection/websocket";
 
@@ -12,4 +14,31 @@ export function endpoint(url: string | undefined, own: string | undefined): stri
     found.pathname = PATH;
   }
   return found.href;
+}
+
+/** Ways to connect, in the order in which they are tried. */
+export interface Ways {
+  transports: TransportEndpoint[];
+  emulationEndpoint: string;
+}
+
+/**
+ * The WebSocket at `address`, and plain HTTP for networks that let none through. The latter only to the page's own origin: to another
+ * one browsers send no cookie, and the user would be a visitor there.
+ */
+export function ways(address: string, page: string | undefined): string | Ways {
+  const url = new URL(address);
+  url.protocol = url.protocol.replace("ws", "http");
+  if (url.origin !== page || !url.pathname.endsWith(PATH)) {
+    return address;
+  }
+  const base = url.href.slice(0, url.href.lastIndexOf(PATH));
+  return {
+    transports: [
+      { transport: "websocket", endpoint: address },
+      { transport: "http_stream", endpoint: `${base}/connection/http_stream` },
+      { transport: "sse", endpoint: `${base}/connection/sse` },
+    ],
+    emulationEndpoint: `${base}/emulation`,
+  };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { endpoint } from "../src/endpoint";
+import { endpoint, ways } from "../src/endpoint";
 
 test("without an address it is the server of the script", () => {
   assert.equal(endpoint(undefined, "http://localhost:8001/instant.js"), "ws://localhost:8001/connection/websocket");
@@ -21,4 +21,20 @@ test("an address is taken as it stands, and one without a path gets the usual on
 
 test("a bundle that was loaded from nowhere on the network must be told", () => {
   assert.throws(() => endpoint(undefined, "file:///srv/app.mjs"), /say where with url/);
+});
+
+test("a network without WebSockets is got through by plain HTTP, to the page's own origin alone", () => {
+  const address = "wss://shop.example/live/connection/websocket";
+  assert.deepEqual(ways(address, "https://shop.example"), {
+    transports: [
+      { transport: "websocket", endpoint: address },
+      { transport: "http_stream", endpoint: "https://shop.example/live/connection/http_stream" },
+      { transport: "sse", endpoint: "https://shop.example/live/connection/sse" },
+    ],
+    emulationEndpoint: "https://shop.example/live/emulation",
+  });
+  assert.equal(ways(address, "https://other.example"), address);
+  assert.equal(ways(address, "http://shop.example"), address);
+  assert.equal(ways(address, undefined), address);
+  assert.equal(ways("wss://shop.example/elsewhere", "https://shop.example"), "wss://shop.example/elsewhere");
 });
