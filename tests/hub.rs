@@ -8,4 +8,5 @@ mod events;
 mod live;
 mod official;
 mod sockets;
+mod tokens;
 mod wire;
