@@ -58,7 +58,8 @@ say(`sent to ${await row('Back in five minutes').locator('.channel').textContent
 await page.getByRole('button', { name: /^Retry letter/ }).waitFor()
 say('parked')
 if (picture) {
-  await page.waitForTimeout(1200)
+  await page.evaluate(() => scrollTo(0, 0))
+  await page.locator('#classes tbody tr svg').nth(2).waitFor()
   await page.screenshot({ path: `${picture}/live.png` })
   await page.emulateMedia({ colorScheme: 'dark' })
   await page.screenshot({ path: `${picture}/live-dark.png` })

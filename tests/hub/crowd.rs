@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -96,28 +97,48 @@ fn frame(text: &[u8]) -> Vec<u8> {
 /// Counts what comes, and answers pings.
 async fn listen(mut socket: TcpStream, heard: Arc<AtomicU64>, sample: Option<UnboundedSender<u64>>) {
     let mut buffer = vec![0; 8192];
-    // The digits of a time that is being read.
-    let mut time: Option<u64> = None;
+    let mut times = Times::default();
     while let Ok(length @ 1..) = socket.read(&mut buffer).await {
         let bytes = &buffer[..length];
-        let count: u64 = bytes.iter().map(|byte| u64::from(*byte == MARK)).sum();
-        if let Some(sample) = &sample {
-            for byte in bytes {
-                match (byte, time) {
-                    (&MARK, _) => time = Some(0),
-                    (digit @ b'0'..=b'9', Some(number)) => time = Some(number * 10 + u64::from(digit - b'0')),
-                    (_, Some(number)) => {
-                        let _ = sample.send(micros().saturating_sub(number));
-                        time = None;
-                    }
-                    _ => {}
-                }
+        let mut count = 0;
+        for time in bytes.iter().filter_map(|byte| times.read(*byte)) {
+            count += 1;
+            if let Some(sample) = &sample {
+                let _ = sample.send(micros().saturating_sub(time));
             }
         }
         if bytes.windows(4).any(|window| window == b"\x81\x02{}") && socket.write_all(&frame(b"{}")).await.is_err() {
             return;
         }
         heard.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// Finds the times in what is read, byte by byte: a mark, sixteen digits and a blank. A frame's length may look like a mark.
+#[derive(Default)]
+struct Times {
+    number: u64,
+    digits: Option<u32>,
+}
+
+impl Times {
+    fn read(&mut self, byte: u8) -> Option<u64> {
+        match (byte, self.digits) {
+            (MARK, _) => {
+                self.number = 0;
+                self.digits = Some(0);
+            }
+            (b'0'..=b'9', Some(digits)) => {
+                self.number = self.number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+                self.digits = Some(digits + 1);
+            }
+            (b' ', Some(16)) => {
+                self.digits = None;
+                return Some(self.number);
+            }
+            _ => self.digits = None,
+        }
+        None
     }
 }
 
@@ -179,27 +200,18 @@ struct Figures {
     publications: f64,
     deliveries: Vec<f64>,
     latencies: Vec<[u64; 2]>,
-    connection: f64,
 }
 
 /// The listeners of a channel.
 const CROWDS: [usize; 2] = [500, 5000];
 /// Batches, and the publications of each, as the relay's.
-const BATCHES: usize = 250;
+const BATCHES: usize = 2000;
 const SIZE: usize = 200;
 
 async fn measure(site: &Site) -> Figures {
     let server = &site.centrifugo;
     let http = reqwest::Client::new();
     let mut figures = Figures::default();
-    let memory = || {
-        if site.has_proxies() {
-            server.memory()
-        } else {
-            site.instant.memory()
-        }
-    };
-
     // Nobody listens: four lanes of batches into a hundred channels.
     let started = Instant::now();
     let mut lanes = JoinSet::new();
@@ -221,11 +233,7 @@ async fn measure(site: &Site) -> Figures {
     figures.publications = (BATCHES / 4 * 4 * SIZE) as f64 / started.elapsed().as_secs_f64();
 
     for size in CROWDS {
-        let before = memory();
         let mut crowd = Crowd::gather(server, size).await;
-        if size == CROWDS[1] {
-            figures.connection = (memory() - before) as f64 / size as f64;
-        }
         let publications = 1_000_000 / size;
         let started = Instant::now();
         for _ in 0..publications / 20 {
@@ -250,8 +258,36 @@ async fn measure(site: &Site) -> Figures {
         latencies.sort_unstable();
         let place = |share: usize| latencies[(latencies.len() - 1) * share / 100];
         figures.latencies.push([place(50), place(99)]);
+        drop(crowd);
+        deserted(server).await;
     }
     figures
+}
+
+/// Bytes that each of many idle connections costs a server that has just been started.
+async fn connection(site: &Site) -> f64 {
+    let memory = || {
+        if site.has_proxies() {
+            site.centrifugo.memory()
+        } else {
+            site.instant.memory()
+        }
+    };
+    let before = memory();
+    let crowd = Crowd::gather(&site.centrifugo, CROWDS[1]).await;
+    let bytes = (memory() - before) as f64 / CROWDS[1] as f64;
+    drop(crowd);
+    deserted(&site.centrifugo).await;
+    bytes
+}
+
+/// Waits until nobody is connected any more.
+async fn deserted(server: &Centrifugo) {
+    eventually(SOON, "the end of every connection", async || {
+        let info = server.call("info", &json!({})).await;
+        (info["result"]["nodes"][0]["num_clients"].as_u64().unwrap_or_default() == 0).then_some(())
+    })
+    .await;
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -259,6 +295,7 @@ async fn measure(site: &Site) -> Figures {
 #[ignore = "a benchmark: it prints figures"]
 async fn the_hub_and_centrifugo_side_by_side() {
     let [centrifugo, hub] = Site::both("").await;
+    let connections = [connection(&centrifugo).await, connection(&hub).await].map(|bytes| bytes / 1000.0);
     let mut rows: Vec<(String, Vec<f64>, Vec<f64>)> = Vec::new();
     for round in 0..3 {
         // In turn: what else the machine does meets both.
@@ -276,7 +313,6 @@ async fn the_hub_and_centrifugo_side_by_side() {
                     figures.latencies[at][1] as f64 / 1000.0,
                 ));
             }
-            list.push(("memory of a connection, kB".to_owned(), figures.connection / 1000.0));
             list
         });
         let [left, right] = listed;
@@ -300,4 +336,9 @@ async fn the_hub_and_centrifugo_side_by_side() {
             right[1] / left[1]
         );
     }
+    let [left, right] = connections;
+    println!(
+        "| memory of an idle connection, kB | {left:.1} | {right:.1} | {:.2} |",
+        right / left
+    );
 }
