@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use super::{Context, Reported, report};
 use crate::access::Access;
+use crate::capture;
 
 /// Find every problem in instant.toml: syntax, keys, templates and names, without a database; with --db also whether the models,
-/// tables and columns exist.
+/// tables, columns and groups exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant check --db")]
 pub(super) struct Args {
@@ -20,8 +21,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let config = context.load()?;
     if args.db {
         let pool = context.pool(&config).await?;
-        context.resolve(&pool, &config).await?;
-        let problems = Access::new(&config)?.broken_rules().await?;
+        let watches = context.resolve(&pool, &config).await?;
+        let mut problems = capture::audience(&pool, &config, &watches).await?;
+        problems.items.extend(Access::new(&config)?.broken_rules().await?.items);
+        problems.sort();
         report(&problems, &config.source)?;
         if problems.has_errors() {
             return Err(Reported.into());

@@ -1,5 +1,6 @@
 //! `[channels."room:{room_id}"]`: who may listen to a channel that is no target's, and what Centrifugo keeps of it.
 
+pub(super) mod name;
 mod pattern;
 mod query;
 

@@ -86,6 +86,9 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
     let django = django::django(&root, reading);
     let server = server::server(&root, reading);
     let watches = watch::watches(&root, reading);
+    for rule in watches.iter().flat_map(|watch| &watch.rules) {
+        channel::name::check(&rule.destination, &prefix, reading);
+    }
     Some(Config {
         source,
         site,
@@ -180,6 +183,9 @@ fn naming(root: &Reader<'_>, reading: &mut Reading<'_>) -> (String, bool) {
         _ => root.table("channels", "[channels]", &[], reading),
     };
     let prefix = found.as_ref().and_then(|table| text(table, "prefix", reading));
+    if let Some(prefix) = &prefix {
+        channel::name::check_prefix(prefix, reading);
+    }
     let anonymous = found.and_then(|table| table.boolean("anonymous", reading));
     (
         prefix.map(|prefix| prefix.value).unwrap_or_default(),

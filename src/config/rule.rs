@@ -1,7 +1,10 @@
 //! `[[watch.rule]]`: which changes are published, to whom, and as what.
 
+mod reach;
+mod repeated;
+
 use super::column::Columns;
-use super::diagnostic::{Diagnostic, code};
+use super::diagnostic::{Diagnostic, Severity, code};
 use super::nearest::did_you_mean;
 use super::reader::Reader;
 use super::reading::Reading;
@@ -38,7 +41,21 @@ pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Rea
             span: watch.span.clone(),
         }];
     }
-    tables.iter().map(|table| rule(table, columns, reading)).collect()
+    let errors = |reading: &Reading<'_>| {
+        reading
+            .diagnostics
+            .items
+            .iter()
+            .filter(|item| item.severity == Severity::Error)
+            .count()
+    };
+    let before = errors(reading);
+    let rules: Vec<Rule> = tables.iter().map(|table| rule(table, columns, reading)).collect();
+    // What stands in place of something that cannot be read says the same as many a rule.
+    if errors(reading) == before {
+        repeated::check(&rules, reading);
+    }
+    rules
 }
 
 /// A rule. What cannot be read has been recorded, and something harmless stands in its place.
@@ -59,7 +76,7 @@ fn rule(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) ->
     check_names(data.as_deref().unwrap_or_default(), "data", columns, reading);
     let when = condition(table, columns, reading);
     let follow = follow(table, on, when.as_ref(), reading);
-    Rule {
+    let rule = Rule {
         on,
         changed,
         when,
@@ -69,7 +86,9 @@ fn rule(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) ->
         message: text(table, "message", columns, reading),
         data,
         span: table.span.clone(),
-    }
+    };
+    reach::check(&rule, reading);
+    rule
 }
 
 /// `on`, every row operation by default and where it cannot be read.
