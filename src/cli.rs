@@ -23,6 +23,7 @@ mod systemd;
 mod tail;
 mod token;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -261,5 +262,8 @@ fn report(diagnostics: &Diagnostics, source: &Source) -> std::io::Result<()> {
         return Ok(());
     }
     let mut stderr = anstream::stderr().lock();
-    writeln!(stderr, "{}", diagnostics.render(source, true))
+    writeln!(stderr, "{}", diagnostics.render(source, true))?;
+    let codes: BTreeSet<&str> = diagnostics.items.iter().map(|item| item.code).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    writeln!(stderr, "explained by `instant check --explain CODE`: {}\n", codes.join(", "))
 }

@@ -5,6 +5,7 @@ mod broadcast;
 mod drift;
 mod fixture;
 mod names;
+mod pages;
 mod related;
 mod removal;
 mod rows;

@@ -73,16 +73,11 @@ fn warnings_leave_the_configuration_usable() {
     }
 }
 
-/// The reference of the file, with a table of all codes.
+/// The reference of the file.
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
-fn the_reference_lists_every_code_and_its_examples_parse() {
-    let constants = include_str!("../diagnostic/code.rs");
-    let codes = constants.split("&str = \"").skip(1).filter_map(|rest| rest.split('"').next());
-    for code in codes {
-        assert!(REFERENCE.contains(&format!("| `{code}` |")), "{code}");
-    }
+fn the_first_example_of_the_reference_has_no_problem() {
     let first = REFERENCE
         .split("```toml\n")
         .nth(1)
