@@ -16,6 +16,7 @@ mod fuzz;
 mod harness;
 mod hub;
 mod init;
+mod schema;
 mod spine;
 mod support;
 mod windows;
