@@ -12,6 +12,7 @@ mod moment;
 mod pause;
 mod plan;
 mod remove;
+mod render;
 mod replay;
 mod resume;
 mod run;
@@ -105,6 +106,8 @@ enum Command {
     Send(send::Args),
     /// Look at the publications that were parked, send them again, or drop them.
     Dead(dead::Args),
+    /// Say what the rules make of changes, for tests of one's own project.
+    Render(render::Args),
     /// Send again what the outbox still holds.
     Replay(replay::Args),
     /// Show changes as they are committed, and where they go.
@@ -145,6 +148,7 @@ impl Cli {
             Command::Run(args) => run::run(args, &context).await,
             Command::Send(args) => send::run(args, &context).await,
             Command::Dead(args) => dead::run(args, &context).await,
+            Command::Render(args) => render::run(args, &context).await,
             Command::Replay(args) => replay::run(args, &context).await,
             Command::Tail(args) => tail::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,

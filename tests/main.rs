@@ -16,6 +16,7 @@ mod fuzz;
 mod harness;
 mod hub;
 mod init;
+mod package;
 mod schema;
 mod spine;
 mod support;
