@@ -1,6 +1,7 @@
 //! Capture: which tables are watched, and the triggers that write their changes to the outbox.
 
 mod apply;
+mod audience;
 mod catalog;
 mod grant;
 mod health;
@@ -18,6 +19,7 @@ pub mod trigger;
 pub mod watch;
 
 pub use apply::{Error, Progress, apply, plan};
+pub use audience::audience;
 pub use health::{Health, OldSnapshot, Prepared, Setting, health};
 pub use installed::{FoundFunction, FoundTrigger, Shape, State};
 pub use pause::{count_pause, pause, paused};

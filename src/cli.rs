@@ -13,6 +13,7 @@ mod moment;
 mod pause;
 mod plan;
 mod remove;
+mod render;
 mod replay;
 mod resume;
 mod run;
@@ -25,6 +26,7 @@ mod systemd;
 mod tail;
 mod token;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -108,6 +110,8 @@ enum Command {
     Send(send::Args),
     /// Look at the publications that were parked, send them again, or drop them.
     Dead(dead::Args),
+    /// Say what the rules make of changes, for tests of one's own project.
+    Render(render::Args),
     /// Send again what the outbox still holds.
     Replay(replay::Args),
     /// Show changes as they are committed, and where they go.
@@ -149,6 +153,7 @@ impl Cli {
             Command::Dev(args) => dev::run(args, &context).await,
             Command::Send(args) => send::run(args, &context).await,
             Command::Dead(args) => dead::run(args, &context).await,
+            Command::Render(args) => render::run(args, &context).await,
             Command::Replay(args) => replay::run(args, &context).await,
             Command::Tail(args) => tail::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
@@ -266,5 +271,8 @@ fn report(diagnostics: &Diagnostics, source: &Source) -> std::io::Result<()> {
         return Ok(());
     }
     let mut stderr = anstream::stderr().lock();
-    writeln!(stderr, "{}", diagnostics.render(source, true))
+    writeln!(stderr, "{}", diagnostics.render(source, true))?;
+    let codes: BTreeSet<&str> = diagnostics.items.iter().map(|item| item.code).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    writeln!(stderr, "explained by `instant check --explain CODE`: {}\n", codes.join(", "))
 }

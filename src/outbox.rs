@@ -26,7 +26,7 @@ pub use adopt::Adopted;
 pub use broadcast::Message;
 pub use leader::{DeadLetter, Leader, Losses};
 pub use letters::{LetterFilter, Refusal, StoredLetter};
-pub use lookup::{Answer, LookedUp, Lookups};
+pub use lookup::{Answer, LookedUp, Lookups, foreign_statement};
 pub use operator::Operator;
 pub use position::{Position, Snapshot};
 pub use reader::{ChangeRow, Feed, Page, Reader};

@@ -1,10 +1,12 @@
 //! The triggers, and the commands that put them there and take them away, on real tables.
 
+mod audience;
 mod broadcast;
 mod controls;
 mod drift;
 mod fixture;
 mod names;
+mod pages;
 mod related;
 mod removal;
 mod rows;

@@ -150,6 +150,12 @@ async fn a_new_project_gets_a_file_that_passes_as_it_is_and_an_existing_file_sta
     assert!(said.contains("instant check --db") && said.contains("DATABASE_URL"), "{said}");
     let file = project.file();
     assert!(file.contains("secret_key = \"${DJANGO_SECRET_KEY}\""), "{file}");
+    assert!(file.starts_with("#:schema ./instant.schema.json\n"), "{file}");
+    let schema = project.instant(&["gen", "schema"]).await;
+    assert_eq!(
+        schema,
+        std::fs::read_to_string(cache::manifest("docs/instant.schema.json")).unwrap()
+    );
     project.take_all_and_run().await;
     let said = project.init().await;
     assert!(said.contains("stays as it is") && said.contains("--diff"), "{said}");

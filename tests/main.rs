@@ -18,6 +18,8 @@ mod harness;
 mod hub;
 mod init;
 mod outbox;
+mod package;
+mod schema;
 mod spine;
 mod support;
 mod windows;

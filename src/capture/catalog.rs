@@ -96,7 +96,7 @@ impl Table {
     }
 }
 
-pub(super) use queries::{descendants, find, foreign_key, is_unique, names};
+pub(super) use queries::{descendants, find, foreign_key, is_unique, names, primary_key};
 
 /// How a value of a type becomes JSON. Types that no session setting touches pass as they are; a type that is not known to be
 /// one of them is pinned.

@@ -1,27 +1,39 @@
 //! `instant check`: every problem of `instant.toml`.
 
+mod page;
+
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::{Context, Reported, report};
+use super::{Context, Reported, exit, report};
 use crate::access::Access;
+use crate::capture;
+use crate::config::nearest::did_you_mean;
 
 /// Find every problem in instant.toml: syntax, keys, templates and names, without a database; with --db also whether the models,
-/// tables and columns exist.
+/// tables, columns and groups exist.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  instant check --db")]
+#[command(after_help = "Examples:\n  instant check --db\n  instant check --explain never-fires")]
 pub(super) struct Args {
     /// Ask the database too.
     #[arg(long)]
     db: bool,
+    /// Print what the code of a problem means, how it comes about and how to mend it.
+    #[arg(long, value_name = "CODE", conflicts_with = "db")]
+    explain: Option<String>,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(code) = &args.explain {
+        return explain(code);
+    }
     let config = context.load()?;
     if args.db {
         let pool = context.pool(&config).await?;
-        context.resolve(&pool, &config).await?;
-        let problems = Access::new(&config)?.broken_rules().await?;
+        let watches = context.resolve(&pool, &config).await?;
+        let mut problems = capture::audience(&pool, &config, &watches).await?;
+        problems.items.extend(Access::new(&config)?.broken_rules().await?.items);
+        problems.sort();
         report(&problems, &config.source)?;
         if problems.has_errors() {
             return Err(Reported.into());
@@ -40,4 +52,15 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         config.watches.len()
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn explain(code: &str) -> anyhow::Result<ExitCode> {
+    if let Some(page) = page::page(code) {
+        write!(anstream::stdout(), "{page}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let hint = did_you_mean(code, page::codes())
+        .unwrap_or_else(|| format!("there are {}", page::codes().collect::<Vec<_>>().join(", ")));
+    writeln!(anstream::stderr(), "error: there is no code `{code}`: {hint}")?;
+    Ok(ExitCode::from(exit::USAGE))
 }

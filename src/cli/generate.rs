@@ -9,11 +9,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::Context;
+use crate::config::schema;
 
 /// Print a ready configuration for another program on standard output.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  instant gen centrifugo > centrifugo.json\n  instant gen systemd > /etc/systemd/system/instant.service"
+    after_help = "Examples:\n  instant gen centrifugo > centrifugo.json\n  instant gen systemd > /etc/systemd/system/instant.service\n  instant gen schema > instant.schema.json"
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -26,19 +27,23 @@ enum What {
     Centrifugo,
     /// The unit of a service that runs this binary on this configuration.
     Systemd,
+    /// The JSON Schema of instant.toml, for editors. It needs no configuration.
+    Schema,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let config = context.load()?;
     let text = match args.what {
         What::Centrifugo => {
+            let config = context.load()?;
             let server = config.centrifugo.as_ref();
             let server = server.context("instant.toml has no [centrifugo]: say where it listens, and its API key")?;
             let web = config.server.as_ref();
             let web = web.context("instant.toml has no [server]: Centrifugo asks it who may listen")?;
             serde_json::to_string_pretty(&centrifugo::configuration(&config, server, web))?
         }
+        What::Schema => serde_json::to_string_pretty(&schema::schema())?,
         What::Systemd => {
+            context.load()?;
             let config = std::path::absolute(context.path()?)?;
             systemd::unit(&std::env::current_exe()?, &config)
         }

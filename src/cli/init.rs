@@ -99,6 +99,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         found.source
     )?;
     writeln!(stdout, "next:")?;
+    writeln!(
+        stdout,
+        "  for completion in an editor: instant gen schema > instant.schema.json"
+    )?;
     writeln!(stdout, "  take the `#` off what is to be live")?;
     let secret = if found.project.is_some() {
         " and DJANGO_SECRET_KEY"
@@ -159,7 +163,8 @@ fn subject(table: &Surveyed) -> Subject {
 /// The file.
 fn text(found: &Found) -> String {
     let mut text = String::from(
-        "# What moves in the browser, and who sees it.
+        "#:schema ./instant.schema.json
+# What moves in the browser, and who sees it.
 # `instant check --db` finds every mistake, `instant plan` shows what `instant apply` would install.
 
 [database]

@@ -1,5 +1,6 @@
 //! `[channels."room:{room_id}"]`: who may listen to a channel that is no target's, and what Centrifugo keeps of it.
 
+pub(super) mod name;
 mod pattern;
 mod query;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, code};
+use super::key::{Key, Keys, Kind};
 use super::nearest::did_you_mean;
 use super::reader::Reader;
 use super::reading::Reading;
@@ -16,14 +18,34 @@ use super::{Span, Spanned, duration};
 pub use pattern::Pattern;
 pub use query::{Part, Query, USER};
 
+/// The keys of `[channels]`; any other is a channel.
+pub(super) const KEYS: Keys = Keys {
+    others: Some(Kind::Table(&CHANNEL)),
+    ..Keys::new(
+        "[channels]",
+        &[Key::new("prefix", Kind::Text), Key::new("anonymous", Kind::Boolean)],
+    )
+};
 /// The keys of a channel's table.
-const KEYS: [&str; 5] = ["allow", "history", "presence", "recover", "publish"];
+const CHANNEL: Keys = Keys::new(
+    "[channels.\"…\"]",
+    &[
+        Key::required("allow", Kind::Text),
+        Key::new("history", Kind::Table(&HISTORY)),
+        Key::new("presence", Kind::Boolean),
+        Key::new("recover", Kind::Boolean),
+        Key::new("publish", Kind::Words(&PUBLISHERS)),
+    ],
+);
+/// The keys of `history`.
+const HISTORY: Keys = Keys::new(
+    "history",
+    &[Key::required("size", Kind::Positive), Key::required("ttl", Kind::Duration)],
+);
 /// The audiences of `publish`.
 const PUBLISHERS: [&str; 2] = ["everyone", "users"];
 /// The audiences of `allow` that are a word.
 const WORDS: [&str; 3] = ["everyone", "users", "staff"];
-/// What the keys beside channels in `[channels]` are.
-pub(super) const OTHER_KEYS: [&str; 2] = ["prefix", "anonymous"];
 
 /// One channel rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +113,7 @@ pub(super) fn channels(root: &Reader<'_>, prefix: &str, reading: &mut Reading<'_
     let mut channels: Vec<Channel> = Vec::new();
     let mut named: Vec<_> = table
         .iter()
-        .filter(|(key, _)| !OTHER_KEYS.contains(&key.get_ref().as_ref()))
+        .filter(|(key, _)| KEYS.names().all(|known| known != key.get_ref()))
         .collect();
     named.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in named {
@@ -103,7 +125,7 @@ pub(super) fn channels(root: &Reader<'_>, prefix: &str, reading: &mut Reading<'_
             not_a_table(&name, reading);
             continue;
         };
-        let options = Reader::new(options, value.span(), "[channels.\"…\"]", &KEYS, reading);
+        let options = Reader::new(options, value.span(), &CHANNEL, reading);
         let pattern = pattern::parse(&name, prefix, reading);
         let found = channel(&options, pattern, name.span.clone(), reading);
         let Some(found) = found else { continue };
@@ -172,8 +194,8 @@ fn allow(table: &Reader<'_>, pattern: Option<&Pattern>, reading: &mut Reading<'_
 }
 
 fn history(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<History> {
-    let table = table.table("history", "history", &["size", "ttl"], reading)?;
-    for key in ["size", "ttl"].into_iter().filter(|key| !table.has(key)) {
+    let table = table.table("history", &HISTORY, reading)?;
+    for key in HISTORY.names().filter(|key| !table.has(key)) {
         table.missing(key, "write it like `history = { size = 100, ttl = \"1h\" }`", reading);
     }
     let size = table.positive("size", reading);
@@ -205,7 +227,8 @@ fn not_a_table(name: &Spanned<String>, reading: &mut Reading<'_>) {
         "unknown key in `[channels]`",
         "not a key of this version",
     );
-    let help = did_you_mean(&name.value, OTHER_KEYS)
-        .unwrap_or_else(|| format!("known keys: {}; a channel is a table of its own", OTHER_KEYS.join(", ")));
+    let known = || KEYS.names().collect::<Vec<_>>().join(", ");
+    let help = did_you_mean(&name.value, KEYS.names())
+        .unwrap_or_else(|| format!("known keys: {}; a channel is a table of its own", known()));
     reading.problem(problem.help(help));
 }

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use super::diagnostic::{Diagnostic, code};
 use super::environment::expand;
+use super::key::{Key, Keys, Kind};
 use super::nearest::did_you_mean;
 use super::parse::{not_empty, required, text};
 use super::reader::Reader;
@@ -13,16 +14,22 @@ use super::reading::Reading;
 use super::{Spanned, TableName, duration};
 
 /// The keys of the table.
-const KEYS: [&str; 8] = [
-    "secret_key",
-    "secret_key_fallbacks",
-    "session_cookie",
-    "session_engine",
-    "session_cookie_age",
-    "user_model",
-    "user_table",
-    "whoami",
-];
+pub(super) const KEYS: Keys = Keys {
+    one_of: &["secret_key", "whoami"],
+    ..Keys::new(
+        "[django]",
+        &[
+            Key::new("secret_key", Kind::Text),
+            Key::new("secret_key_fallbacks", Kind::Texts),
+            Key::new("session_cookie", Kind::Text),
+            Key::new("session_engine", Kind::Text),
+            Key::new("session_cookie_age", Kind::Duration),
+            Key::new("user_model", Kind::Text),
+            Key::new("user_table", Kind::Text),
+            Key::new("whoami", Kind::Text),
+        ],
+    )
+};
 /// Django's `SESSION_COOKIE_NAME`.
 const SESSION_COOKIE: &str = "sessionid";
 /// Django's `SESSION_COOKIE_AGE`: two weeks.
@@ -71,7 +78,7 @@ pub struct UserModel {
 
 /// `[django]`. None: it is missing, or cannot be read, which has been recorded.
 pub(super) fn django(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Django> {
-    let table = root.table("django", "[django]", &KEYS, reading)?;
+    let table = root.table("django", &KEYS, reading)?;
     let whoami = whoami(&table, reading);
     let needs_key = !table.has("whoami") || table.has("secret_key");
     let secret_key = needs_key.then(|| {

@@ -3,10 +3,20 @@
 use secrecy::SecretString;
 
 use super::diagnostic::{Diagnostic, code};
+use super::key::{Key, Keys, Kind};
 use super::parse::{not_empty, text};
 use super::reader::Reader;
 use super::reading::Reading;
 
+/// The keys of the table.
+pub(super) const KEYS: Keys = Keys::new(
+    "[hub]",
+    &[
+        Key::new("api_key", Kind::Text),
+        Key::new("token_secret", Kind::Text),
+        Key::new("clients", Kind::Positive),
+    ],
+);
 /// Connections at once, unless the file says otherwise: a connection costs some kilobytes and a file descriptor.
 const CLIENTS: u32 = 20_000;
 
@@ -33,7 +43,7 @@ impl Default for Hub {
 
 /// `[hub]`, or what holds without it.
 pub(super) fn hub(root: &Reader<'_>, reading: &mut Reading<'_>) -> Hub {
-    let Some(table) = root.table("hub", "[hub]", &["api_key", "token_secret", "clients"], reading) else {
+    let Some(table) = root.table("hub", &KEYS, reading) else {
         return Hub::default();
     };
     if root.has("centrifugo") {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::channel::name::is_namespace;
 use super::{Channel, Config, Destination};
 
 impl Config {
@@ -28,6 +29,5 @@ impl Config {
 /// The namespace of a channel or of a template that begins with one.
 fn namespace(text: &str) -> Option<&str> {
     let (name, _) = text.split_once(':')?;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    (name.len() >= 2 && name.bytes().all(fits)).then_some(name)
+    is_namespace(name).then_some(name)
 }

@@ -3,27 +3,45 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Diagnostics, code};
 use super::environment::expand;
+use super::key::{Key, Keys, Kind};
 use super::reader::Reader;
 use super::reading::Reading;
 use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, hub, server, watch};
 
 /// The keys of the top level.
-const KEYS: [&str; 10] = [
-    "site",
-    "database",
-    "centrifugo",
-    "hub",
-    "django",
-    "server",
-    "outbox",
-    "channels",
-    "related",
-    "watch",
-];
+pub(super) const KEYS: Keys = Keys::new(
+    "",
+    &[
+        Key::new("site", Kind::Text),
+        Key::required("database", Kind::Table(&DATABASE)),
+        Key::new("centrifugo", Kind::Table(&CENTRIFUGO)),
+        Key::new("hub", Kind::Table(&hub::KEYS)),
+        Key::new("django", Kind::Table(&django::KEYS)),
+        Key::new("server", Kind::Table(&server::KEYS)),
+        Key::new("outbox", Kind::Table(&OUTBOX)),
+        Key::new("channels", Kind::Table(&channel::KEYS)),
+        Key::new("related", Kind::Table(&RELATED)),
+        Key::new("watch", Kind::Tables(&watch::KEYS)),
+    ],
+);
+const DATABASE: Keys = Keys::new(
+    "[database]",
+    &[Key::required("url", Kind::Text), Key::new("relay_role", Kind::Text)],
+);
+const CENTRIFUGO: Keys = Keys::new(
+    "[centrifugo]",
+    &[
+        Key::required("url", Kind::Text),
+        Key::required("api_key", Kind::Text),
+        Key::new("token_secret", Kind::Text),
+    ],
+);
+const OUTBOX: Keys = Keys::new("[outbox]", &[Key::new("retention", Kind::Duration)]);
+const RELATED: Keys = Keys::new("[related]", &[Key::new("ttl", Kind::Duration)]);
 /// How long settled changes are kept unless the file says otherwise: a day to look into what went wrong.
 const RETENTION: Duration = Duration::from_hours(24);
 /// The shortest retention: the purge must not race the relay's own windows.
@@ -70,7 +88,7 @@ fn without_consequences(broken: Diagnostics, mut found: Diagnostics) -> Diagnost
 }
 
 fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -> Option<Config> {
-    let root = Reader::new(table, 0..0, "", &KEYS, reading);
+    let root = Reader::new(table, 0..0, &KEYS, reading);
     let site = root
         .string("site", reading)
         .and_then(|site| expand(reading, site))
@@ -79,13 +97,16 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
     let centrifugo = centrifugo(&root, reading);
     let hub = hub::hub(&root, reading);
     let retention = retention(&root, reading);
-    let related = root.table("related", "[related]", &["ttl"], reading);
+    let related = root.table("related", &RELATED, reading);
     let related_ttl = related.and_then(|table| duration::at(&table, "ttl", "related.ttl", reading));
     let (prefix, anonymous) = naming(&root, reading);
     let channels = channel::channels(&root, &prefix, reading);
     let django = django::django(&root, reading);
     let server = server::server(&root, reading);
     let watches = watch::watches(&root, reading);
+    for rule in watches.iter().flat_map(|watch| &watch.rules) {
+        channel::name::check(&rule.destination, &prefix, reading);
+    }
     Some(Config {
         source,
         site,
@@ -114,7 +135,7 @@ fn database(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Database> {
         reading.problem(problem.help("add `[database]` with `url = \"${DATABASE_URL}\"`".to_owned()));
         return None;
     }
-    let table = root.table("database", "[database]", &["url", "relay_role"], reading)?;
+    let table = root.table("database", &DATABASE, reading)?;
     let relay_role = text(&table, "relay_role", reading).and_then(|role| not_empty("database.relay_role", role, reading));
     let url = url(
         &table,
@@ -131,7 +152,7 @@ fn database(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Database> {
 
 /// `[centrifugo]`.
 fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo> {
-    let table = root.table("centrifugo", "[centrifugo]", &["url", "api_key", "token_secret"], reading)?;
+    let table = root.table("centrifugo", &CENTRIFUGO, reading)?;
     let url = url(
         &table,
         "centrifugo.url",
@@ -152,7 +173,7 @@ fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo
 
 /// `[outbox]`.
 fn retention(root: &Reader<'_>, reading: &mut Reading<'_>) -> Duration {
-    let table = root.table("outbox", "[outbox]", &["retention"], reading);
+    let table = root.table("outbox", &OUTBOX, reading);
     let Some(value) = table.and_then(|table| table.string("retention", reading)) else {
         return RETENTION;
     };
@@ -174,12 +195,11 @@ fn retention(root: &Reader<'_>, reading: &mut Reading<'_>) -> Duration {
 
 /// `[channels]` without its channels: the targets' prefix, and whether visitors may connect.
 fn naming(root: &Reader<'_>, reading: &mut Reading<'_>) -> (String, bool) {
-    let found = match root.value("channels") {
-        // The other keys are channels.
-        Some((DeValue::Table(table), span)) => Some(Reader::open(table, span, "[channels]")),
-        _ => root.table("channels", "[channels]", &[], reading),
-    };
+    let found = root.table("channels", &channel::KEYS, reading);
     let prefix = found.as_ref().and_then(|table| text(table, "prefix", reading));
+    if let Some(prefix) = &prefix {
+        channel::name::check_prefix(prefix, reading);
+    }
     let anonymous = found.and_then(|table| table.boolean("anonymous", reading));
     (
         prefix.map(|prefix| prefix.value).unwrap_or_default(),

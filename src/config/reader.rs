@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, code};
+use super::key::Keys;
 use super::nearest::did_you_mean;
 use super::reading::Reading;
 use super::{Span, Spanned};
@@ -18,9 +19,10 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A view on `table`, all of whose keys must be among `known`.
-    pub(super) fn new(table: &'a DeTable<'a>, span: Span, name: &'static str, known: &[&str], reading: &mut Reading<'_>) -> Self {
-        for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+    /// A view on `table`, all of whose keys must be known.
+    pub(super) fn new(table: &'a DeTable<'a>, span: Span, known: &Keys, reading: &mut Reading<'_>) -> Self {
+        let name = known.name;
+        for key in table.keys().filter(|key| !known.knows(key.get_ref())) {
             let name_of_key: &str = key.get_ref();
             let place = if name.is_empty() {
                 String::new()
@@ -34,14 +36,10 @@ impl<'a> Reader<'a> {
                 "unknown key".to_owned()
             };
             let problem = Diagnostic::error(code::UNKNOWN_KEY, key.span(), subject + &place, "not a key of this version");
-            let near = did_you_mean(name_of_key, known.iter().copied());
-            reading.problem(problem.help(near.or_else(|| Some(format!("known keys: {}", known.join(", "))))));
+            let near = did_you_mean(name_of_key, known.names());
+            let all = || format!("known keys: {}", known.names().collect::<Vec<_>>().join(", "));
+            reading.problem(problem.help(near.unwrap_or_else(all)));
         }
-        Self { table, span, name }
-    }
-
-    /// A view on `table`, whose keys are looked at elsewhere.
-    pub(super) const fn open(table: &'a DeTable<'a>, span: Span, name: &'static str) -> Self {
         Self { table, span, name }
     }
 
@@ -133,23 +131,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A table, `[key]`, whose keys must be among `known`.
-    pub(super) fn table(&self, key: &str, name: &'static str, known: &[&str], reading: &mut Reading<'_>) -> Option<Reader<'a>> {
+    /// A table, `[key]`, whose keys must be known.
+    pub(super) fn table(&self, key: &str, known: &Keys, reading: &mut Reading<'_>) -> Option<Reader<'a>> {
         match self.value(key)? {
-            (DeValue::Table(table), span) => Some(Self::new(table, span, name, known, reading)),
+            (DeValue::Table(table), span) => Some(Self::new(table, span, known, reading)),
             (other, span) => {
-                wrong_type(key, &format!("a table, `{name}`"), other, span, reading);
-                None
-            }
-        }
-    }
-
-    /// A table whose keys are names of the user's.
-    pub(super) fn open_table(&self, key: &str, name: &'static str, reading: &mut Reading<'_>) -> Option<Reader<'a>> {
-        match self.value(key)? {
-            (DeValue::Table(table), span) => Some(Self::open(table, span, name)),
-            (other, span) => {
-                wrong_type(key, &format!("a table, `{name}`"), other, span, reading);
+                wrong_type(key, &format!("a table, `{}`", known.name), other, span, reading);
                 None
             }
         }
@@ -170,14 +157,9 @@ impl<'a> Reader<'a> {
         entries
     }
 
-    /// A list of tables, `[[key]]`, in the file's order, whose keys must be among `known`. None if the key is missing.
-    pub(super) fn tables(
-        &self,
-        key: &str,
-        name: &'static str,
-        known: &[&str],
-        reading: &mut Reading<'_>,
-    ) -> Option<Vec<Reader<'a>>> {
+    /// A list of tables, `[[key]]`, in the file's order, whose keys must be known. None if the key is missing.
+    pub(super) fn tables(&self, key: &str, known: &Keys, reading: &mut Reading<'_>) -> Option<Vec<Reader<'a>>> {
+        let name = known.name;
         let (value, span) = self.value(key)?;
         let DeValue::Array(values) = value else {
             wrong_type(key, &format!("a list of tables, each headed `{name}`"), value, span, reading);
@@ -186,7 +168,7 @@ impl<'a> Reader<'a> {
         let mut tables = Vec::new();
         for value in values {
             match value.get_ref() {
-                DeValue::Table(table) => tables.push(Self::new(table, value.span(), name, known, reading)),
+                DeValue::Table(table) => tables.push(Self::new(table, value.span(), known, reading)),
                 other => wrong_type(
                     key,
                     &format!("a list of tables, each headed `{name}`"),

@@ -3,13 +3,27 @@
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, code};
+use super::key::{Key, Keys, Kind};
 use super::reader::Reader;
 use super::reading::Reading;
 use super::watch::{is_identifier, table_name, warn_about_duplicates};
 use super::{Related, Span, Spanned};
 
 /// The keys of an entry that is a table.
-const KEYS: [&str; 4] = ["column", "table", "key", "fields"];
+const ENTRY: Keys = Keys::new(
+    "related",
+    &[
+        Key::new("column", Kind::Text),
+        Key::new("table", Kind::Text),
+        Key::new("key", Kind::Text),
+        Key::required("fields", Kind::Texts),
+    ],
+);
+/// The keys of `related`: paths.
+pub(super) const KEYS: Keys = Keys {
+    others: Some(Kind::Any(&[Kind::Texts, Kind::Table(&ENTRY)])),
+    ..Keys::new("related", &[])
+};
 
 /// The entries of a watch, parents before what they lead to; `customer.user` alone makes `customer` one of them. None: they cannot
 /// be read, so that nothing can be said about a name.
@@ -17,7 +31,7 @@ pub(super) fn related(watch: &Reader<'_>, reading: &mut Reading<'_>) -> Option<V
     if !watch.has("related") {
         return Some(Vec::new());
     }
-    let table = watch.open_table("related", "related", reading)?;
+    let table = watch.table("related", &KEYS, reading)?;
     let mut entries = Vec::new();
     let mut complete = true;
     for (path, value, span) in table.entries() {
@@ -52,7 +66,7 @@ fn entry(
             fields,
         });
     };
-    let options = Reader::new(options, span, "related", &KEYS, reading);
+    let options = Reader::new(options, span, &ENTRY, reading);
     if !options.has("fields") {
         options.missing("fields", "add `fields = [\"name\"]`", reading);
         return None;

@@ -1,7 +1,11 @@
 //! `[[watch.rule]]`: which changes are published, to whom, and as what.
 
+mod reach;
+mod repeated;
+
 use super::column::Columns;
-use super::diagnostic::{Diagnostic, code};
+use super::diagnostic::{Diagnostic, Severity, code};
+use super::key::{Key, Keys, Kind};
 use super::nearest::did_you_mean;
 use super::reader::Reader;
 use super::reading::Reading;
@@ -10,21 +14,29 @@ use super::{Destination, Expression, Reference, Rule, Side, Spanned, Template, t
 use crate::change::{Operation, Operations};
 
 /// The keys of a rule.
-const KEYS: [&str; 9] = [
-    "on",
-    "changed",
-    "when",
-    "follow",
-    "target",
-    "channel",
-    "event_class",
-    "message",
-    "data",
-];
+pub(super) const KEYS: Keys = Keys::new(
+    "[[watch.rule]]",
+    &[
+        Key::new("on", Kind::OneOrMoreWords(&OPERATIONS)),
+        Key::new("changed", Kind::OneOrMore),
+        Key::new("when", Kind::Text),
+        Key::new("follow", Kind::Boolean),
+        Key::new("target", target::KIND),
+        Key::new("channel", Kind::Text),
+        Key::new("event_class", Kind::Text),
+        Key::new("message", Kind::Text),
+        Key::new("data", Kind::Texts),
+    ],
+);
+/// What `on` lists.
+const OPERATIONS: [&str; 4] = {
+    let [insert, update, delete, truncate] = Operation::ALL;
+    [insert.name(), update.name(), delete.name(), truncate.name()]
+};
 
 /// The rules of a watch, or the default one, which tells the staff of every change: nothing becomes public unless it is said.
 pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Vec<Rule> {
-    let tables = watch.tables("rule", "[[watch.rule]]", &KEYS, reading).unwrap_or_default();
+    let tables = watch.tables("rule", &KEYS, reading).unwrap_or_default();
     if tables.is_empty() {
         return vec![Rule {
             on: Operations::ROWS,
@@ -38,7 +50,21 @@ pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Rea
             span: watch.span.clone(),
         }];
     }
-    tables.iter().map(|table| rule(table, columns, reading)).collect()
+    let errors = |reading: &Reading<'_>| {
+        reading
+            .diagnostics
+            .items
+            .iter()
+            .filter(|item| item.severity == Severity::Error)
+            .count()
+    };
+    let before = errors(reading);
+    let rules: Vec<Rule> = tables.iter().map(|table| rule(table, columns, reading)).collect();
+    // What stands in place of something that cannot be read says the same as many a rule.
+    if errors(reading) == before {
+        repeated::check(&rules, reading);
+    }
+    rules
 }
 
 /// A rule. What cannot be read has been recorded, and something harmless stands in its place.
@@ -59,7 +85,7 @@ fn rule(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) ->
     check_names(data.as_deref().unwrap_or_default(), "data", columns, reading);
     let when = condition(table, columns, reading);
     let follow = follow(table, on, when.as_ref(), reading);
-    Rule {
+    let rule = Rule {
         on,
         changed,
         when,
@@ -69,7 +95,9 @@ fn rule(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) ->
         message: text(table, "message", columns, reading),
         data,
         span: table.span.clone(),
-    }
+    };
+    reach::check(&rule, reading);
+    rule
 }
 
 /// `on`, every row operation by default and where it cannot be read.
@@ -97,7 +125,6 @@ fn operations(table: &Reader<'_>, reading: &mut Reading<'_>) -> Operations {
 }
 
 fn unknown_operation(name: &Spanned<String>, reading: &mut Reading<'_>) {
-    let names = Operation::ALL.map(Operation::name);
     let synonym = match name.value.to_lowercase().as_str() {
         "create" | "add" | "new" => Some("insert"),
         "edit" | "change" | "changed" | "save" | "saved" => Some("update"),
@@ -109,7 +136,7 @@ fn unknown_operation(name: &Spanned<String>, reading: &mut Reading<'_>) {
     };
     let help = synonym
         .map(|name| format!("did you mean `{name}`?"))
-        .or_else(|| did_you_mean(&name.value, names));
+        .or_else(|| did_you_mean(&name.value, OPERATIONS));
     let message = format!("`{}` is not an operation", name.value);
     let label = "one of insert, update, delete, truncate";
     reading.problem(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, label).help(help));

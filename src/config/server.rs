@@ -4,11 +4,22 @@ use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, code};
 use super::environment::expand;
+use super::key::{Key, Keys, Kind};
 use super::parse::text;
 use super::reader::Reader;
 use super::reading::Reading;
 use super::{Spanned, duration};
 
+/// The keys of the table.
+pub(super) const KEYS: Keys = Keys::new(
+    "[server]",
+    &[
+        Key::new("listen", Kind::Text),
+        Key::new("allowed_origins", Kind::Texts),
+        Key::new("url", Kind::Text),
+        Key::new("ready_lag", Kind::Duration),
+    ],
+);
 /// Where it listens unless the file says otherwise: for this machine alone.
 const LISTEN: &str = "127.0.0.1:8001";
 /// The lag below which the relay counts as ready.
@@ -54,12 +65,7 @@ impl Server {
 
 /// `[server]`. None: it is missing, or cannot be read, which has been recorded.
 pub(super) fn server(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Server> {
-    let table = root.table(
-        "server",
-        "[server]",
-        &["listen", "allowed_origins", "url", "ready_lag"],
-        reading,
-    )?;
+    let table = root.table("server", &KEYS, reading)?;
     let listen = listen(&table, reading);
     let allowed_origins = table.strings("allowed_origins", reading).unwrap_or_default();
     let allowed_origins = allowed_origins

@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::column::Columns;
 use super::diagnostic::{Diagnostic, code};
+use super::key::{Key, Keys, Kind};
 use super::nearest::did_you_mean;
 use super::reader::Reader;
 use super::reading::Reading;
@@ -11,6 +12,13 @@ use super::{Destination, Spanned, Template, template};
 
 /// The targets that are a word.
 const WORDS: [&str; 4] = ["public", "users", "staff", "superuser"];
+/// What `target` takes.
+pub(super) const KIND: Kind = Kind::Any(&[Kind::Words(&WORDS), Kind::Table(&KEYS)]);
+/// The keys of a target that is a table.
+const KEYS: Keys = Keys {
+    one_of: &["group", "user"],
+    ..Keys::new("target", &[Key::new("group", Kind::Text), Key::new("user", Kind::Text)])
+};
 /// How `target` is written.
 const FORMS: &str = "one of \"public\", \"users\", \"staff\", \"superuser\", { group = \"editors\" } or { user = \"field\" }";
 
@@ -25,7 +33,7 @@ pub(super) fn target(rule: &Reader<'_>, columns: &Columns<'_>, reading: &mut Rea
             reading,
         ),
         (DeValue::Table(_), _) => {
-            let table = rule.table("target", "target", &["group", "user"], reading)?;
+            let table = rule.table("target", &KEYS, reading)?;
             group_or_user(&table, columns, reading)
         }
         (_, span) => {

@@ -4,16 +4,29 @@ use std::collections::HashSet;
 
 use super::column::Columns;
 use super::diagnostic::{Diagnostic, code};
+use super::key::{Key, Keys, Kind};
 use super::reader::Reader;
 use super::reading::Reading;
 use super::{Spanned, Subject, TableName, Watch, related, rule};
 
 /// The keys of a watch.
-const KEYS: [&str; 5] = ["model", "table", "fields", "related", "rule"];
+pub(super) const KEYS: Keys = Keys {
+    one_of: &["model", "table"],
+    ..Keys::new(
+        "[[watch]]",
+        &[
+            Key::new("model", Kind::Text),
+            Key::new("table", Kind::Text),
+            Key::new("fields", Kind::Texts),
+            Key::new("related", Kind::Table(&related::KEYS)),
+            Key::new("rule", Kind::Tables(&rule::KEYS)),
+        ],
+    )
+};
 
 /// The watches of the file, those that can be read.
 pub(super) fn watches(root: &Reader<'_>, reading: &mut Reading<'_>) -> Vec<Watch> {
-    let Some(tables) = root.tables("watch", "[[watch]]", &KEYS, reading) else {
+    let Some(tables) = root.tables("watch", &KEYS, reading) else {
         let message = "nothing is watched";
         let problem = Diagnostic {
             span: None,

@@ -49,6 +49,14 @@ pub enum Answer {
     Refused(String),
 }
 
+/// The statement of a look-up for another session than ours, in the format of Python's drivers: `%s` stands for an array of keys as
+/// text, and a per cent sign for itself is doubled.
+#[must_use]
+pub fn foreign_statement(lookup: &Lookup) -> String {
+    // No name has a NUL.
+    sql::statement(lookup, "\0").replace('%', "%%").replace('\0', "%s")
+}
+
 impl Lookups {
     /// Connects.
     ///

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio_postgres::error::SqlState;
 
 use super::{ORDERS, Stack, write_config};
+use crate::support::cache::manifest;
 use crate::support::centrifugo::Centrifugo;
 use crate::support::client::Subscriber;
 use crate::support::django::Django;
@@ -73,6 +74,35 @@ async fn what_is_wrong_with_the_call_is_said_and_told_by_the_exit_code() {
         let said = text(&output.stderr);
         assert!(!said.contains("hunter2") && !said.contains("Error {"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_problem_names_its_code_and_the_code_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("instant.toml"),
+        "[database]\nurl = 'postgresql://127.0.0.1:1/shop'\n[[watch]]\nmodel = 'shop.Order'\n[[watch.rule]]\non = []\n",
+    )
+    .unwrap();
+    let checked = instant(folder.path(), &["check"], &[]).await;
+    assert_eq!(checked.status.code(), Some(2));
+    let said = text(&checked.stderr);
+    assert!(
+        said.contains("error[never-fires]") && said.contains("--explain CODE`: never-fires\n"),
+        "{said}"
+    );
+    let page = in_nowhere(&["check", "--explain", "never-fires"], &[]).await;
+    assert!(page.status.success());
+    assert_eq!(
+        text(&page.stdout),
+        std::fs::read_to_string(manifest("docs/diagnostics/never-fires.md")).unwrap()
+    );
+    let slip = in_nowhere(&["check", "--explain", "never-fire"], &[]).await;
+    assert_eq!(slip.status.code(), Some(2));
+    assert_eq!(
+        text(&slip.stderr),
+        "error: there is no code `never-fire`: did you mean `never-fires`?\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

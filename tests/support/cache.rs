@@ -17,12 +17,15 @@ pub(crate) fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// A path inside the cache of what setup makes only where it can.
+pub(crate) fn find(path: &str) -> Option<PathBuf> {
+    Some(FOLDER.join(path)).filter(|found| found.exists())
+}
+
 /// A path inside the cache.
 ///
 /// # Panics
 /// When it is not there, with the command that puts it there.
 pub(crate) fn path(path: &str) -> PathBuf {
-    let found = FOLDER.join(path);
-    assert!(found.exists(), "{} is missing: run `make setup`", found.display());
-    found
+    find(path).unwrap_or_else(|| panic!("{} is missing: run `make setup`", FOLDER.join(path).display()))
 }

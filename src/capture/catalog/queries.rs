@@ -107,7 +107,7 @@ pub(super) async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<ColumnRow>,
 }
 
 /// The columns of a table's primary key in the key's order, which need not be the table's.
-pub(super) async fn primary_key(pool: &PgPool, table: Oid) -> Result<Vec<String>, sqlx::Error> {
+pub(in crate::capture) async fn primary_key(pool: &PgPool, table: Oid) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select a.attname::text
          from pg_constraint c

@@ -30,3 +30,7 @@ pub const LOOSE_KEY: &str = "loose-key";
 pub const NAMED_LIKE_COLUMN: &str = "named-like-column";
 /// A field that is captured under another name already.
 pub const REPEATED_FIELD: &str = "repeated-field";
+/// A group that the project does not have.
+pub const UNKNOWN_GROUP: &str = "unknown-group";
+/// A personal target whose field holds no user's key.
+pub const NOT_A_USER: &str = "not-a-user";

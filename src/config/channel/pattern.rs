@@ -4,9 +4,8 @@ use super::super::Spanned;
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::reading::Reading;
 use super::USER;
+use super::name::{LONGEST as LONGEST_CHANNEL, is_namespace};
 
-/// Bytes of the longest channel that Centrifugo accepts.
-const LONGEST_CHANNEL: usize = 255;
 /// Bytes of the longest value of a variable: a UUID has 36.
 const LONGEST_VALUE: usize = 128;
 /// What a channel's name is made of beside letters and digits, outside of variables. `#`, `$`, `*`, `&`, `/` and `,` mean
@@ -117,8 +116,7 @@ fn complaint(text: &str, pieces: &[Piece], prefix: &str) -> Option<&'static str>
         Some(Piece::Literal(first)) => first.split_once(':').map(|(namespace, _)| namespace),
         _ => None,
     };
-    let fits = namespace.is_some_and(|name| name.len() >= 2 && name.bytes().all(is_value));
-    if !fits {
+    if !namespace.is_some_and(is_namespace) {
         return Some("it begins with a name of two letters or more and a colon");
     }
     if prefix.split_once(':').map(|(name, _)| name) == namespace {

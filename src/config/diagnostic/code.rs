@@ -34,8 +34,12 @@ pub const WHOLE_RELATION: &str = "whole-relation";
 pub const EXCLUSIVE_KEYS: &str = "exclusive-keys";
 /// A rule, or a part of one, that nothing can set off.
 pub const NEVER_FIRES: &str = "never-fires";
-/// A rule for `truncate` whose audience depends on a row.
+/// A rule for `truncate` whose audience depends on a row, or that hears nothing else and reads one.
 pub const TRUNCATE_WITHOUT_ROW: &str = "truncate-without-row";
+/// A channel that Centrifugo cannot carry, or that nobody can be let into.
+pub const BAD_CHANNEL: &str = "bad-channel";
+/// A rule that tells the same audience of the same changes, under the same event class, as one above it.
+pub const DUPLICATE_RULE: &str = "duplicate-rule";
 /// A model or table that is watched twice.
 pub const DUPLICATE_WATCH: &str = "duplicate-watch";
 /// A name that stands twice in a list.

@@ -49,7 +49,13 @@ snapshots! {
     exclusive_keys: EXCLUSIVE_KEYS, with_rule("[]", "target = \"staff\"\nchannel = \"x\"\n[[watch.rule]]\ntarget = { group = \"a\", user = \"id\" }");
     never_follows: NEVER_FIRES, with_rule("[\"a\"]", "follow = true\n[[watch.rule]]\non = \"insert\"\nwhen = \"row.a\"\nfollow = true\n[[watch.rule]]\nwhen = \"row.a != old.a\"\nfollow = true");
     never_fires: NEVER_FIRES, with_rule("[\"a\"]", "on = [\"insert\", \"delete\"]\nchanged = \"a\"\n[[watch.rule]]\non = []");
-    truncate_without_row: TRUNCATE_WITHOUT_ROW, with_rule("[\"a\"]", "on = \"truncate\"\ntarget = { user = \"a\" }\n[[watch.rule]]\non = \"truncate\"\nchannel = \"x:{{ pk }}\"\n[[watch.rule]]\non = \"truncate\"\ntarget = { group = \"{{ row.a }}\" }");
+    truncate_without_row: TRUNCATE_WITHOUT_ROW, with_rule("[\"a\"]", "on = \"truncate\"\ntarget = { user = \"a\" }\n[[watch.rule]]\non = \"truncate\"\nchannel = \"order:{{ pk }}\"\n[[watch.rule]]\non = \"truncate\"\ntarget = { group = \"{{ row.a }}\" }");
+    never_true: NEVER_FIRES, with_rule("[\"a\"]", "when = \"false\"\n[[watch.rule]]\non = [\"insert\", \"delete\"]\nwhen = \"op == 'update'\"\n[[watch.rule]]\nwhen = \"verb == 'created' and 1\"");
+    never_old: NEVER_FIRES, with_rule("[\"a\"]", "on = \"insert\"\nwhen = \"row.a != old.a\"\nmessage = \"{{ old.a }}\"\n[[watch.rule]]\non = \"delete\"\nmessage = \"{{ old.a }}\"");
+    truncate_reads_a_row: TRUNCATE_WITHOUT_ROW, with_rule("[\"a\"]", "on = \"truncate\"\nwhen = \"row.a\"\nmessage = \"{{ old.a }}\"\nevent_class = \"{{ model }}\"");
+    bad_channel_name: BAD_CHANNEL, with_rule("[\"a\"]", &format!("channel = \"Räume:{{{{ row.a }}}}\"\n[[watch.rule]]\nchannel = \"r:{{{{ row.a }}}}\"\n[[watch.rule]]\nchannel = \"{}{{{{ row.a }}}}{}\"\n[[watch.rule]]\nchannel = \"$my rooms:1\"\n[[watch.rule]]\ntarget = {{ group = \"{}\" }}", "x".repeat(128), "y".repeat(128), "Größe ".repeat(30)));
+    bad_prefix: BAD_CHANNEL, format!("{HEAD}[channels]\nprefix = \"shop a:\"\n");
+    duplicate_rule: DUPLICATE_RULE, with_rule("[\"a\", \"b\"]", "changed = [\"a\", \"b\"]\nwhen = \"row.a\"\n[[watch.rule]]\nchanged = [\"b\", \"a\"]\nwhen = \" row.a \"\non = \"update\"\ndata = []\n[[watch.rule]]\nwhen = \"row.a\"\n[[watch.rule]]\nchannel = \"room:{{ row.a }}\"\n[[watch.rule]]\nchannel = \"room:{{ row.a }}\"\nevent_class = \"other\"");
     duplicate_watch: DUPLICATE_WATCH, format!("{HEAD}[[watch]]\nmodel = \"shop.Order\"\n[[watch]]\nmodel = \"shop.order\"\n[[watch]]\ntable = \"a.b\"\n[[watch]]\ntable = '\"a\".b'\n");
     duplicate_name: DUPLICATE_NAME, with_rule("[\"a\", \"b\", \"a\"]", "on = [\"update\", \"update\"]\ndata = [\"a\", \"a\"]");
     nothing_watched: NOTHING_WATCHED, HEAD;
@@ -67,16 +73,11 @@ fn warnings_leave_the_configuration_usable() {
     }
 }
 
-/// The reference of the file, with a table of all codes.
+/// The reference of the file.
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
-fn the_reference_lists_every_code_and_its_examples_parse() {
-    let constants = include_str!("../diagnostic/code.rs");
-    let codes = constants.split("&str = \"").skip(1).filter_map(|rest| rest.split('"').next());
-    for code in codes {
-        assert!(REFERENCE.contains(&format!("| `{code}` |")), "{code}");
-    }
+fn the_first_example_of_the_reference_has_no_problem() {
     let first = REFERENCE
         .split("```toml\n")
         .nth(1)

@@ -23,9 +23,9 @@ pub(in crate::outbox) async fn pin(client: &Client) -> Result<(), Error> {
     client.batch_execute(&settings).await
 }
 
-/// The statement that reads the rows with some keys: the key as text, then the columns as JSON. It takes ACCESS SHARE on the table, as
-/// any `select`.
-pub(in crate::outbox) async fn prepare(client: &Client, lookup: &Lookup) -> Result<Statement, Error> {
+/// The statement that reads the rows with some keys: the key as text, then the columns as JSON. Its parameter, which `placeholder`
+/// stands for, is an array of keys. It takes ACCESS SHARE on the table, as any `select`.
+pub(in crate::outbox) fn statement(lookup: &Lookup, placeholder: &str) -> String {
     let json = |column: &Column| {
         let name = identifier(&column.name);
         let cast = match column.encoding {
@@ -40,14 +40,17 @@ pub(in crate::outbox) async fn prepare(client: &Client, lookup: &Lookup) -> Resu
         // Writing to a String cannot fail.
         let _ = write!(columns, ", {}::text", json(column));
     }
-    client
-        .prepare(&format!(
-            "select {} #>> '{{}}'{columns} from {} where {} = any ($1)",
-            json(&lookup.key),
-            QualifiedName::new(&lookup.schema, &lookup.table).sql(),
-            identifier(&lookup.key.name),
-        ))
-        .await
+    format!(
+        "select {} #>> '{{}}'{columns} from {} where {} = any ({placeholder})",
+        json(&lookup.key),
+        QualifiedName::new(&lookup.schema, &lookup.table).sql(),
+        identifier(&lookup.key.name),
+    )
+}
+
+/// Prepares [`statement`].
+pub(in crate::outbox) async fn prepare(client: &Client, lookup: &Lookup) -> Result<Statement, Error> {
+    client.prepare(&statement(lookup, "$1")).await
 }
 
 /// Runs [`prepare`]'s statement.

@@ -1,0 +1,78 @@
+"""The ``instant`` binary: where it is, and what it is told."""
+
+import os
+import shutil
+import subprocess
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+#: The settings of a connection that the binary takes over beside the address, by their names in a URL.
+PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of the binary, which ``INSTANT_BINARY`` names, or else the search path."""
+    named = getattr(settings, "INSTANT_BINARY", None) or os.environ.get("INSTANT_BINARY")
+    binary = shutil.which(str(named or "instant"))
+    if binary is None:
+        raise ImproperlyConfigured(f"there is no program {named or 'instant'}; install it, or set INSTANT_BINARY to its path")
+    config = getattr(settings, "INSTANT_CONFIG", None)
+    return [binary, *(["--config", str(config)] if config else []), *arguments]
+
+
+def environment(using: str, database: str | None = None) -> dict[str, str]:
+    """The environment of the binary: it connects as Django does, and finds what ``instant.toml`` mostly reads from there."""
+    url = database_url(using, database)
+    known = {"DATABASE_URL": url, "DJANGO_SECRET_KEY": str(settings.SECRET_KEY)}
+    return {**known, **os.environ, "INSTANT_DATABASE_URL": url, "NO_COLOR": "1"}
+
+
+def folder() -> str | None:
+    """Where the binary looks for ``instant.toml``, from there upwards."""
+    base = getattr(settings, "BASE_DIR", None)
+    return str(base) if base and os.path.isdir(base) else None
+
+
+def run(*arguments: str, using: str, database: str | None = None) -> None:
+    """Run the binary to its end.
+
+    :raises ImproperlyConfigured: it failed; with what it said.
+    """
+    ended = subprocess.run(
+        command(*arguments),
+        cwd=folder(),
+        env=environment(using, database),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode != 0:
+        said = (ended.stdout + ended.stderr).strip()
+        raise ImproperlyConfigured(f"`instant {' '.join(arguments)}` failed on the database {using!r}:\n{said}")
+
+
+def database_url(using: str, database: str | None = None) -> str:
+    """The URL of the database that Django uses now, or of another one on the same server."""
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        raise ImproperlyConfigured(f"the database {using!r} is not PostgreSQL")
+    found: dict[str, Any] = connection.settings_dict
+    user = quote(str(found["USER"] or os.environ.get("PGUSER", "")), safe="")
+    password = quote(str(found["PASSWORD"] or os.environ.get("PGPASSWORD", "")), safe="")
+    host = str(found["HOST"] or os.environ.get("PGHOST", ""))
+    port = str(found["PORT"] or os.environ.get("PGPORT", ""))
+    parameters = {name: str(found["OPTIONS"][name]) for name in PARAMETERS if name in found["OPTIONS"]}
+    if host.startswith("/"):
+        # The folder of a socket.
+        parameters["host"], host = host, "localhost"
+    elif ":" in host:
+        host = f"[{host}]"
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    address = f"{host or 'localhost'}:{port}" if port else host or "localhost"
+    name = quote(database or str(found["NAME"]), safe="")
+    return f"postgresql://{login}{address}/{name}" + (f"?{urlencode(parameters)}" if parameters else "")

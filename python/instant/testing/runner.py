@@ -1,0 +1,35 @@
+"""A test runner that puts the triggers into the databases that it makes."""
+
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.test import runner
+
+from instant.testing.database import apply
+
+
+class RunnerMixin:
+    """Beside a runner of one's own: ``class Runner(RunnerMixin, DiscoverRunner)``."""
+
+    #: The alias of the database that Instant watches.
+    instant_database = DEFAULT_DB_ALIAS
+
+    def setup_databases(self, **kwargs: Any) -> Any:
+        """Make the databases, clones for parallel tests too, and install the triggers in them."""
+        made = super().setup_databases(**kwargs)  # type: ignore[misc]
+        aliases = kwargs.get("aliases")
+        if aliases is not None and self.instant_database not in aliases:
+            # No test uses it, so that it was not made.
+            return made
+        apply(self.instant_database)
+        parallel: int = getattr(self, "parallel", 0)
+        if parallel > 1:
+            creation = connections[self.instant_database].creation
+            for number in range(1, parallel + 1):
+                clone = creation.get_test_db_clone_settings(str(number))
+                apply(self.instant_database, database=str(clone["NAME"]))
+        return made
+
+
+class DiscoverRunner(RunnerMixin, runner.DiscoverRunner):  # type: ignore[misc]
+    """Django's own runner, with the triggers in the test databases."""

@@ -1,0 +1,77 @@
+//! The rows of other tables that whoever asks has looked up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::value::RawValue;
+
+use super::request::LookedUp;
+use crate::change::Change;
+use crate::mapping::{Found, Mapping, Rows};
+
+/// What is known, by the look-up's number and the key.
+#[derive(Debug)]
+pub(super) struct Known(HashMap<usize, HashMap<String, End>>);
+
+/// What a look-up came to.
+#[derive(Debug)]
+enum End {
+    Row(Vec<Box<RawValue>>),
+    Missing,
+    Refused(String),
+}
+
+impl Known {
+    /// Reads the rows of a request.
+    ///
+    /// # Errors
+    /// A value that is no JSON.
+    pub(super) fn new(rows: &[LookedUp]) -> serde_json::Result<Self> {
+        let mut known: HashMap<usize, HashMap<String, End>> = HashMap::new();
+        let value = |text: &Option<String>| match text {
+            Some(text) => RawValue::from_string(text.clone()),
+            None => Ok(RawValue::NULL.to_owned()),
+        };
+        for row in rows {
+            let end = match (&row.refused, &row.values) {
+                (Some(reason), _) => End::Refused(reason.clone()),
+                (None, Some(values)) => End::Row(values.iter().map(value).collect::<Result<_, _>>()?),
+                (None, None) => End::Missing,
+            };
+            known.entry(row.lookup).or_default().insert(row.key.clone(), end);
+        }
+        Ok(Self(known))
+    }
+
+    /// The keys that `changes` need and that are not known, by the look-ups' numbers. Those that they lead on to come later.
+    pub(super) fn missing(&self, mapping: &Mapping, changes: &[Change<'_>]) -> BTreeMap<usize, BTreeSet<String>> {
+        let mut missing: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        let mut wanted: Vec<(usize, String)> = Vec::new();
+        for change in changes {
+            mapping.roots(change, |relation, key| wanted.push((relation, key.to_owned())));
+        }
+        while let Some((relation, key)) = wanted.pop() {
+            let lookup = mapping.lookup_of(relation);
+            if self.end(lookup, &key).is_none() {
+                missing.entry(lookup).or_default().insert(key);
+                continue;
+            }
+            let further = mapping.further(relation, self.row(lookup, &key));
+            wanted.extend(further.map(|(relation, key)| (relation, key.into_owned())));
+        }
+        missing
+    }
+
+    fn end(&self, lookup: usize, key: &str) -> Option<&End> {
+        self.0.get(&lookup)?.get(key)
+    }
+}
+
+impl Rows for Known {
+    fn row(&self, lookup: usize, key: &str) -> Found<'_> {
+        match self.end(lookup, key) {
+            Some(End::Row(values)) => Found::Row(values),
+            Some(End::Refused(reason)) => Found::Failed(reason),
+            Some(End::Missing) | None => Found::Missing,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The names of channels that rules publish to, as far as the file alone tells: what Centrifugo cannot carry.
+
+use super::super::diagnostic::{Diagnostic, code};
+use super::super::reading::Reading;
+use super::super::{Destination, Span, Spanned, Template};
+
+/// Bytes of the longest channel that Centrifugo accepts.
+pub(super) const LONGEST: usize = 255;
+/// What stands before the name of a group in its channel.
+const GROUP: &str = "group.";
+/// What begins a channel that Centrifugo lets in by token alone; its namespace comes after.
+const PRIVATE: char = '$';
+
+/// Whether Centrifugo can have a namespace of this name.
+pub(in crate::config) fn is_namespace(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.len() >= 2 && name.bytes().all(fits)
+}
+
+/// Records what makes every channel under `[channels] prefix` one that Centrifugo cannot carry.
+pub(in crate::config) fn check_prefix(prefix: &Spanned<String>, reading: &mut Reading<'_>) {
+    let whole = 0..prefix.value.len();
+    check_text(prefix, std::slice::from_ref(&whole), reading);
+}
+
+/// Records what makes the channels of a destination ones that Centrifugo cannot carry, whatever the row.
+pub(in crate::config) fn check(destination: &Destination, prefix: &str, reading: &mut Reading<'_>) {
+    match destination {
+        Destination::Channel(template) => {
+            if let Some(literals) = literals(&template.text) {
+                check_text(&spanned(template), &literals, reading);
+            }
+        }
+        Destination::Group(template) => {
+            let Some(literals) = literals(&template.text) else { return };
+            let name = literals.into_iter().flat_map(|range| template.text[range].bytes());
+            let escaped = |byte: u8| {
+                let is_plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+                if is_plain { 1 } else { "%20".len() }
+            };
+            let length = prefix.len() + GROUP.len() + name.map(escaped).sum::<usize>();
+            if length > LONGEST {
+                too_long(length, template.span.clone(), reading);
+            }
+        }
+        Destination::Public | Destination::Users | Destination::Staff | Destination::Superuser | Destination::User(_) => {}
+    }
+}
+
+fn spanned(template: &Template) -> Spanned<String> {
+    Spanned {
+        value: template.text.clone(),
+        span: template.span.clone(),
+    }
+}
+
+/// Checks the parts of a channel's name that stand there whatever the row.
+fn check_text(value: &Spanned<String>, literals: &[Span], reading: &mut Reading<'_>) {
+    let text = value.value.as_str();
+    let length: usize = literals.iter().map(ExactSizeIterator::len).sum();
+    if length > LONGEST {
+        too_long(length, value.span.clone(), reading);
+    }
+    for range in literals {
+        if let Some((at, letter)) = text[range.clone()].char_indices().find(|(_, letter)| !letter.is_ascii()) {
+            let start = range.start + at;
+            let place = reading.inside(value, start..start + letter.len_utf8());
+            let message = format!("a channel cannot have the character `{letter}`");
+            let problem = Diagnostic::error(code::BAD_CHANNEL, place, message, "not one of ASCII");
+            let help = "Centrifugo lets nobody into such a channel: write it in ASCII letters, or name it by a key";
+            reading.problem(problem.help(help.to_owned()));
+            return;
+        }
+    }
+    let Some(first) = literals.first().filter(|range| range.start == 0) else {
+        return;
+    };
+    let head = &text[first.clone()];
+    let namespace = head
+        .split_once(':')
+        .map(|(name, _)| name.strip_prefix(PRIVATE).unwrap_or(name));
+    if let Some(name) = namespace.filter(|name| !name.is_empty() && !is_namespace(name)) {
+        let start = usize::from(head.starts_with(PRIVATE));
+        let place = reading.inside(value, start..start + name.len());
+        let message = format!("Centrifugo cannot have a namespace `{name}`");
+        let label = "what stands before the first colon names a namespace";
+        let problem = Diagnostic::error(code::BAD_CHANNEL, place, message, label);
+        let help = "a namespace has two or more ASCII letters, digits, `-` or `_`; `.` separates without naming one";
+        reading.problem(problem.help(help.to_owned()));
+    }
+}
+
+fn too_long(length: usize, span: Span, reading: &mut Reading<'_>) {
+    let message = format!("this channel has {length} bytes or more, and Centrifugo takes at most {LONGEST}");
+    let problem = Diagnostic::error(code::BAD_CHANNEL, span, message, "too long");
+    reading.problem(problem.help("name it by a key instead of by a text".to_owned()));
+}
+
+/// The parts of a template that it always prints; none where statements decide what it prints.
+fn literals(text: &str) -> Option<Vec<Span>> {
+    if text.contains("{%") {
+        return None;
+    }
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let opening = ["{{", "{#"]
+            .into_iter()
+            .filter_map(|mark| text[at..].find(mark))
+            .min()
+            .map_or(text.len(), |start| at + start);
+        if opening > at {
+            found.push(at..opening);
+        }
+        let closing = if text[opening..].starts_with("{#") { "#}" } else { "}}" };
+        at = text[opening..]
+            .find(closing)
+            .map_or(text.len(), |end| opening + end + closing.len());
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_always_prints_what_stands_outside_of_its_blocks() {
+        let printed = |text: &str| literals(text).map(|ranges| ranges.into_iter().map(|range| text[range].to_owned()).collect());
+        let some = |parts: &[&str]| Some(parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>());
+        assert_eq!(printed("room:{{ row.id }}.x{# y #}"), some(&["room:", ".x"]));
+        assert_eq!(printed("{{ row.id }}"), some(&[]));
+        assert_eq!(printed("news"), some(&["news"]));
+        assert_eq!(printed("a{{ broken"), some(&["a"]));
+        assert_eq!(printed("{% if row.a %}é{% endif %}"), None);
+    }
+}

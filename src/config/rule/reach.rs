@@ -1,0 +1,65 @@
+//! What a rule can never reach, as far as the file alone tells: conditions that are never true, and rows that are not there.
+
+use minijinja::context;
+
+use super::super::diagnostic::{Diagnostic, code};
+use super::super::reading::Reading;
+use super::super::{Destination, Expression, Reference, Rule, Side, Span, template};
+use crate::change::{Operation, Operations};
+
+/// The work that a condition may do while it is tried, in minijinja's instructions.
+const FUEL: u64 = 100_000;
+
+/// Records the parts of `rule` that no change can set off.
+pub(super) fn check(rule: &Rule, reading: &mut Reading<'_>) {
+    let only_truncate = rule.on == Operations::NONE.with(Operation::Truncate);
+    let never_old = !rule.on.contains(Operation::Update) && !rule.on.contains(Operation::Delete);
+    for (references, span) in texts(rule) {
+        let reads = |side: Side| references.iter().any(|reference| reference.side() == Some(side));
+        if only_truncate && (reads(Side::Row) || reads(Side::Old)) {
+            let message = "a truncate has no row, so nothing of one can be read";
+            let problem = Diagnostic::error(code::TRUNCATE_WITHOUT_ROW, span.clone(), message, "reads a row");
+            reading.problem(problem.help("read `model`, `op` and `at` alone here".to_owned()));
+        } else if never_old && !only_truncate && reads(Side::Old) {
+            let message = "`old` is never there, because this rule hears neither updates nor deletes";
+            let problem = Diagnostic::error(code::NEVER_FIRES, span.clone(), message, "reads `old`");
+            reading.problem(problem.help("add `\"update\"` to `on`, or read `row`".to_owned()));
+        }
+    }
+    if let Some(when) = rule.when.as_ref().filter(|when| never_matches(when, rule.on)) {
+        let message = "this rule can never fire, because its condition is false for everything that it hears";
+        let problem = Diagnostic::error(code::NEVER_FIRES, when.span.clone(), message, "never true");
+        reading.problem(problem.help("mend the condition, or name what it asks for in `on`".to_owned()));
+    }
+}
+
+/// What the rule's texts read; those of its audience are not among them where it hears truncates, which have their own check.
+fn texts(rule: &Rule) -> Vec<(&[Reference], &Span)> {
+    let audience = match &rule.destination {
+        Destination::Channel(template) | Destination::Group(template) if !rule.on.contains(Operation::Truncate) => Some(template),
+        _ => None,
+    };
+    let templates = [audience, rule.event_class.as_ref(), rule.message.as_ref()];
+    let of_templates = templates.into_iter().flatten();
+    let when = rule.when.iter().map(|when| (when.references.as_slice(), &when.span));
+    when.chain(of_templates.map(|template| (template.references.as_slice(), &template.span)))
+        .collect()
+}
+
+/// Whether a condition that depends on the operation alone is false for each of `on`.
+fn never_matches(when: &Expression, on: Operations) -> bool {
+    let known = |reference: &Reference| matches!(reference, Reference::Variable(name) if name == "op" || name == "verb");
+    if !when.references.iter().all(known) {
+        return false;
+    }
+    let mut environment = template::environment();
+    environment.set_fuel(Some(FUEL));
+    let Ok(condition) = environment.compile_expression(&when.text) else {
+        return false;
+    };
+    let is_false = |operation: Operation| {
+        let scope = context! { op => operation.name(), verb => operation.verb() };
+        condition.eval(scope).is_ok_and(|value| !value.is_true())
+    };
+    on.iter().all(is_false)
+}

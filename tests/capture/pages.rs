@@ -1,0 +1,55 @@
+//! The pages of what only a database shows.
+
+use instant::access::Access;
+use instant::capture;
+use instant::config::{Config, Source};
+
+use super::fixture::Fixture;
+use crate::support::cache::manifest;
+use crate::support::postgres::{self, versions};
+
+/// What stands in the code blocks of a language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let opening = format!("```{language}\n");
+    let parts = page.split(opening.as_str()).skip(1);
+    parts.filter_map(|part| part.split("```").next()).collect()
+}
+
+/// The codes of all problems of an example, as `check --db` finds them.
+async fn problems(fixture: &Fixture, example: &str) -> Vec<&'static str> {
+    let source = Source {
+        path: "instant.toml".into(),
+        text: format!("{example}\n[database]\nurl = '{}'\n", fixture.database.url).into(),
+    };
+    let (config, diagnostics) = Config::parse(source, &|_| None);
+    let config = config.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    let resolved = capture::resolve(&fixture.pool, &config).await.unwrap();
+    let mut found = resolved.diagnostics.items;
+    if found.is_empty() {
+        let audience = capture::audience(&fixture.pool, &config, &resolved.watches).await.unwrap();
+        let access = Access::new(&config).unwrap();
+        found.extend(audience.items);
+        found.extend(access.broken_rules().await.unwrap().items);
+        access.close().await;
+    }
+    found.iter().map(|item| item.code).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_example_of_a_page_with_tables_gives_its_code_and_the_mended_one_gives_no_problem() {
+    let mut seen = 0;
+    for file in std::fs::read_dir(manifest("docs/diagnostics")).unwrap() {
+        let file = file.unwrap().path();
+        let page = std::fs::read_to_string(&file).unwrap();
+        let code = file.file_stem().unwrap().to_str().unwrap();
+        let [tables] = blocks(&page, "sql")[..] else { continue };
+        let fixture = Fixture::on(postgres::database(versions()[0]).await, tables).await;
+        let examples = blocks(&page, "toml");
+        assert_eq!(problems(&fixture, examples[0]).await, [code]);
+        if let Some(mended) = examples.get(1) {
+            assert_eq!(problems(&fixture, mended).await, Vec::<&str>::new(), "{code}: {mended}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 15, "{seen} pages have tables");
+}
