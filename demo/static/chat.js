@@ -13,7 +13,7 @@ const load = () => Promise.all([loadMessages().then(bottom), loadMembers()]);
 
 room.ready().then(load, () => {});
 instant.onGap(load);
-room.on("chat_members", loadMembers);
+room.on("chat_members", ({ data }) => String(data.user_id) !== document.body.dataset.user && loadMembers());
 room.on("chat_message_deleted", ({ pk }) => find(pk)?.remove());
 room.on("chat_message", ({ message, data, pk }) => {
   const name = data.author.username;
@@ -51,7 +51,7 @@ field.addEventListener("input", () => {
 });
 
 instant.on("chat_left", ({ message, data }) => {
-  if (String(data.room) !== id) return;
+  if (String(data.room_id) !== id) return;
   room.leave();
   typing.leave();
   field.disabled = true;

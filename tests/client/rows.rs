@@ -161,6 +161,28 @@ async fn pages_see_who_is_there_who_comes_and_who_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_is_there_as_a_member_with_an_empty_key() {
+    let rules = format!("{WATCH}[channels.'lobby:all']\nallow = 'everyone'\npresence = true\n");
+    for site in Site::both(&rules).await {
+        let Some(pages) = Pages::of(&site).await else { return };
+        let body = format!(
+            "{}<script>
+               const lobby = instant.channel('lobby:all');
+               const show = (what) => (...who) => document.body.append(`${{what}} ${{JSON.stringify(who.flat().map(({{ user }}) => user))}} `);
+               lobby.here(show('here')).joining(show('joining')).leaving(show('leaving'));
+             </script>",
+            tag(&site.centrifugo.ws_url, "")
+        );
+        let first = pages.open(&site, "", &body).await;
+        first.line("here [\"\"]", SOON).await;
+        let second = pages.open(&site, "", &body).await;
+        second.line("here [\"\",\"\"]", SOON).await;
+        drop(second);
+        first.line("leaving [\"\"]", SOON).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_connects_once_when_it_is_told_to_under_a_strict_policy_and_beside_an_element_of_that_name() {
     let site = Site::on_hub(18, WATCH).await;
     let Some(pages) = Pages::of(&site).await else { return };
