@@ -30,8 +30,8 @@ lint: ## Check formatting, lints, documentation and licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	tests/tools/deny
 
-demo: ## Watch a Django project's saves arrive over a WebSocket
-	@POSTGRES_VERSIONS=18 tests/tools/setup
+demo: ## See rows move in the browser until Ctrl-C; CENTRIFUGO=1, TRAFFIC=0, DATABASE_URL=…, PORT=8000, INSTANT_PORT=8001, CENTRIFUGO_PORT=8002
+	@tests/tools/setup --demo
 	@echo "demo: building instant"
-	@cargo build
+	@cargo build --bin instant
 	@$(CACHE)/python/bin/python demo/run $(CACHE) $(CARGO_TARGET_DIR)/debug/instant

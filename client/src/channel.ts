@@ -174,6 +174,7 @@ export class ConnectedChannel implements Channel {
   }
 }
 
-function member({ client, user }: ClientInfo): Member {
-  return { client, user };
+/** Servers leave the key of a visitor out. */
+function member({ client, user }: Omit<ClientInfo, "user"> & { user?: string }): Member {
+  return { client, user: user ?? "" };
 }

@@ -160,6 +160,28 @@ async fn pages_see_who_is_there_who_comes_and_who_goes() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_is_there_as_a_member_with_an_empty_key() {
+    let rules = format!("{WATCH}[channels.'lobby:all']\nallow = 'everyone'\npresence = true\n");
+    for site in Site::both(&rules).await {
+        let Some(pages) = Pages::of(&site).await else { return };
+        let body = format!(
+            "{}<script>
+               const lobby = instant.channel('lobby:all');
+               const show = (what) => (...who) => document.body.append(`${{what}} ${{JSON.stringify(who.flat().map(({{ user }}) => user))}} `);
+               lobby.here(show('here')).joining(show('joining')).leaving(show('leaving'));
+             </script>",
+            tag(&site.centrifugo.ws_url, "")
+        );
+        let first = pages.open(&site, "", &body).await;
+        first.line("here [\"\"]", SOON).await;
+        let second = pages.open(&site, "", &body).await;
+        second.line("here [\"\",\"\"]", SOON).await;
+        drop(second);
+        first.line("leaving [\"\"]", SOON).await;
+    }
+}
+
 /// A page whose policy lets nothing in but the client, and whose tag stands there twice, beside an element of the client's name.
 fn strict(attributes: &str) -> String {
     let script = format!("<script src=\"http://localhost:8001/instant.js\" {attributes}></script>");

@@ -1,0 +1,26 @@
+"""Rooms with their members in the admin."""
+
+from django.contrib import admin
+
+from chat.models import Membership, Message, Room
+
+
+class MembershipInline(admin.TabularInline):
+    """The members, below a room."""
+
+    model = Membership
+    extra = 1
+
+
+@admin.register(Room)
+class RoomAdmin(admin.ModelAdmin):
+    """Rooms."""
+
+    inlines = [MembershipInline]
+
+
+@admin.register(Message)
+class MessageAdmin(admin.ModelAdmin):
+    """Messages."""
+
+    list_display = ["text", "author", "room", "said"]

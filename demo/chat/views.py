@@ -1,0 +1,73 @@
+"""The chat: a room is for its members, and the staff says who they are."""
+
+import logging
+
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_POST
+
+from chat.models import Membership, Message, Room
+
+# How many messages a room begins with.
+SHOWN = 50
+log = logging.getLogger(__name__)
+
+
+def own_room(request: HttpRequest, pk: int) -> Room:
+    """Return a room that the user is a member of; to anybody else it is not there."""
+    return get_object_or_404(Room, pk=pk, members=request.user)
+
+
+@login_required
+def rooms(request: HttpRequest) -> HttpResponse:
+    """List the user's rooms."""
+    return render(request, "rooms.html", {"rooms": request.user.rooms.all()})
+
+
+@login_required
+def room(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show a room."""
+    return render(request, "room.html", {"room": own_room(request, pk), "rooms": request.user.rooms.all()})
+
+
+@login_required
+def messages(request: HttpRequest, pk: int) -> HttpResponse:
+    """Render the latest messages, a part of the page."""
+    latest = own_room(request, pk).messages.select_related("author").order_by("-pk")[:SHOWN]
+    return render(request, "messages.html", {"messages": reversed(latest)})
+
+
+@login_required
+def members(request: HttpRequest, pk: int) -> HttpResponse:
+    """Render who is in the room and who is not, a part of the page."""
+    room = own_room(request, pk)
+    inside = room.members.order_by("username")
+    outside = User.objects.exclude(rooms=room).order_by("username")
+    return render(request, "members.html", {"room": room, "inside": inside, "outside": outside})
+
+
+@login_required
+@require_POST
+def say(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say something."""
+    text = request.POST.get("text", "").strip()[:500]
+    if text:
+        Message.objects.create(room=own_room(request, pk), author=request.user, text=text)
+    return HttpResponse(status=204)
+
+
+@staff_member_required
+@require_POST
+def member(request: HttpRequest, pk: int, user: int) -> HttpResponse:
+    """Take a user into a room, or out of it."""
+    room, user = get_object_or_404(Room, pk=pk), get_object_or_404(User, pk=user)
+    if "remove" in request.POST:
+        Membership.objects.filter(room=room, user=user).delete()
+        log.warning("%s has taken %s out of %s", request.user, user, room)
+    else:
+        Membership.objects.get_or_create(room=room, user=user)
+        log.info("%s has taken %s into %s", request.user, user, room)
+    return HttpResponse(status=204)
