@@ -4,6 +4,6 @@ mod assets;
 mod bundle;
 mod document;
 mod live;
-mod page;
+pub(crate) mod page;
 mod rows;
 mod visitors;

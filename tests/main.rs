@@ -12,6 +12,7 @@ mod architecture;
 mod capture;
 mod chaos;
 mod client;
+mod demo;
 mod failures;
 mod fuzz;
 mod harness;

@@ -114,7 +114,7 @@ fn adapt(site: &Site, html: &str) -> String {
 }
 
 /// Fails where the page had an error, or asked anybody but the site.
-pub(super) fn is_clean(page: &Process) {
+pub(crate) fn is_clean(page: &Process) {
     let output = page.output();
     let wrong = output
         .lines()
@@ -123,7 +123,7 @@ pub(super) fn is_clean(page: &Process) {
 }
 
 /// Chromium as `tests/tools/setup` has found it.
-fn chromium() -> Option<PathBuf> {
+pub(crate) fn chromium() -> Option<PathBuf> {
     let link = cache::path("browser").with_file_name("chromium");
     if link.exists() {
         return Some(link);

@@ -80,7 +80,9 @@ fn options(name: &str, channel: Option<&Channel>) -> Value {
     if let Some(history) = channel.history {
         options["history_size"] = history.size.into();
         options["history_ttl"] = format!("{}s", history.ttl.as_secs()).into();
+        // Who may subscribe is Instant's answer; what subscribers may ask is the same for visitors, as in the hub.
         options["allow_history_for_subscriber"] = true.into();
+        options["allow_history_for_anonymous"] = true.into();
     }
     if channel.recover {
         options["force_recovery"] = true.into();
@@ -91,6 +93,7 @@ fn options(name: &str, channel: Option<&Channel>) -> Value {
             "join_leave",
             "force_push_join_leave",
             "allow_presence_for_subscriber",
+            "allow_presence_for_anonymous",
         ] {
             options[option] = true.into();
         }

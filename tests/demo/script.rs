@@ -1,0 +1,89 @@
+//! What `make demo` runs.
+
+use std::path::PathBuf;
+
+use crate::support::cache::{self, manifest};
+use crate::support::postgres::free_port;
+use crate::support::process::Process;
+use crate::support::wait::SOON;
+
+/// A running demo, on ports of its own.
+pub(super) struct Demo {
+    pub(super) process: Process,
+    pub(super) url: String,
+    ports: [u16; 3],
+}
+
+impl Demo {
+    /// Starts the demo without traffic, on this database, or on a temporary one; with the hub, or with Centrifugo.
+    pub(super) async fn start(database: &str, has_centrifugo: bool) -> Self {
+        let ports = [free_port(), free_port(), free_port()];
+        let process = run(ports, database, has_centrifugo);
+        process.line("Ctrl-C ends it", SOON * 4).await;
+        let url = format!("http://localhost:{}", ports[0]);
+        Self { process, url, ports }
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub(super) async fn end(mut self) {
+        let folder = self.process.line("tail -f", SOON).await;
+        let log = PathBuf::from(folder.rsplit_once(' ').unwrap().1);
+        assert!(log.exists(), "{}", log.display());
+        self.process.signal("INT").await;
+        let status = self.process.wait(SOON * 2).await;
+        assert!(status.success(), "{status}: {}", self.process.output());
+        self.process.line("demo: done", SOON).await;
+        assert!(!log.parent().unwrap().exists(), "{} is left", log.display());
+        for port in self.ports {
+            let is_open = std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+            assert!(!is_open, "something listens on port {port}");
+        }
+    }
+}
+
+fn run(ports: [u16; 3], database: &str, has_centrifugo: bool) -> Process {
+    let python = cache::path("python/bin/python");
+    let script = manifest("demo/run");
+    let cache = cache::path("python").parent().unwrap().to_owned();
+    let arguments = [
+        script.to_str().unwrap(),
+        cache.to_str().unwrap(),
+        env!("CARGO_BIN_EXE_instant"),
+    ];
+    let [own, instant, centrifugo] = ports.map(|port| port.to_string());
+    let environment = [
+        ("PORT", &*own),
+        ("INSTANT_PORT", &*instant),
+        ("CENTRIFUGO_PORT", &*centrifugo),
+        ("DATABASE_URL", database),
+        ("CENTRIFUGO", if has_centrifugo { "1" } else { "0" }),
+        ("TRAFFIC", "0"),
+    ];
+    Process::new(python, &manifest("demo"), &arguments, &environment)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_starts_with_a_database_of_its_own_serves_its_front_page_and_leaves_nothing_after_ctrl_c() {
+    let demo = Demo::start("", false).await;
+    let page = reqwest::get(&demo.url).await.unwrap().error_for_status().unwrap();
+    let page = page.text().await.unwrap();
+    for app in ["Shop", "Chat", "Feeds", "Presence", "Live feed", "Hits"] {
+        assert!(page.contains(&format!("<h2>{app}</h2>")), "no tile for {app}: {page}");
+    }
+    assert_eq!(page.matches("instant.js").count(), 1, "{page}");
+    demo.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_is_told_before_anything_starts() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut process = run([free_port(), port, free_port()], "", false);
+    assert!(!process.wait(SOON).await.success());
+    let told = process.line("is taken", SOON).await;
+    assert!(
+        told.contains(&format!("port {port}")) && told.contains("INSTANT_PORT="),
+        "{told}"
+    );
+    assert!(!process.output().contains("PostgreSQL"), "{}", process.output());
+}
