@@ -9,7 +9,7 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_
 
 from instant.testing import Events, RuleFailed, capture_events
 from instant.testing.binary import database_url
-from instant.testing.renderer import Renderer
+from instant.testing.renderer import Renderer, renderer
 from shop.models import Order
 
 
@@ -126,6 +126,19 @@ class CommittedTest(TransactionTestCase):
                 Order.objects.create(number="1", customer=ada)
             Order.objects.update(status="sent")
         self.assertEqual([event.op for event in events], ["insert", "update", "update"])
+
+
+class RestartTest(TestCase):
+    """A binary that has ended."""
+
+    def test_a_renderer_that_has_ended_is_started_again(self) -> None:
+        before = renderer("default")
+        before.close()
+        with capture_events() as events:
+            User.objects.create_user("ada")
+            Order.objects.create(number="1", customer=User.objects.get())
+        events.assert_event("Order created")
+        self.assertIsNot(renderer("default"), before)
 
 
 class BinaryTest(SimpleTestCase):

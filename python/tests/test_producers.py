@@ -2,8 +2,11 @@
 
 from decimal import Decimal
 
+from django.contrib.auth.models import Group
+from django.db import ProgrammingError, connection, transaction
 from django.test import TestCase
 
+from instant.producers import broadcast
 from instant.testing import capture_events
 
 
@@ -26,6 +29,33 @@ class BroadcastTest(TestCase):
                 ("default", "staff", "Message for staff", {"field1": "value1", "field2": [1, 2]}),
             ],
         )
+
+    def test_bad_input_is_refused_before_the_database_is_asked(self) -> None:
+        for wrong in (
+            lambda: broadcast("x", target="everyone"),
+            lambda: broadcast("x", target="staff", channel="a"),
+            lambda: broadcast("a\0b"),
+            lambda: broadcast("x", data={"a": float("nan")}),
+        ):
+            with self.subTest(), transaction.atomic(), self.assertRaises(ValueError):
+                wrong()
+        with self.assertRaises(TypeError):
+            broadcast("x", data={"a": object()})
+        self.assertEqual(Group.objects.count(), 0, "the transaction is as good as before")
+
+    def test_what_a_savepoint_takes_back_is_not_sent(self) -> None:
+        with capture_events() as events:
+            with self.assertRaises(LookupError), transaction.atomic():
+                broadcast("never")
+                raise LookupError
+            broadcast("100 %s of it")
+        self.assertEqual([event.message for event in events], ["100 %s of it"])
+
+    def test_a_database_without_instant_says_what_to_run(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("alter schema instant rename to elsewhere")
+        with self.assertRaisesRegex(ProgrammingError, "instant apply"), transaction.atomic():
+            broadcast("x")
 
     async def test_the_async_twin_and_djangos_values_in_data(self) -> None:
         from instant.producers import abroadcast

@@ -41,6 +41,11 @@ class Renderer:
             self.close()
             raise
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it answers."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End it."""
         self._process.communicate()
@@ -123,7 +128,7 @@ _running: dict[tuple[int, str, str], Renderer] = {}
 def renderer(using: str) -> Renderer:
     """The renderer of the database that Django uses now."""
     key = (os.getpid(), using, binary.database_url(using))
-    if key not in _running:
+    if key not in _running or not _running[key].is_running:
         _running[key] = started = Renderer(using)
         atexit.register(started.close)
     return _running[key]
