@@ -151,6 +151,7 @@ model = 'shop.Tag'
 fields = ['name']
 [[watch.rule]]
 target = 'public'
+event_class = 'Tag {{ verb }}'
 message = '{{ row.name.nothing.there }}'
 [[watch.rule]]
 channel = 'nowhere:{{ pk }}'
