@@ -50,7 +50,8 @@ async fn what_differs_from_the_configuration_that_gen_prints_is_found_on_the_run
         (
             "/client/allowed_origins",
             json!(["http://other.example"]),
-            vec![("centrifugo-origin", "client.allowed_origins")],
+            // One for each origin of the site.
+            vec![("centrifugo-origin", "client.allowed_origins"); 2],
         ),
         (
             "/client/allowed_origins",
