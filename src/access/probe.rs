@@ -9,15 +9,15 @@ use super::token::{self, Claims};
 /// The name of the cookie, and of what is true in the data of an answer to it.
 pub const COOKIE: &str = "instant_probe";
 /// The issuer of its value, which no other token of this secret has.
-pub const ISSUER: &str = "instant doctor";
+const ISSUER: &str = "instant doctor";
 /// How long it is good for, in seconds: a connection's time, and what clocks differ by.
-pub const LIFETIME: u64 = 60;
+const LIFETIME: u64 = 60;
 
-/// The `Cookie` header of a probe at a time in seconds of the Unix epoch, for those who share `secret` with Centrifugo.
+/// A token of nobody, which opens no channel, at a time in seconds of the Unix epoch.
 ///
 /// # Errors
 /// When the claims cannot be written as JSON, for which there is no reason.
-pub fn header(secret: &SecretString, now: u64) -> Result<String, serde_json::Error> {
+pub fn token(secret: &SecretString, now: u64) -> Result<String, serde_json::Error> {
     let claims = Claims {
         iss: ISSUER,
         sub: "",
@@ -25,7 +25,15 @@ pub fn header(secret: &SecretString, now: u64) -> Result<String, serde_json::Err
         iat: now,
         channels: &[],
     };
-    Ok(format!("{COOKIE}={}", token::sign(&claims, secret)?))
+    token::sign(&claims, secret)
+}
+
+/// The `Cookie` header of a probe, for those who share `secret` with Centrifugo.
+///
+/// # Errors
+/// As [`token`].
+pub fn header(secret: &SecretString, now: u64) -> Result<String, serde_json::Error> {
+    Ok(format!("{COOKIE}={}", token(secret, now)?))
 }
 
 /// Whether these `Cookie` headers are those of a probe.

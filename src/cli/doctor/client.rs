@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 
 use super::Findings;
 use super::browser::{Browser, OpenError, Refused};
-use crate::access::token::{self, Claims};
-use crate::access::{self, probe};
+use crate::access::{self, probe, token};
 use crate::config::{Centrifugo, Config, Server};
 
 /// A page that nobody has: RFC 2606 keeps the top-level domain free.
@@ -157,15 +156,7 @@ impl Probe<'_> {
 
     /// Whether Centrifugo takes tokens of `key`.
     async fn token(&self, key: &SecretString, findings: &mut Findings) -> anyhow::Result<()> {
-        let now = access::now();
-        let claims = Claims {
-            iss: probe::ISSUER,
-            sub: "",
-            exp: now + probe::LIFETIME,
-            iat: now,
-            channels: &[],
-        };
-        let token = token::sign(&claims, key)?;
+        let token = probe::token(key, access::now())?;
         let Ok(mut browser) = Browser::open(&self.http, &self.url, self.origin(), "").await else {
             return Ok(());
         };
