@@ -30,6 +30,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -42,6 +43,7 @@ use crate::access;
 use crate::capture::{self, watch::Watch};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Config, LoadError, Source};
+use crate::mapping::Mapping;
 use crate::publisher::centrifugo::Centrifugo;
 
 /// Connections of the control plane: one command works on one table at a time.
@@ -221,6 +223,15 @@ impl Context {
         } else {
             Ok(resolved.watches)
         }
+    }
+
+    /// The watches of `config` and its compiled rules, for a command that needs no more of the control plane.
+    pub(crate) async fn rules(&self, config: &Config) -> anyhow::Result<(Vec<Watch>, Arc<Mapping>)> {
+        let pool = self.pool(config).await?;
+        let watches = self.resolve(&pool, config).await?;
+        pool.close().await;
+        let mapping = Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?;
+        Ok((watches, Arc::new(mapping)))
     }
 }
 

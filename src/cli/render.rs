@@ -77,10 +77,7 @@ struct Silent<'a> {
 
 pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
-    let pool = context.pool(&config).await?;
-    let watches = context.resolve(&pool, &config).await?;
-    pool.close().await;
-    let mapping = Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?;
+    let (_, mapping) = context.rules(&config).await?;
     let mut stdout = std::io::stdout().lock();
     let mut say = |line: String| {
         writeln!(stdout, "{line}")?;

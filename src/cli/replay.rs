@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use super::moment::Moment;
 use super::{Context, exit};
 use crate::config::nearest::did_you_mean;
-use crate::mapping::{Mapping, Outcome, Publication};
+use crate::mapping::{Outcome, Publication};
 use crate::outbox::{ChangeRow, Operator, Span};
 use crate::publisher::{Publisher, deliver};
 use crate::relay::Related;
@@ -64,9 +63,7 @@ struct Progress<'a, P> {
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
     let publisher = super::publisher(&config)?;
-    let pool = context.pool(&config).await?;
-    let watches = context.resolve(&pool, &config).await?;
-    pool.close().await;
+    let (watches, rules) = context.rules(&config).await?;
     for model in &args.model {
         let names = || watches.iter().map(|watch| watch.model.as_str());
         if !names().any(|name| name == model) {
@@ -81,7 +78,6 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         until: args.until.map_or_else(Timestamp::now, |moment| moment.0),
         sources: (!args.model.is_empty()).then(|| chosen.map(|watch| watch.source.clone()).collect()),
     };
-    let rules = Arc::new(Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?);
     let mut related = Related::new(config.database.url.clone(), config.related_ttl);
     let operator = Operator::connect(&config.database.url).await?;
     let mut replay = operator.replay(&span).await?;

@@ -85,9 +85,7 @@ struct Shown<'a> {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
-    let pool = context.pool(&config).await?;
-    let watches = context.resolve(&pool, &config).await?;
-    pool.close().await;
+    let (watches, mapping) = context.rules(&config).await?;
     for model in &args.filter.model {
         let known = watches.iter().map(|watch| watch.model.as_str());
         let hint = did_you_mean(model, known).map_or_else(String::new, |hint| format!(": {hint}"));
@@ -96,7 +94,6 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             "`{model}` is not watched{hint}"
         );
     }
-    let mapping = Arc::new(Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?);
     let (_unchanging, rules) = watch::channel(Rules::new(&watches, mapping));
     let tail = Tail::open(&config, args.filter, rules).await?;
     writeln!(anstream::stderr(), "waiting for changes; Ctrl-C ends")?;

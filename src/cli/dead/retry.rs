@@ -2,12 +2,9 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::super::{Context, exit, publisher};
 use super::filter::Selection;
-use crate::config::Config;
-use crate::mapping::Mapping;
 use crate::outbox::Operator;
 use crate::relay::{Redelivery, Related, redeliver};
 
@@ -28,7 +25,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let publisher = publisher(&config)?;
     let operator = Operator::connect(&config.database.url).await?;
     let mut related = Related::new(config.database.url.clone(), config.related_ttl);
-    let rules = async { Ok::<_, anyhow::Error>(Arc::new(todays_rules(context, &config).await?)) };
+    // Those of the file as it is now.
+    let rules = async { Ok::<_, anyhow::Error>(context.rules(&config).await?.1) };
     let Redelivery {
         sent,
         obsolete,
@@ -48,12 +46,4 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     } else {
         ExitCode::from(exit::FAILED)
     })
-}
-
-/// The rules of the file as it is now.
-async fn todays_rules(context: &Context, config: &Config) -> anyhow::Result<Mapping> {
-    let pool = context.pool(config).await?;
-    let watches = context.resolve(&pool, config).await?;
-    pool.close().await;
-    Ok(Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?)
 }
