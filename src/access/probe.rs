@@ -31,7 +31,7 @@ pub fn token(secret: &SecretString, now: u64) -> Result<String, serde_json::Erro
 /// The `Cookie` header of a probe, for those who share `secret` with Centrifugo.
 ///
 /// # Errors
-/// As [`token`].
+/// As [`token()`].
 pub fn header(secret: &SecretString, now: u64) -> Result<String, serde_json::Error> {
     Ok(format!("{COOKIE}={}", token(secret, now)?))
 }
