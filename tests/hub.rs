@@ -4,6 +4,7 @@ mod comparison;
 mod crowd;
 mod dev;
 mod emulation;
+mod endings;
 mod events;
 mod live;
 mod official;

@@ -1,5 +1,7 @@
 //! A client of the bare protocol: it sends what a test says, and keeps what comes.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -49,6 +51,19 @@ impl Wire {
     pub(super) async fn send(&mut self, frame: &str) {
         // The other side may have closed.
         let _ = self.socket.send(Message::text(frame)).await;
+    }
+
+    /// Waits for the end of the connection, whatever comes before it, and says nothing: its code and reason; none where it breaks off.
+    pub(super) async fn end(mut self, patience: Duration) -> Option<(u16, String)> {
+        let end = async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let Message::Close(frame) = message {
+                    return frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
+                }
+            }
+            None
+        };
+        within(patience, "the end of the connection", end).await
     }
 
     /// The next messages.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 
 use crate::support::postgres::free_port;
 use crate::support::process::memory;
@@ -121,6 +121,13 @@ impl Centrifugo {
         tether::kill(&mut self.child.take().expect("Centrifugo runs")).await;
     }
 
+    /// Asks it to end, as a service manager does.
+    pub(crate) async fn terminate(&self) {
+        let pid = self.child.as_ref().and_then(Child::id).expect("Centrifugo runs").to_string();
+        let status = Command::new("kill").args(["-s", "TERM", &pid]).status().await.unwrap();
+        assert!(status.success());
+    }
+
     /// The memory that it has resident now, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let pid = self.child.as_ref().and_then(Child::id).expect("Centrifugo runs");
@@ -145,7 +152,7 @@ impl Centrifugo {
 
     /// A connection token for a user.
     pub(crate) async fn token(&self, user: &str) -> String {
-        let mut command = tokio::process::Command::new(program());
+        let mut command = Command::new(program());
         let output = command
             .args(["gentoken", "--quiet", "--user", user, "--config"])
             .arg(self.config())

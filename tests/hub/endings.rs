@@ -1,0 +1,86 @@
+//! How a server ends a connection, which takes its time: the same codes and reasons as Centrifugo's, in the same times.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::wire::Wire;
+use crate::support::site::Site;
+
+const ROOM: &str = "
+[channels.'room:{id}']
+allow = 'everyone'
+";
+/// More than the slowest end takes.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// When a client is gone that never says a word.
+const STALE: Range<Duration> = Duration::from_secs(9)..Duration::from_secs(14);
+/// When one is gone that answers no ping: the first comes after 12.5 to 25 s by chance, and 8 s are for the answer.
+const NO_PONG: Range<Duration> = Duration::from_secs(20)..Duration::from_secs(36);
+/// When one is gone that has not read what it could not: as soon as it reads.
+const SLOW: Range<Duration> = Duration::ZERO..Duration::from_secs(8);
+
+/// An end as both servers must tell it, and when it came.
+#[derive(Debug)]
+struct End {
+    said: Option<(u16, String)>,
+    after: Duration,
+}
+
+async fn ended(wire: Wire) -> End {
+    let begin = Instant::now();
+    let said = wire.end(PATIENCE).await;
+    let after = begin.elapsed();
+    End { said, after }
+}
+
+/// Of somebody who opens a socket and never says a word.
+async fn silent(site: &Site) -> End {
+    ended(Wire::open(site, "").await).await
+}
+
+/// Of a client that does not answer a ping.
+async fn pongless(site: &Site) -> End {
+    ended(Wire::connect(site, "").await.0).await
+}
+
+/// Of a client that does not read while more is published than the network and its queue hold.
+async fn slow(site: &Site) -> End {
+    let (mut wire, _) = Wire::connect(site, "").await;
+    wire.ask(r#"{"subscribe":{"channel":"room:1"},"id":2}"#, 1).await;
+    let publish = json!({ "publish": { "channel": "room:1", "data": "x".repeat(50_000) } });
+    let commands: Vec<Value> = std::iter::repeat_n(publish, 400).collect();
+    site.centrifugo.call("batch", &json!({ "commands": commands })).await;
+    ended(wire).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_end_with_centrifugos_codes_and_when_it_ends_them() {
+    let [centrifugo, hub] = Site::both(ROOM).await;
+    let ends = async |site| {
+        let (silent, pongless, slow) = tokio::join!(silent(site), pongless(site), slow(site));
+        [("stale", STALE, silent), ("no pong", NO_PONG, pongless), ("slow", SLOW, slow)]
+    };
+    let (theirs, ours) = tokio::join!(ends(&centrifugo), ends(&hub));
+    for ((reason, time, theirs), (.., ours)) in theirs.into_iter().zip(ours) {
+        let said = theirs.said.as_ref().map(|(_, reason)| reason.as_str());
+        assert_eq!(said, Some(reason), "Centrifugo");
+        assert_eq!(theirs.said, ours.said, "Centrifugo left, the hub right");
+        for (server, end) in [("Centrifugo", &theirs), ("the hub", &ours)] {
+            assert!(time.contains(&end.after), "{server} says {reason} after {:?}", end.after);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_tells_its_clients_to_come_again_as_centrifugo_does() {
+    let [centrifugo, hub] = Site::both("").await;
+    let (theirs, _) = Wire::connect(&centrifugo, "").await;
+    let (ours, _) = Wire::connect(&hub, "").await;
+    centrifugo.centrifugo.terminate().await;
+    hub.instant.signal("TERM").await;
+    let (theirs, ours) = tokio::join!(ended(theirs), ended(ours));
+    assert_eq!(theirs.said, Some((3001, "shutdown".to_owned())));
+    assert_eq!(theirs.said, ours.said);
+}
