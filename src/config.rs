@@ -194,8 +194,19 @@ pub struct Rule {
     pub message: Option<Template>,
     /// The fields published; none: every captured column of the watch's `fields`.
     pub data: Option<Vec<Spanned<String>>>,
+    /// Whether many changes of one transaction become one publication.
+    pub collapse: Option<Collapse>,
     /// The rule's place: its table header, or the watch's for the default rule.
     pub span: Span,
+}
+
+/// `collapse = { above = 20 }`: many changes of one transaction become one publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collapse {
+    /// As many changes of one kind on one channel are published one by one; at least one.
+    pub above: u32,
+    /// The text for people of what more of them become, if not the default.
+    pub message: Option<Template>,
 }
 
 /// Where a rule's publications go.
@@ -250,7 +261,7 @@ pub enum Reference {
     Related(Side, String),
     /// `row` or `old` as a whole (iterated, passed to a filter, indexed by a variable).
     Whole(Side),
-    /// One of `pk`, `op`, `verb`, `model`, `at`.
+    /// One of `pk`, `op`, `verb`, `model`, `at`; `count` too where many changes became one publication.
     Variable(String),
 }
 

@@ -3,15 +3,16 @@
 mod audience;
 mod broadcast;
 pub mod channel;
+mod collapse;
 mod event;
 mod needs;
+mod publication;
 mod related;
 mod row;
 mod rule;
 mod template;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -19,12 +20,15 @@ use crate::capture::watch::Watch;
 use crate::change::{Change, Operation};
 use audience::Audience;
 use broadcast::Broadcasts;
+use collapse::Group;
 use related::{Paths, Related, Relations};
 use row::Row;
 use rule::{Compiler, Rule};
 use template::Templates;
 
 pub use audience::RESYNC;
+pub use collapse::{Collapse, Member};
+pub use publication::{Failure, Origin, Outcome, Publication, RuleName};
 pub use related::{Found, NoRows, Rows};
 pub use template::CompileError;
 
@@ -36,6 +40,8 @@ pub struct Mapping {
     relations: Relations,
     audience: Audience,
     broadcasts: Broadcasts,
+    /// Whether some rule makes one publication of many changes.
+    collapses: bool,
 }
 
 #[derive(Debug)]
@@ -46,93 +52,6 @@ struct Compiled {
     /// The look-ups that read this very table, with the column of their key where that is captured.
     read_by: Vec<(usize, Option<String>)>,
 }
-
-/// A message for one channel.
-#[derive(Clone, Debug)]
-pub struct Publication {
-    /// The change it tells of.
-    pub origin: Origin,
-    /// The channel.
-    pub channel: Arc<str>,
-    /// The event: a JSON object, encoded once.
-    pub event: Vec<u8>,
-    /// The idempotency key, where it is not the origin's.
-    pub key: Option<Arc<str>>,
-}
-
-/// Where a publication comes from: a change and one of the rules that hear it.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// [`Change::id`].
-    pub change_id: i64,
-    /// [`Change::at`].
-    pub at: Timestamp,
-    /// What happened to the row.
-    pub operation: Operation,
-    /// The rule.
-    pub rule: Arc<RuleName>,
-    /// Whether it tells the former audience that the row left, instead of what the row is now.
-    pub left: bool,
-}
-
-/// What ends the idempotency key of a departure.
-const LEFT: &str = "-left";
-
-impl Origin {
-    /// What happened, in an event's word.
-    #[must_use]
-    pub const fn what(&self) -> &'static str {
-        if self.left { "leave" } else { self.operation.name() }
-    }
-
-    /// Whether an idempotency key is that of a departure.
-    #[must_use]
-    pub fn is_departure(key: &str) -> bool {
-        key.ends_with(LEFT)
-    }
-}
-
-/// A rule's name in logs and dead letters.
-#[derive(Debug, PartialEq, Eq)]
-pub struct RuleName {
-    /// The watch, as the outbox calls it.
-    pub source: String,
-    /// The model, as events call it.
-    pub model: String,
-    /// The rule's number within its watch, from 1.
-    pub number: u32,
-}
-
-/// The idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule, and for the
-/// departure among the two publications of one change and rule.
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let left = if self.left { LEFT } else { "" };
-        write!(
-            f,
-            "{}-{:x}-{}{left}",
-            self.change_id,
-            self.at.as_microsecond(),
-            self.rule.number
-        )
-    }
-}
-
-/// A rule that failed on a change: the change cannot be published by it, and is parked.
-#[derive(Debug)]
-pub struct Failure {
-    /// The change and the rule.
-    pub origin: Origin,
-    /// Which part failed and why, for people.
-    pub reason: String,
-    /// [`Change::old`], so that the change can be mapped again.
-    pub old: Option<String>,
-    /// [`Change::new`].
-    pub new: Option<String>,
-}
-
-/// What becomes of one change under one rule.
-pub type Outcome = Result<Publication, Failure>;
 
 impl Mapping {
     /// Compiles the rules of `watches`; events carry `site`, channels of targets begin with `prefix`.
@@ -145,6 +64,10 @@ impl Mapping {
         let paths: Vec<Paths> = watches.iter().map(|watch| relations.add(&watch.related)).collect();
         let mut audience = Audience::new(site, prefix);
         let mut by_source = HashMap::with_capacity(watches.len());
+        let collapses = watches
+            .iter()
+            .flat_map(|watch| &watch.rules)
+            .any(|rule| rule.collapse.is_some());
         for (watch, related) in watches.iter().zip(paths) {
             let mut compiler = Compiler {
                 templates: &mut templates,
@@ -177,6 +100,7 @@ impl Mapping {
             relations,
             audience,
             broadcasts: Broadcasts::new(site, prefix),
+            collapses,
         })
     }
 
@@ -184,6 +108,12 @@ impl Mapping {
     #[must_use]
     pub fn knows(&self, source: &str) -> bool {
         self.watches.contains_key(source)
+    }
+
+    /// Whether some rule makes one publication of many changes of a transaction.
+    #[must_use]
+    pub const fn collapses(&self) -> bool {
+        self.collapses
     }
 
     /// The word to subscribers that changes were lost, `lost` of them by the count of all times: one for each channel that a rule
@@ -202,9 +132,7 @@ impl Mapping {
         if change.operation == Operation::Broadcast {
             return self.broadcasts.publication(change).map(Some);
         }
-        let watch = self.watches.get(change.source);
-        let rule = watch.and_then(|watch| watch.rules.iter().find(|rule| rule.name.number == number));
-        let (Some(watch), Some(rule)) = (watch, rule) else {
+        let Some((watch, rule)) = self.rule(change.source, number) else {
             return Err(format!("instant.toml has no rule {number} for {} any more", change.source));
         };
         if !rule.hears(change.operation) {
@@ -233,6 +161,20 @@ impl Mapping {
         };
         let rules = watch.rules.iter();
         rules.filter_map(|rule| Some((rule.name.number, why(rule)?))).collect()
+    }
+
+    /// The rule `number` of the watch `source`.
+    fn rule(&self, source: &str, number: u32) -> Option<(&Compiled, &Rule)> {
+        let watch = self.watches.get(source)?;
+        let rule = watch.rules.iter().find(|rule| rule.name.number == number)?;
+        Some((watch, rule))
+    }
+
+    /// The one publication of a group; none where its rule is not among these.
+    fn collapsed(&self, group: &Group) -> Option<Publication> {
+        let name = &group.origin.rule;
+        let (_, rule) = self.rule(&name.source, name.number)?;
+        Some(rule.collapsed(&self.templates, group))
     }
 
     const fn related<'a>(&'a self, rows: &'a dyn Rows) -> Related<'a> {

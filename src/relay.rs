@@ -12,6 +12,7 @@ mod intake;
 mod lane;
 mod ledger;
 mod metrics;
+mod outlet;
 mod pace;
 mod redelivery;
 mod related;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod broadcast;
+mod collapse;
 mod command;
 mod doctor;
 mod events;

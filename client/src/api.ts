@@ -20,6 +20,10 @@ export interface InstantEvent<Data = any> {
   op?: string;
   /** The row's primary key. */
   pk?: unknown;
+  /** How many changes of one transaction it tells of, where these became one event. */
+  count?: number;
+  /** The primary keys of their rows; null where these are too many to name. */
+  keys?: unknown[] | null;
 }
 
 /** Is called with each event that it was registered for. What it throws, or the promise it returns rejects with, goes to `onError`. */

@@ -253,6 +253,7 @@ fn rule(rule: &config::Rule) -> Rule {
         message: rule.message.clone(),
         data,
         related_data,
+        collapse: rule.collapse.clone(),
         span: rule.span.clone(),
     }
 }

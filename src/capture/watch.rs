@@ -1,7 +1,7 @@
 //! A watch whose names have been found in the database.
 
 use crate::change::Operations;
-use crate::config::{Expression, Span, Template};
+use crate::config::{Collapse, Expression, Span, Template};
 
 /// A watched table and what is captured from it.
 #[derive(Clone, Debug)]
@@ -103,6 +103,8 @@ pub struct Rule {
     pub data: Vec<String>,
     /// The columns of other tables published: `customer.user.email`; all in the watch's `related`.
     pub related_data: Vec<String>,
+    /// Whether many changes of one transaction become one publication.
+    pub collapse: Option<Collapse>,
     /// The rule's place in `instant.toml`.
     pub span: Span,
 }

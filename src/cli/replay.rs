@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::moment::Moment;
 use super::{Context, exit};
 use crate::config::nearest::did_you_mean;
-use crate::mapping::{Outcome, Publication};
+use crate::mapping::{Collapse, Outcome, Publication};
 use crate::outbox::{ChangeRow, Operator, Span};
 use crate::publisher::{Publisher, deliver};
 use crate::relay::Related;
@@ -90,23 +90,31 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         refused: 0,
         reached: span.since,
     };
-    let (mut changes, mut outcomes) = (0_u64, Vec::new());
+    let (mut changes, mut outcomes, mut collapse) = (0_u64, Vec::new(), Collapse::default());
     let mut goes_on = true;
     while goes_on {
         let (rows, more) = related.gather(&mut replay).await?;
         goes_on = more;
         let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
         related.prepare(&rules, &batch).await?;
-        for change in batch {
-            rules.map(&change, related.rows(), &mut outcomes);
+        for (row, change) in rows.iter().zip(&batch) {
+            rules.map(change, related.rows(), &mut outcomes);
+            collapse.take(&rules, row.transaction()?, &mut outcomes, 0);
             for outcome in outcomes.drain(..) {
                 progress.take(outcome)?;
             }
             changes += 1;
             if progress.is_full() {
                 progress.send().await?;
-                progress.reached = change.at;
+                progress.reached = collapse.earliest().map_or(change.at, |(_, at)| at.min(change.at));
             }
+        }
+    }
+    collapse.release(&mut outcomes);
+    for outcome in outcomes {
+        progress.take(outcome)?;
+        if progress.is_full() {
+            progress.send().await?;
         }
     }
     progress.send().await?;
@@ -123,7 +131,11 @@ impl<P: Publisher> Progress<'_, P> {
     fn take(&mut self, outcome: Outcome) -> std::io::Result<()> {
         match outcome {
             Ok(mut publication) => {
-                publication.key = Some(format!("{}-replay-{}", publication.origin, self.run).into());
+                let key = publication
+                    .key
+                    .as_ref()
+                    .map_or_else(|| publication.origin.to_string(), ToString::to_string);
+                publication.key = Some(format!("{key}-replay-{}", self.run).into());
                 self.bytes += publication.event.len();
                 self.batch.push(publication);
                 Ok(())

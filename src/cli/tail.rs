@@ -17,7 +17,7 @@ use crate::capture::watch::Watch;
 use crate::change::Change;
 use crate::config::Config;
 use crate::config::nearest::did_you_mean;
-use crate::mapping::{Mapping, Outcome};
+use crate::mapping::{Collapse, Mapping, Origin, Outcome};
 use crate::outbox::{ChangeRow, Operator, Reader};
 use crate::relay::Related;
 
@@ -58,6 +58,18 @@ struct Line<'a> {
     end: End<'a>,
 }
 
+impl<'a> Line<'a> {
+    fn new(origin: &'a Origin, end: End<'a>) -> Self {
+        Self {
+            at: origin.at,
+            change_id: origin.change_id,
+            model: &origin.rule.model,
+            op: origin.operation.name(),
+            end,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum End<'a> {
@@ -81,6 +93,8 @@ struct Shown<'a> {
     event_class: std::borrow::Cow<'a, str>,
     #[serde(borrow)]
     pk: &'a RawValue,
+    /// How many changes it tells of, where these are several.
+    count: Option<u64>,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -138,6 +152,7 @@ impl Tail {
                 filter,
                 related: Related::new(config.database.url.clone(), config.related_ttl),
                 outcomes: Vec::new(),
+                collapse: Collapse::default(),
                 rules: now,
             },
             rules,
@@ -164,12 +179,16 @@ impl Tail {
             goes_on = more;
             let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
             printer.related.prepare(&printer.rules.mapping, &batch).await?;
-            for change in &batch {
-                printer.show(change)?;
+            for (row, change) in rows.iter().zip(&batch) {
+                printer.show(row, change)?;
             }
             last = batch.last().map(|change| change.id).or(last);
         }
-        Ok(page.end(last).await?.is_some())
+        let has_ended = page.end(last).await?.is_some();
+        if has_ended {
+            printer.end()?;
+        }
+        Ok(has_ended)
     }
 }
 
@@ -179,48 +198,58 @@ struct Printer {
     rules: Arc<Rules>,
     related: Related,
     outcomes: Vec<Outcome>,
+    /// What may become one publication with others of its transaction.
+    collapse: Collapse,
 }
 
 impl Printer {
-    fn show(&mut self, change: &Change<'_>) -> anyhow::Result<()> {
+    fn show(&mut self, row: &ChangeRow, change: &Change<'_>) -> anyhow::Result<()> {
         let model = self.rules.models.get(change.source).map_or(change.source, String::as_str);
         if !self.filter.model.is_empty() && !self.filter.model.iter().any(|wanted| wanted == model) {
             return Ok(());
         }
-        let line = |end| Line {
-            at: change.at,
-            change_id: change.id,
-            model,
-            op: change.operation.name(),
-            end,
-        };
         self.rules.mapping.map(change, self.related.rows(), &mut self.outcomes);
-        let outcomes = std::mem::take(&mut self.outcomes);
-        for outcome in &outcomes {
-            match outcome {
+        if self.outcomes.is_empty() {
+            let nowhere = self.rules.mapping.silent(change, self.related.rows());
+            return self.print(&Line {
+                at: change.at,
+                change_id: change.id,
+                model,
+                op: change.operation.name(),
+                end: End::Nowhere { nowhere },
+            });
+        }
+        self.collapse
+            .take(&self.rules.mapping, row.transaction()?, &mut self.outcomes, 0);
+        self.print_outcomes()
+    }
+
+    /// Prints what waited for the window's end.
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.collapse.release(&mut self.outcomes);
+        self.print_outcomes()
+    }
+
+    fn print_outcomes(&mut self) -> anyhow::Result<()> {
+        for outcome in std::mem::take(&mut self.outcomes) {
+            match &outcome {
                 Ok(publication) => {
                     let end = End::Channel {
                         rule: publication.origin.rule.number,
                         channel: &publication.channel,
                         event: serde_json::from_slice(&publication.event)?,
                     };
-                    self.print(&line(end))?;
+                    self.print(&Line::new(&publication.origin, end))?;
                 }
                 Err(failure) => {
                     let end = End::Failed {
                         rule: failure.origin.rule.number,
                         failed: &failure.reason,
                     };
-                    self.print(&line(end))?;
+                    self.print(&Line::new(&failure.origin, end))?;
                 }
             }
         }
-        if outcomes.is_empty() {
-            let nowhere = self.rules.mapping.silent(change, self.related.rows());
-            self.print(&line(End::Nowhere { nowhere }))?;
-        }
-        self.outcomes = outcomes;
-        self.outcomes.clear();
         Ok(())
     }
 
@@ -255,7 +284,12 @@ fn text(line: &Line<'_>) -> String {
     match end {
         End::Channel { channel, event, .. } => {
             let shown: Option<Shown<'_>> = serde_json::from_str(event.get()).ok();
-            let (class, key) = shown.map_or_else(Default::default, |shown| (shown.event_class, shown.pk.get()));
+            let (class, key) = shown.map_or_else(Default::default, |shown| {
+                let key = shown
+                    .count
+                    .map_or_else(|| shown.pk.get().to_owned(), |count| format!("×{count}"));
+                (shown.event_class, key)
+            });
             format!("{at}  {model} {key} {op} → {channel}  \"{class}\"")
         }
         End::Failed { rule, failed } => format!("{at}  {model} {op} (change {change_id}) → parked: rule {rule}: {failed}"),

@@ -1,5 +1,6 @@
 //! `[[watch.rule]]`: which changes are published, to whom, and as what.
 
+mod collapse;
 mod reach;
 mod repeated;
 
@@ -26,6 +27,7 @@ pub(super) const KEYS: Keys = Keys::new(
         Key::new("event_class", Kind::Text),
         Key::new("message", Kind::Text),
         Key::new("data", Kind::Texts),
+        Key::new("collapse", Kind::Table(&collapse::KEYS)),
     ],
 );
 /// What `on` lists.
@@ -47,6 +49,7 @@ pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Rea
             event_class: None,
             message: None,
             data: None,
+            collapse: None,
             span: watch.span.clone(),
         }];
     }
@@ -94,6 +97,7 @@ fn rule(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) ->
         event_class: text(table, "event_class", columns, reading),
         message: text(table, "message", columns, reading),
         data,
+        collapse: collapse::collapse(table, reading),
         span: table.span.clone(),
     };
     reach::check(&rule, reading);

@@ -69,6 +69,7 @@ fn meaning(name: &str, key: &str) -> Option<String> {
     let heading = match name {
         "" => "Top level",
         "related" => "Related rows",
+        "collapse" => "Collapse",
         "[channels.\"…\"]" => "[channels]",
         other => other,
     };

@@ -16,8 +16,36 @@ use super::{Expression, Reference, Side, Spanned, Template};
 const ROWS: [(&str, Side); 2] = [("row", Side::Row), ("old", Side::Old)];
 /// Names in scope beside the rows.
 const VARIABLES: [&str; 5] = ["pk", "op", "verb", "model", "at"];
+/// Names in scope where many changes became one publication.
+const COLLAPSED: [&str; 4] = ["count", "op", "verb", "model"];
 /// A global of minijinja that would show all that is in scope, captured for this rule or not.
 const DEBUG: &str = "debug";
+
+/// What a template can read.
+#[derive(Clone, Copy)]
+enum Scope<'a> {
+    /// A change, and of its rows these columns.
+    Change(&'a Columns<'a>),
+    /// Many changes that became one publication.
+    Collapsed,
+}
+
+impl Scope<'_> {
+    fn rows(self) -> impl Iterator<Item = (&'static str, Side)> {
+        matches!(self, Self::Change(_)).then_some(ROWS).into_iter().flatten()
+    }
+
+    const fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Change(_) => &VARIABLES,
+            Self::Collapsed => &COLLAPSED,
+        }
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        self.rows().map(|(row, _)| row).chain(self.variables().iter().copied())
+    }
+}
 
 /// The environment that templates and conditions are checked with, and run with: an undefined value is an error, and
 /// nothing is escaped, because what comes out is JSON and not HTML.
@@ -32,12 +60,21 @@ pub fn environment() -> Environment<'static> {
 
 /// The value as a template. None: it does not parse, which has been recorded.
 pub(super) fn template(value: &Spanned<String>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Template> {
+    checked(value, Scope::Change(columns), reading)
+}
+
+/// The value as a template of what many changes became. None: it does not parse, which has been recorded.
+pub(super) fn collapsed(value: &Spanned<String>, reading: &mut Reading<'_>) -> Option<Template> {
+    checked(value, Scope::Collapsed, reading)
+}
+
+fn checked(value: &Spanned<String>, scope: Scope<'_>, reading: &mut Reading<'_>) -> Option<Template> {
     let environment = environment();
     let names = environment
         .template_from_str(&value.value)
         .map(|template| template.undeclared_variables(true));
-    let references = check("template", value, names, &environment, columns, reading)?;
-    refuse_shadowing(value, &environment, reading);
+    let references = check("template", value, names, &environment, scope, reading)?;
+    refuse_shadowing(value, &environment, scope, reading);
     filter::check(value, &filter::blocks(&value.value), &environment, reading);
     Some(Template {
         text: value.value.clone(),
@@ -52,7 +89,7 @@ pub(super) fn expression(value: &Spanned<String>, columns: &Columns<'_>, reading
     let names = environment
         .compile_expression(&value.value)
         .map(|expression| expression.undeclared_variables(true));
-    let references = check("condition", value, names, &environment, columns, reading)?;
+    let references = check("condition", value, names, &environment, Scope::Change(columns), reading)?;
     let whole = 0..value.value.len();
     filter::check(value, std::slice::from_ref(&whole), &environment, reading);
     Some(Expression {
@@ -68,7 +105,7 @@ fn check(
     value: &Spanned<String>,
     names: Result<HashSet<String>, minijinja::Error>,
     environment: &Environment<'_>,
-    columns: &Columns<'_>,
+    scope: Scope<'_>,
     reading: &mut Reading<'_>,
 ) -> Option<Vec<Reference>> {
     match names {
@@ -79,7 +116,7 @@ fn check(
             let names = names
                 .iter()
                 .filter(|name| !globals.contains(name.split('.').next().unwrap_or_default()));
-            let references: BTreeSet<Reference> = names.filter_map(|name| reference(name, value, columns, reading)).collect();
+            let references: BTreeSet<Reference> = names.filter_map(|name| reference(name, value, scope, reading)).collect();
             Some(references.into_iter().collect())
         }
         Err(error) => {
@@ -97,9 +134,10 @@ fn check(
 }
 
 /// Records a name in scope that the template sets itself: what it reads could no longer be told apart.
-fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, reading: &mut Reading<'_>) {
-    let scope = || ROWS.into_iter().map(|(row, _)| row).chain(VARIABLES);
-    let probe = scope().fold(value.value.clone(), |probe, name| probe + " {{ " + name + " }}");
+fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, scope: Scope<'_>, reading: &mut Reading<'_>) {
+    let probe = scope
+        .names()
+        .fold(value.value.clone(), |probe, name| probe + " {{ " + name + " }}");
     // A name used after the template's end is only declared if the template declared it.
     let Ok(undeclared) = environment
         .template_from_named_str("probe", &probe)
@@ -107,7 +145,7 @@ fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, read
     else {
         return;
     };
-    for name in scope().filter(|name| !undeclared.contains(*name)) {
+    for name in scope.names().filter(|name| !undeclared.contains(*name)) {
         let message = format!("this template sets `{name}`, which is already in scope");
         let problem = Diagnostic::error(
             code::SHADOWED_NAME,
@@ -120,10 +158,12 @@ fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, read
 }
 
 /// What a name reads; a name that is not in scope, or a column that is not captured, is recorded.
-fn reference(name: &str, value: &Spanned<String>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Reference> {
+fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, reading: &mut Reading<'_>) -> Option<Reference> {
     let mut parts = name.split('.');
     let first = parts.next().unwrap_or_default();
-    if let Some((_, side)) = ROWS.into_iter().find(|(row, _)| *row == first) {
+    if let Scope::Change(columns) = scope
+        && let Some((_, side)) = ROWS.into_iter().find(|(row, _)| *row == first)
+    {
         let Some(column) = parts.next() else {
             return Some(Reference::Whole(side));
         };
@@ -149,18 +189,16 @@ fn reference(name: &str, value: &Spanned<String>, columns: &Columns<'_>, reading
             Side::Old => Reference::Old(column),
         });
     }
-    if VARIABLES.contains(&first) {
+    if scope.variables().contains(&first) {
         return Some(Reference::Variable(first.to_owned()));
     }
     let rest = name.strip_prefix(first).unwrap_or_default();
-    let scope = ROWS.into_iter().map(|(row, _)| row).chain(VARIABLES);
-    let help = if rest.is_empty() && columns.has(first) {
-        format!("did you mean `row.{first}`?")
-    } else {
-        nearest(first, scope.clone()).map_or_else(
-            || format!("in scope: {}", scope.collect::<Vec<_>>().join(", ")),
+    let help = match scope {
+        Scope::Change(columns) if rest.is_empty() && columns.has(first) => format!("did you mean `row.{first}`?"),
+        _ => nearest(first, scope.names()).map_or_else(
+            || format!("in scope: {}", scope.names().collect::<Vec<_>>().join(", ")),
             |near| format!("did you mean `{near}{rest}`?"),
-        )
+        ),
     };
     let span = place(name, value, reading);
     let problem = Diagnostic::error(

@@ -56,6 +56,7 @@ impl Audience {
             channel: Arc::clone(channel),
             event: self.event(channel, &key, at),
             key: Some(Arc::clone(&key)),
+            member: None,
         };
         self.channels.iter().map(publication).collect()
     }

@@ -82,6 +82,7 @@ impl Broadcasts {
             channel,
             event,
             key: None,
+            member: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! One rule, compiled.
 
+mod burst;
 mod compile;
 mod departure;
 mod silence;
@@ -15,6 +16,7 @@ use super::template::{Reads, Templates, Text};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::{Change, Operation, Operations};
 
+use burst::Burst;
 pub(super) use compile::Compiler;
 
 /// One rule, ready for changes.
@@ -31,12 +33,13 @@ pub(super) struct Rule {
     /// "Order created", … by [`Operation::ALL`], for rules without an event class.
     default_classes: [Arc<str>; 4],
     /// "Order left".
-    left: String,
+    left: Arc<str>,
     message: Option<Text>,
     /// The model's bare name, for rules without a message.
     subject: String,
     model: Arc<str>,
     frame: Frame,
+    collapse: Option<Burst>,
     /// What the templates read; none: there is no template to render.
     reads: Option<Reads>,
     /// The relations that it reads from the row, and from the former row.
@@ -111,11 +114,13 @@ impl Rule {
         };
         let origin = origin();
         let event = self.frame.encode(&origin, &event_class, &message, &channel, row);
+        let member = self.member(&origin, event_class, row);
         Ok(Some(Publication {
             origin,
             channel,
             event,
             key: None,
+            member,
         }))
     }
 

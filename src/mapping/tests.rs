@@ -1,3 +1,4 @@
+mod collapse;
 mod moves;
 mod related;
 
@@ -37,6 +38,7 @@ fn rule(destination: Destination) -> WatchRule {
         message: None,
         data: vec!["status".to_owned(), "total".to_owned()],
         related_data: Vec::new(),
+        collapse: None,
         span: 0..0,
     }
 }

@@ -11,7 +11,7 @@ use tokio_postgres::{Row, RowStream, Statement};
 use super::position::{Position, Snapshot, Within};
 use super::rest::{Rest, RestPage};
 use super::session::{Error, Session, patiently, within};
-use super::sql::{self, Json, windows};
+use super::sql::{self, Json, Xid, windows};
 use crate::change::{Change, Operation};
 
 /// The changes of a window's first page. A window that fills it may be a giant one, and is read on through a held cursor.
@@ -208,6 +208,14 @@ impl ChangeRow {
     /// A row whose columns are those of a window's statement.
     pub(super) const fn new(row: Row) -> Self {
         Self(row)
+    }
+
+    /// The transaction that wrote it.
+    ///
+    /// # Errors
+    /// When the row is not one of the outbox as this binary knows it.
+    pub fn transaction(&self) -> Result<u64, Error> {
+        Ok(self.0.try_get::<_, Xid>(7)?.0)
     }
 
     /// The change that the row holds.

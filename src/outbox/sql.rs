@@ -222,3 +222,17 @@ impl<'a> FromSql<'a> for Json<'a> {
         *ty == Type::JSON
     }
 }
+
+/// A transaction's number, with its epoch.
+#[derive(Debug)]
+pub(super) struct Xid(pub(super) u64);
+
+impl<'a> FromSql<'a> for Xid {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(u64::from_be_bytes(raw.try_into()?)))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::XID8
+    }
+}

@@ -1,27 +1,20 @@
 //! The intake: reads windows, maps their changes, and hands the publications to the lanes.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::IN_FLIGHT;
 use super::lane::Item;
-use super::ledger::{Chunk, Entry, OVERHEAD, parked, weight};
+use super::ledger::Entry;
 use super::metrics::Metrics;
+use super::outlet::Outlet;
 use super::pace::{Next, Pace};
 use super::related::Related;
-use crate::change::Change;
-use crate::mapping::{Mapping, NoRows, Outcome, Rows};
-use crate::outbox::{ChangeRow, Error, Position, Reader};
+use crate::mapping::{Mapping, NoRows};
+use crate::outbox::{ChangeRow, Error, Reader};
 
-/// A chunk is handed on when it holds this many changes …
-const CHUNK_CHANGES: usize = 200;
-/// … or this many bytes, whichever comes first.
-const CHUNK_BYTES: usize = 256 << 10;
 /// A missed notification is made good by a read this long after; it is also what notices a half-open connection.
 const SAFETY_POLL: Duration = Duration::from_secs(10);
 /// The first pause before the doze is tried again while writers hold it up, and the longest.
@@ -43,38 +36,11 @@ pub(super) struct Intake {
     pub(super) shutdown: CancellationToken,
 }
 
-/// The ends of the pipeline, apart from the reader so that both can be borrowed at once.
-struct Outlet<'a> {
-    lanes: &'a [mpsc::UnboundedSender<Item>],
-    ledger: &'a mpsc::Sender<Entry>,
-    budget: &'a Arc<Semaphore>,
-    metrics: &'a Metrics,
-    outcomes: Vec<Outcome>,
-    bytes: usize,
-    changes: usize,
-    /// When the first of them was written.
-    since: Option<Timestamp>,
-    /// The changes of the window so far.
-    window: u64,
-    number: u64,
-}
-
 impl Intake {
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let started = Instant::now();
         let mut pace = Pace::default();
-        let mut outlet = Outlet {
-            lanes: &self.lanes,
-            ledger: &self.ledger,
-            budget: &self.budget,
-            metrics: &self.metrics,
-            outcomes: Vec::new(),
-            bytes: 0,
-            changes: 0,
-            since: None,
-            window: 0,
-            number: 0,
-        };
+        let mut outlet = Outlet::new(&self.lanes, &self.ledger, &self.budget, &self.metrics);
         let mut read = 0;
         loop {
             let (changes, ended) = page(&mut self.reader, &self.rules, &mut self.related, &self.shutdown, &mut outlet).await?;
@@ -154,10 +120,10 @@ async fn page(
     if rules.lookups().is_empty() {
         while let Some(row) = page.next().await? {
             let change = row.change()?;
-            outlet.take(&rules, &change, &NoRows);
+            outlet.take(&rules, &row, &change, &NoRows)?;
             changes += 1;
             last = Some(change.id);
-            if outlet.is_full() && !outlet.hand_on(page.after(change.id)?, shutdown).await {
+            if outlet.is_full() && !outlet.hand_on(page.after(outlet.reached(change.id))?, shutdown).await {
                 return Ok((changes, false));
             }
         }
@@ -173,10 +139,10 @@ async fn page(
                 // A table that is locked is waited for without an end.
                 () = shutdown.cancelled() => return Ok((changes, false)),
             }
-            for change in &batch {
-                outlet.take(&rules, change, related.rows());
+            for (row, change) in rows.iter().zip(&batch) {
+                outlet.take(&rules, row, change, related.rows())?;
                 changes += 1;
-                if outlet.is_full() && !outlet.hand_on(page.after(change.id)?, shutdown).await {
+                if outlet.is_full() && !outlet.hand_on(page.after(outlet.reached(change.id))?, shutdown).await {
                     return Ok((changes, false));
                 }
             }
@@ -185,103 +151,14 @@ async fn page(
         }
     }
     let (rest, ended) = match last {
-        Some(id) => (Some(page.after(id)?), page.end(last).await?),
+        Some(id) => (Some(page.after(outlet.reached(id))?), page.end(last).await?),
         None => (None, page.end(last).await?),
     };
     let has_ended = ended.is_some();
-    outlet.count(changes, has_ended);
+    outlet.end(changes, has_ended);
     // A window without changes moves only the memory's cursor: writing it would make an idle relay write for ever.
-    if let Some(position) = ended.filter(|_| changes > 0).or(rest) {
+    if let Some(position) = ended.filter(|_| changes > 0 || outlet.has_outcomes()).or(rest) {
         outlet.hand_on(position, shutdown).await;
     }
     Ok((changes, has_ended))
-}
-
-impl Outlet<'_> {
-    fn take(&mut self, rules: &Mapping, change: &Change<'_>, related: &dyn Rows) {
-        let before = self.outcomes.len();
-        rules.map(change, related, &mut self.outcomes);
-        self.changes += 1;
-        self.since.get_or_insert(change.at);
-        self.bytes += self.outcomes[before..].iter().map(size).sum::<usize>();
-    }
-
-    /// Counts the changes of a page, and those of its window when that has ended.
-    fn count(&mut self, changes: u64, has_ended: bool) {
-        self.metrics.changes.inc_by(changes);
-        self.window += changes;
-        if has_ended && self.window > 0 {
-            let window = u32::try_from(std::mem::take(&mut self.window)).unwrap_or(u32::MAX);
-            self.metrics.windows.observe(f64::from(window));
-        }
-    }
-
-    const fn is_full(&self) -> bool {
-        self.changes >= CHUNK_CHANGES || self.bytes >= CHUNK_BYTES
-    }
-
-    /// Hands the chunk on once there is room for it; false at a shutdown, when it is dropped and read again after the next start.
-    async fn hand_on(&mut self, position: Position, shutdown: &CancellationToken) -> bool {
-        let room = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => None,
-            room = self.room() => room,
-        };
-        let outcomes = std::mem::take(&mut self.outcomes);
-        (self.bytes, self.changes) = (0, 0);
-        let since = self.since.take().unwrap_or_else(Timestamp::now);
-        let Some(room) = room else { return false };
-        let number = self.number;
-        self.number += 1;
-        let letters = outcomes
-            .iter()
-            .filter_map(|outcome| outcome.as_ref().err())
-            .map(|failure| {
-                self.metrics.parked(&failure.origin.rule);
-                parked(failure)
-            })
-            .collect();
-        let publications: Vec<_> = outcomes.into_iter().flatten().collect();
-        let chunk = Chunk {
-            number,
-            since,
-            position,
-            pending: publications.len(),
-            letters,
-            room,
-        };
-        // Before its publications: the ledger must know a chunk when the first of them is finished.
-        if self.ledger.send(Entry::Chunk(chunk)).await.is_err() {
-            return false;
-        }
-        for publication in publications {
-            let lane = lane_of(&publication.channel, self.lanes.len());
-            // A lane ends only with the whole leadership.
-            let _ = self.lanes[lane].send(Item {
-                chunk: number,
-                publication,
-            });
-        }
-        true
-    }
-
-    /// Room for the chunk; one that is larger than all the room there is takes the whole of it.
-    async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        let bytes = u32::try_from(self.bytes.min(IN_FLIGHT)).ok()?;
-        Arc::clone(self.budget).acquire_many_owned(bytes).await.ok()
-    }
-}
-
-/// The lane of a channel: always the same, so that a channel's publications stay in order.
-fn lane_of(channel: &str, lanes: usize) -> usize {
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(channel);
-    usize::try_from(hash % lanes as u64).unwrap_or_default()
-}
-
-/// What an outcome weighs while it is in flight.
-fn size(outcome: &Outcome) -> usize {
-    match outcome {
-        Ok(publication) => weight(publication),
-        Err(failure) => OVERHEAD + failure.old.as_ref().map_or(0, String::len) + failure.new.as_ref().map_or(0, String::len),
-    }
 }

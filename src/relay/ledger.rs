@@ -227,6 +227,10 @@ pub(super) fn parked(failure: &Failure) -> DeadLetter {
 /// The dead letter of a publication that was rejected.
 pub(super) fn rejected(publication: &Publication, rejection: &Rejection, attempts: u32) -> DeadLetter {
     DeadLetter {
+        key: publication
+            .key
+            .as_ref()
+            .map_or_else(|| publication.origin.to_string(), ToString::to_string),
         channel: Some(publication.channel.to_string()),
         event: Some(String::from_utf8_lossy(&publication.event).into_owned()),
         code: Some(rejection.code),

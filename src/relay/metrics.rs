@@ -30,6 +30,7 @@ pub struct Metrics {
     registry: Registry,
     health: Health,
     pub(super) changes: Counter,
+    pub(super) collapsed: Counter,
     pub(super) windows: Histogram,
     pub(super) batches: Histogram,
     pub(super) retries: Counter,
@@ -74,6 +75,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("instant"),
             health: Health::default(),
             changes: Counter::default(),
+            collapsed: Counter::default(),
             windows: Histogram::new(COUNTS),
             batches: Histogram::new(COUNTS),
             retries: Counter::default(),
@@ -101,6 +103,11 @@ impl Metrics {
             self.leading.clone(),
         );
         to.register("changes", "Changes read from the outbox", self.changes.clone());
+        to.register(
+            "collapsed",
+            "Changes that became one publication with others of their transaction",
+            self.collapsed.clone(),
+        );
         to.register("window_changes", "Changes of a window that had any", self.windows.clone());
         to.register(
             "batch_publications",

@@ -119,6 +119,7 @@ fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn Rows) -
             channel: channel.as_str().into(),
             event: event.clone().into_bytes(),
             key: Some(letter.key.as_str().into()),
+            member: None,
         });
     }
     match rules.map(|rules| rules.map_by(number, left, &change, related)) {

@@ -92,6 +92,7 @@ impl<'a> Scope<'a> {
             message: rule.message.clone(),
             data,
             related_data,
+            collapse: rule.collapse.clone(),
             span: rule.span.clone(),
         }
     }

@@ -49,6 +49,7 @@ snapshots! {
     exclusive_keys: EXCLUSIVE_KEYS, with_rule("[]", "target = \"staff\"\nchannel = \"x\"\n[[watch.rule]]\ntarget = { group = \"a\", user = \"id\" }");
     never_follows: NEVER_FIRES, with_rule("[\"a\"]", "follow = true\n[[watch.rule]]\non = \"insert\"\nwhen = \"row.a\"\nfollow = true\n[[watch.rule]]\nwhen = \"row.a != old.a\"\nfollow = true");
     never_fires: NEVER_FIRES, with_rule("[\"a\"]", "on = [\"insert\", \"delete\"]\nchanged = \"a\"\n[[watch.rule]]\non = []");
+    bad_collapse: MISSING_KEY, with_rule("[\"a\"]", "collapse = { message = \"{{ conut }} of {{ row.a }} {{ model }}\" }\n[[watch.rule]]\ncollapse = { above = 0 }\n[[watch.rule]]\ncollapse = 20\n[[watch.rule]]\ncollapse = { over = 20, message = \"{% set count = 1 %}{{ count }}\" }");
     truncate_without_row: TRUNCATE_WITHOUT_ROW, with_rule("[\"a\"]", "on = \"truncate\"\ntarget = { user = \"a\" }\n[[watch.rule]]\non = \"truncate\"\nchannel = \"order:{{ pk }}\"\n[[watch.rule]]\non = \"truncate\"\ntarget = { group = \"{{ row.a }}\" }");
     never_true: NEVER_FIRES, with_rule("[\"a\"]", "when = \"false\"\n[[watch.rule]]\non = [\"insert\", \"delete\"]\nwhen = \"op == 'update'\"\n[[watch.rule]]\nwhen = \"verb == 'created' and 1\"");
     never_old: NEVER_FIRES, with_rule("[\"a\"]", "on = \"insert\"\nwhen = \"row.a != old.a\"\nmessage = \"{{ old.a }}\"\n[[watch.rule]]\non = \"delete\"\nmessage = \"{{ old.a }}\"");

@@ -138,6 +138,13 @@ fn rules_are_read_with_what_they_refer_to() {
     );
     assert_eq!(rules[3].on, Operations::ROWS.with(Operation::Truncate));
     assert_eq!(rules[3].data.as_deref(), Some(&[][..]));
+    let collapse = rules[3].collapse.as_ref().unwrap();
+    let variables = ["count", "verb"].map(|name| Reference::Variable(name.to_owned()));
+    assert_eq!(
+        (collapse.above, &*collapse.message.as_ref().unwrap().references),
+        (20, &variables[..])
+    );
+    assert!(rules[2].collapse.is_none());
 
     let rules = &config.watches[2].rules;
     assert_eq!(rules[0].message.as_ref().unwrap().references, [Reference::Whole(Side::Row)]);

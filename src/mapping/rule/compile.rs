@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Destination, Rule};
+use super::{Burst, Destination, Rule};
 use crate::capture::watch::{self, Watch};
 use crate::change::Operation;
 use crate::config::Template;
@@ -57,29 +57,7 @@ impl Rule {
             });
             templates.text(name(part), template).map_err(failed(part))
         };
-        let fixed = |channel: &str| Destination::Channel(Text::Constant(format!("{prefix}{channel}").into()));
-        let destination = match &rule.destination {
-            watch::Destination::Channel(template) => Destination::Channel(text("channel", template)?),
-            watch::Destination::Public => fixed(channel::PUBLIC),
-            watch::Destination::Users => fixed(channel::USERS),
-            watch::Destination::Staff => fixed(channel::STAFF),
-            watch::Destination::Superuser => fixed(channel::SUPERUSER),
-            watch::Destination::Group(template) => match text("target", template)? {
-                Text::Constant(group) => fixed(&channel::group(&group)),
-                rendered @ Text::Rendered(_) => Destination::Group {
-                    prefix: (*prefix).to_owned(),
-                    name: rendered,
-                },
-            },
-            watch::Destination::User(column) => Destination::User {
-                prefix: (*prefix).to_owned(),
-                column: column.clone(),
-            },
-            watch::Destination::RelatedUser(_) => Destination::RelatedUser {
-                prefix: (*prefix).to_owned(),
-                value: related_user.unwrap_or_default(),
-            },
-        };
+        let destination = destination(&rule.destination, prefix, related_user.unwrap_or_default(), &mut text)?;
         let event_class = rule
             .event_class
             .as_ref()
@@ -93,6 +71,10 @@ impl Rule {
                 });
                 Some(templates.condition(name("when"), expression).map_err(failed("when"))?)
             }
+            None => None,
+        };
+        let collapse = match &rule.collapse {
+            Some(collapse) => Some(Burst::compile(templates, name("collapse"), collapse).map_err(failed("collapse"))?),
             None => None,
         };
         let renders = |text: &Text| matches!(text, Text::Rendered(_));
@@ -119,13 +101,44 @@ impl Rule {
             destination,
             event_class,
             default_classes: Operation::ALL.map(|operation| format!("{} {}", watch.name, operation.verb()).into()),
-            left: format!("{} left", watch.name),
+            left: format!("{} left", watch.name).into(),
             message,
             subject: watch.name.clone(),
             model: watch.model.as_str().into(),
             frame: Frame::new(*site, &watch.model, &rule.data, published),
+            collapse,
             reads: any.then_some(reads),
             related: [of_row, of_old],
         })
     }
+}
+
+/// Where the publications go; `related_user` is where the user's key is among the rows of other tables.
+fn destination(
+    configured: &watch::Destination,
+    prefix: &str,
+    related_user: (usize, usize),
+    text: &mut dyn FnMut(&'static str, &Template) -> Result<Text, CompileError>,
+) -> Result<Destination, CompileError> {
+    let fixed = |channel: &str| Destination::Channel(Text::Constant(format!("{prefix}{channel}").into()));
+    let prefix = prefix.to_owned();
+    Ok(match configured {
+        watch::Destination::Channel(template) => Destination::Channel(text("channel", template)?),
+        watch::Destination::Public => fixed(channel::PUBLIC),
+        watch::Destination::Users => fixed(channel::USERS),
+        watch::Destination::Staff => fixed(channel::STAFF),
+        watch::Destination::Superuser => fixed(channel::SUPERUSER),
+        watch::Destination::Group(template) => match text("target", template)? {
+            Text::Constant(group) => fixed(&channel::group(&group)),
+            name @ Text::Rendered(_) => Destination::Group { prefix, name },
+        },
+        watch::Destination::User(column) => {
+            let column = column.clone();
+            Destination::User { prefix, column }
+        }
+        watch::Destination::RelatedUser(_) => Destination::RelatedUser {
+            prefix,
+            value: related_user,
+        },
+    })
 }

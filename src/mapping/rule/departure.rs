@@ -1,5 +1,7 @@
 //! The word to those who heard a row and hear it no more: an update took it to another channel, or out of what a rule follows.
 
+use std::sync::Arc;
+
 use super::Rule;
 use crate::change::{Change, Operation};
 use crate::mapping::row::Row;
@@ -41,11 +43,13 @@ impl Rule {
         let origin = self.departure(change);
         let message = self.default_message(&former);
         let event = self.frame.encode(&origin, &self.left, &message, &channel, &former);
+        let member = self.member(&origin, Arc::clone(&self.left), &former);
         Ok(Some(Publication {
             origin,
             channel,
             event,
             key: None,
+            member,
         }))
     }
 

@@ -24,7 +24,8 @@ pub(in crate::outbox) async fn open(client: &Client, span: &Span) -> Result<(), 
     client
         .batch_execute(
             "declare replay no scroll cursor with hold for
-             select null::text as snapshot, change.id, change.at, change.source, change.op, change.old, change.new
+             select null::text as snapshot, change.id, change.at, change.source, change.op, change.old, change.new,
+                    change.xid
              from instant.outbox as change, instant.relay as relay
              where relay.name = 'main'
                and change.at >= current_setting('instant.replay_since')::timestamptz

@@ -13,9 +13,9 @@ pub(in crate::outbox) async fn prepare(client: &Client) -> Result<Statement, Err
     client
         .prepare(
             "select pg_current_snapshot()::text as snapshot, null::bigint as id, null::timestamptz as at,
-                    null::text as source, null::\"char\" as op, null::json as old, null::json as new
+                    null::text as source, null::\"char\" as op, null::json as old, null::json as new, null::xid8 as xid
              union all
-             (select null, id, at, source, op, old, new
+             (select null, id, at, source, op, old, new, xid
               from instant.outbox
               where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
                  or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot)))
@@ -43,7 +43,7 @@ pub(in crate::outbox) async fn hold_rest(client: &Client, from: &Snapshot, withi
     let columns = if keys {
         "xid::text, id"
     } else {
-        "null::text as snapshot, id, at, source, op, old, new"
+        "null::text as snapshot, id, at, source, op, old, new, xid"
     };
     let Within { until, after } = within;
     client
@@ -94,7 +94,8 @@ pub(in crate::outbox) async fn changes(
     let parameters: [&(dyn ToSql + Sync); 2] = [xids, ids];
     client
         .query_raw(
-            "select null::text as snapshot, change.id, change.at, change.source, change.op, change.old, change.new
+            "select null::text as snapshot, change.id, change.at, change.source, change.op, change.old, change.new,
+                    change.xid
              from unnest($1::text[], $2::bigint[]) as key (xid, id)
              join instant.outbox as change on change.xid = key.xid::xid8 and change.id = key.id
              order by change.id",

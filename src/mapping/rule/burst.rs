@@ -1,0 +1,68 @@
+//! What a rule makes of many changes of one transaction.
+
+use std::sync::Arc;
+
+use minijinja::context;
+
+use super::Rule;
+use crate::change::Operation;
+use crate::config;
+use crate::mapping::collapse::{Group, Member};
+use crate::mapping::row::Row;
+use crate::mapping::template::{Templates, Text};
+use crate::mapping::{Origin, Publication};
+
+/// `collapse`, compiled.
+#[derive(Debug)]
+pub(super) struct Burst {
+    above: u32,
+    message: Option<Text>,
+}
+
+impl Burst {
+    pub(super) fn compile(
+        templates: &mut Templates,
+        name: String,
+        collapse: &config::Collapse,
+    ) -> Result<Self, minijinja::Error> {
+        let message = collapse.message.as_ref();
+        Ok(Self {
+            above: collapse.above,
+            message: message.map(|template| templates.text(name, template)).transpose()?,
+        })
+    }
+}
+
+impl Rule {
+    /// What a publication brings along where it may become one with others: none of a truncate, which is one change already.
+    pub(super) fn member(&self, origin: &Origin, event_class: Arc<str>, row: &Row<'_>) -> Option<Box<Member>> {
+        let burst = self.collapse.as_ref().filter(|_| origin.operation != Operation::Truncate)?;
+        let mut pk = Vec::new();
+        row.write_pk(&mut pk);
+        Some(Box::new(Member {
+            above: burst.above,
+            event_class,
+            pk,
+        }))
+    }
+
+    /// The publication of a group. Its message is the default one where the template fails: the rows it would have to be tried
+    /// again with are known no more.
+    pub(in crate::mapping) fn collapsed(&self, templates: &Templates, group: &Group) -> Publication {
+        let Group { origin, count, .. } = group;
+        let verb = if origin.left { "left" } else { origin.operation.verb() };
+        let given = self.collapse.as_ref().and_then(|burst| burst.message.as_ref());
+        let scope = || context! { count, verb, op => origin.what(), model => &self.model };
+        let message = given.and_then(|text| templates.render(text, &scope()).ok());
+        let message = message.unwrap_or_else(|| format!("{}: {count} {verb}", self.subject).into());
+        let key = group.key();
+        let event = self.frame.encode_group(&key, group, &message);
+        Publication {
+            origin: origin.clone(),
+            channel: Arc::clone(&group.channel),
+            event,
+            key: Some(key.into()),
+            member: None,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The outlet: what the intake has mapped goes through it to the lanes and the ledger, chunk by chunk.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::IN_FLIGHT;
+use super::lane::Item;
+use super::ledger::{Chunk, Entry, OVERHEAD, parked, weight};
+use super::metrics::Metrics;
+use crate::change::Change;
+use crate::mapping::{Collapse, Mapping, Outcome, Rows};
+use crate::outbox::{ChangeRow, Error, Position};
+
+/// A chunk is handed on when it holds this many changes …
+const CHUNK_CHANGES: usize = 200;
+/// … or this many bytes, whichever comes first.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// The ends of the pipeline, apart from the reader so that both can be borrowed at once.
+pub(super) struct Outlet<'a> {
+    lanes: &'a [mpsc::UnboundedSender<Item>],
+    ledger: &'a mpsc::Sender<Entry>,
+    budget: &'a Arc<Semaphore>,
+    pub(super) metrics: &'a Metrics,
+    outcomes: Vec<Outcome>,
+    /// What waits for the window's end, since it may become one publication with others.
+    collapse: Collapse,
+    bytes: usize,
+    changes: usize,
+    /// When the first of them was written.
+    since: Option<Timestamp>,
+    /// The changes of the window so far.
+    window: u64,
+    number: u64,
+}
+
+impl<'a> Outlet<'a> {
+    pub(super) fn new(
+        lanes: &'a [mpsc::UnboundedSender<Item>],
+        ledger: &'a mpsc::Sender<Entry>,
+        budget: &'a Arc<Semaphore>,
+        metrics: &'a Metrics,
+    ) -> Self {
+        Self {
+            lanes,
+            ledger,
+            budget,
+            metrics,
+            outcomes: Vec::new(),
+            collapse: Collapse::default(),
+            bytes: 0,
+            changes: 0,
+            since: None,
+            window: 0,
+            number: 0,
+        }
+    }
+
+    /// Maps a change.
+    pub(super) fn take(
+        &mut self,
+        rules: &Arc<Mapping>,
+        row: &ChangeRow,
+        change: &Change<'_>,
+        related: &dyn Rows,
+    ) -> Result<(), Error> {
+        let before = self.outcomes.len();
+        rules.map(change, related, &mut self.outcomes);
+        if rules.collapses() || !self.collapse.is_empty() {
+            self.collapse.take(rules, row.transaction()?, &mut self.outcomes, before);
+        }
+        self.changes += 1;
+        self.since.get_or_insert(change.at);
+        self.bytes += self.outcomes[before..].iter().map(size).sum::<usize>();
+        Ok(())
+    }
+
+    /// The last change before everything that is held, once that of the number `id` was taken.
+    pub(super) fn reached(&self, id: i64) -> i64 {
+        self.collapse.earliest().map_or(id, |(first, _)| id.min(first - 1))
+    }
+
+    /// Counts the changes of a page. Where its window ended with it, what was held is held no more.
+    pub(super) fn end(&mut self, changes: u64, has_ended: bool) {
+        self.metrics.changes.inc_by(changes);
+        self.window += changes;
+        if !has_ended {
+            return;
+        }
+        if self.window > 0 {
+            let window = u32::try_from(std::mem::take(&mut self.window)).unwrap_or(u32::MAX);
+            self.metrics.windows.observe(f64::from(window));
+        }
+        if let Some((_, at)) = self.collapse.earliest() {
+            let before = self.outcomes.len();
+            self.collapse.release(&mut self.outcomes);
+            self.since = Some(self.since.map_or(at, |since| since.min(at)));
+            self.bytes += self.outcomes[before..].iter().map(size).sum::<usize>();
+        }
+    }
+
+    pub(super) const fn has_outcomes(&self) -> bool {
+        !self.outcomes.is_empty()
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.changes >= CHUNK_CHANGES || self.bytes >= CHUNK_BYTES
+    }
+
+    /// Hands the chunk on once there is room for it; false at a shutdown, when it is dropped and read again after the next start.
+    pub(super) async fn hand_on(&mut self, position: Position, shutdown: &CancellationToken) -> bool {
+        let room = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => None,
+            room = self.room() => room,
+        };
+        let outcomes = std::mem::take(&mut self.outcomes);
+        (self.bytes, self.changes) = (0, 0);
+        let since = self.since.take().unwrap_or_else(Timestamp::now);
+        let Some(room) = room else { return false };
+        self.metrics.collapsed.inc_by(self.collapse.merged());
+        let number = self.number;
+        self.number += 1;
+        let letters = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().err())
+            .map(|failure| {
+                self.metrics.parked(&failure.origin.rule);
+                parked(failure)
+            })
+            .collect();
+        let publications: Vec<_> = outcomes.into_iter().flatten().collect();
+        let chunk = Chunk {
+            number,
+            since,
+            position,
+            pending: publications.len(),
+            letters,
+            room,
+        };
+        // Before its publications: the ledger must know a chunk when the first of them is finished.
+        if self.ledger.send(Entry::Chunk(chunk)).await.is_err() {
+            return false;
+        }
+        for publication in publications {
+            let lane = lane_of(&publication.channel, self.lanes.len());
+            // A lane ends only with the whole leadership.
+            let _ = self.lanes[lane].send(Item {
+                chunk: number,
+                publication,
+            });
+        }
+        true
+    }
+
+    /// Room for the chunk; one that is larger than all the room there is takes the whole of it.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(self.bytes.min(IN_FLIGHT)).ok()?;
+        Arc::clone(self.budget).acquire_many_owned(bytes).await.ok()
+    }
+}
+
+/// The lane of a channel: always the same, so that a channel's publications stay in order.
+fn lane_of(channel: &str, lanes: usize) -> usize {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(channel);
+    usize::try_from(hash % lanes as u64).unwrap_or_default()
+}
+
+/// What an outcome weighs while it is in flight.
+fn size(outcome: &Outcome) -> usize {
+    match outcome {
+        Ok(publication) => weight(publication),
+        Err(failure) => OVERHEAD + failure.old.as_ref().map_or(0, String::len) + failure.new.as_ref().map_or(0, String::len),
+    }
+}
