@@ -5,5 +5,6 @@ mod bundle;
 mod document;
 mod live;
 pub(crate) mod page;
+mod plain;
 mod rows;
 mod visitors;

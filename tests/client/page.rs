@@ -29,13 +29,18 @@ pub(super) struct Pages {
 impl Pages {
     /// Starts Django's own server. None, which is said, where there is no Chromium.
     pub(super) async fn of(site: &Site) -> Option<Self> {
+        Self::at(site, site.pages).await
+    }
+
+    /// The same, where it is on another port than the one that browsers see.
+    pub(super) async fn at(site: &Site, port: u16) -> Option<Self> {
         let chromium = chromium()?;
         let folder = tempfile::tempdir().unwrap();
         for (name, path) in SCRIPTS {
             std::fs::copy(cache::path(path), folder.path().join(name)).unwrap();
         }
         let python = cache::path("python/bin/python");
-        let address = format!("127.0.0.1:{}", site.pages);
+        let address = format!("127.0.0.1:{port}");
         let environment = [
             ("DATABASE_URL", &*site.django.database.url),
             ("PAGES", folder.path().to_str().unwrap()),
