@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
@@ -57,7 +58,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs until Ctrl-C, or until something fails.
+/// Runs until Ctrl-C or SIGTERM, or until something fails.
 async fn serve(
     args: &Args,
     project: &mut Project<'_>,
@@ -70,6 +71,8 @@ async fn serve(
     let mut service = Box::pin(Service::start(config, async { Ok(mapping) })).await?;
     let tail = follow(config.clone(), args.shown.clone(), rules);
     let mut role = service.roles();
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
     loop {
         tokio::select! {
             Ok(()) = role.changed() => match *role.borrow_and_update() {
@@ -81,10 +84,8 @@ async fn serve(
                 tail.abort();
                 return service.finish(ended).await;
             }
-            ended = tokio::signal::ctrl_c() => {
-                ended?;
-                service.stop();
-            }
+            _ = interrupted.recv() => service.stop(),
+            _ = terminated.recv() => service.stop(),
             () = project.changed() => match reload(project, &service, &replace).await {
                 Ok(count) => writeln!(anstream::stdout(), "instant.toml was read again; watched tables: {count}")?,
                 Err(refusal) => error!("the new rules are refused, the old ones go on: {refusal:#}"),

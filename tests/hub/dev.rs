@@ -79,7 +79,7 @@ async fn one_command_applies_publishes_shows_and_follows_a_changed_file_and_leav
         dev.line("shop.Tag 1 insert → public  \"Tag created\"", SOON).await;
         assert_eq!(page.next().await.unwrap().1["event_class"], "Tag created");
 
-        dev.signal("INT").await;
+        dev.signal(if version == 18 { "TERM" } else { "INT" }).await;
         let ended = dev.wait(SOON).await;
         assert!(ended.success(), "{}", dev.output());
         assert_eq!(schemas(&django).await, 0, "{}", dev.output());
