@@ -130,7 +130,7 @@ enum Command {
     Adopt(adopt::Args),
     /// Print a connection token for a user, for scripts.
     Token(token::Args),
-    /// Print a ready configuration for another program.
+    /// Print a ready configuration for another program, shell completions, or the manual.
     Gen(generate::Args),
 }
 

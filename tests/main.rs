@@ -20,6 +20,7 @@ mod hub;
 mod init;
 mod outbox;
 mod package;
+mod packaging;
 mod schema;
 mod spine;
 mod support;

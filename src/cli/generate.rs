@@ -1,6 +1,8 @@
-//! `instant gen`: configurations for other programs.
+//! `instant gen`: what other programs read.
 
 mod centrifugo;
+mod completions;
+mod man;
 mod systemd;
 
 use std::io::Write;
@@ -11,10 +13,10 @@ use anyhow::Context as _;
 use super::Context;
 use crate::config::schema;
 
-/// Print a ready configuration for another program on standard output.
+/// Print a ready configuration for another program, shell completions, or the manual.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  instant gen centrifugo > centrifugo.json\n  instant gen systemd > /etc/systemd/system/instant.service\n  instant gen schema > instant.schema.json"
+    after_help = "Examples:\n  instant gen centrifugo > centrifugo.json\n  instant gen systemd > /etc/systemd/system/instant.service\n  instant gen schema > instant.schema.json\n  instant gen completions bash > ~/.local/share/bash-completion/completions/instant\n  instant gen man --output ~/.local/share/man/man1"
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -29,10 +31,16 @@ enum What {
     Systemd,
     /// The JSON Schema of instant.toml, for editors. It needs no configuration.
     Schema,
+    /// What a shell completes after `instant`. It needs no configuration.
+    Completions(completions::Args),
+    /// The manual, as pages for `man`. It needs no configuration.
+    Man(man::Args),
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let text = match args.what {
+    let text = match &args.what {
+        What::Completions(args) => return print(&completions::script(args)),
+        What::Man(args) => return print(&man::pages(args)?),
         What::Centrifugo => {
             let config = context.load()?;
             let server = config.centrifugo.as_ref();
@@ -49,5 +57,11 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
     };
     writeln!(anstream::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints bytes as they are: scripts and pages hold what a terminal would be spared.
+fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
+    std::io::stdout().write_all(bytes)?;
     Ok(ExitCode::SUCCESS)
 }
