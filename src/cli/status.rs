@@ -1,5 +1,7 @@
 //! `instant status`: leader, backlog, lag, dead letters, losses.
 
+mod ready;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -18,7 +20,9 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// Show who leads, what waits, how far behind the relay is, and what was parked or lost.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  instant status\n  instant status --watch 5s\n  instant status --json | jq .backlog")]
+#[command(
+    after_help = "Examples:\n  instant status\n  instant status --watch 5s\n  instant status --json | jq .backlog\n  instant status --ready"
+)]
 pub(super) struct Args {
     /// Print JSON: one object, or with --watch one a line.
     #[arg(long)]
@@ -26,6 +30,9 @@ pub(super) struct Args {
     /// Show it again and again, until Ctrl-C.
     #[arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "2s", value_parser = every)]
     watch: Option<Duration>,
+    /// Ask the `instant run` of this machine alone, at `[server] listen`: exit 3 unless it leads without much lag, or stands by.
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    ready: bool,
 }
 
 /// A status, and what the triggers say beside it.
@@ -39,6 +46,9 @@ struct Named<'a> {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
+    if args.ready {
+        return ready::run(&config).await;
+    }
     let operator = Operator::connect(&config.database.url).await?;
     let pool = context.pool(&config).await?;
     let models = models(&pool, &config).await;

@@ -53,6 +53,12 @@ impl Default for Server {
 }
 
 impl Server {
+    /// Where this machine reaches it, whatever other machines use.
+    #[must_use]
+    pub fn local_url(&self) -> String {
+        format!("http://{}", reachable(&self.listen))
+    }
+
     /// Lets the pages of Django's `runserver` in, too.
     pub fn allow_development(&mut self) {
         for origin in DEVELOPMENT_ORIGINS {

@@ -175,6 +175,30 @@ async fn a_relay_is_ready_while_it_leads_or_stands_by_and_not_while_it_lags_or_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_says_by_its_exit_code_what_the_process_on_this_machine_says_of_itself() {
+    let port = free_port();
+    let mut stack = answering(port, "").await;
+    becomes(port, 200, "leading").await;
+    let said = stack.command(&["status", "--ready"], 0).await;
+    assert!(said.contains(r#""role":"leading""#), "{said}");
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    let said = stack.command(&["status", "--ready"], 1).await;
+    assert!(
+        said.starts_with("error: `instant run` does not answer on this machine: "),
+        "{said}"
+    );
+    let proxy = Proxy::to(&stack.django.database.url).await;
+    let far = proxy.url(&stack.django.database.url);
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
+    stack.relay.line("leading", SOON).await;
+    proxy.set(Mode::Cut);
+    becomes(port, 503, "reconnecting").await;
+    let said = stack.command(&["status", "--ready"], 3).await;
+    assert!(said.contains(r#""role":"reconnecting""#), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn systemd_hears_that_the_relay_is_ready_lives_and_stops() {
     let mut stack = Stack::start(15, "").await;
     stack.relay.signal("TERM").await;
