@@ -3,7 +3,7 @@ CACHE := $(shell tests/tools/setup --where)
 export INSTANT_CACHE := $(CACHE)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
-.PHONY: help setup test chaos fuzz bench-hub lint demo
+.PHONY: help setup test chaos fuzz bench-hub lint demo wheel
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -13,6 +13,8 @@ setup: ## Install what the tests and the demo need: PostgreSQL, Centrifugo, Djan
 
 test: setup ## Run every test; POSTGRES_VERSIONS="14 15 16 17 18" for all versions
 	@echo "test: PostgreSQL $(or $(POSTGRES_VERSIONS),15 18), Centrifugo and Django are started by the tests themselves"
+	@# What the tests of packages go on from; while other tests run, a whole build would take too long.
+	tests/tools/bare cargo build --locked --bin instant --target-dir $(CARGO_TARGET_DIR)/tmp/packaging
 	cargo test
 
 chaos: setup ## Kill, cut and crash everything for ROUNDS=200 rounds; SEED=n decides the faults
@@ -35,3 +37,7 @@ demo: ## See rows move in the browser until Ctrl-C; CENTRIFUGO=1, TRAFFIC=0, DAT
 	@echo "demo: building instant"
 	@cargo build --bin instant
 	@$(CACHE)/python/bin/python demo/run $(CACHE) $(CARGO_TARGET_DIR)/debug/instant
+
+wheel: ## Build the wheel with the command and the Python package, into dist/
+	@tests/tools/setup --wheel
+	$(CACHE)/wheel/bin/maturin build --release --locked --out dist

@@ -161,7 +161,7 @@ async fn the_tests_of_the_page_pass_with_pytest() {
 async fn the_types_of_the_package_fit_under_every_django() {
     under_every_django(async |project| {
         let package = manifest("python");
-        let configuration = package.join("pyproject.toml");
+        let configuration = manifest("pyproject.toml");
         let arguments = [
             "-m",
             "mypy",

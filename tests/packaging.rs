@@ -1,14 +1,23 @@
 //! How Instant comes to a machine: shell completions, the manual, the packed crate, the wheel, and containers.
 
+mod archive;
 mod compose;
 mod containers;
 mod native;
 mod shell;
+mod wheel;
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::process::Command;
 
 use crate::support::cache::manifest;
+
+/// In which a build ends that makes way for all other tests, and may begin with the crates that `make test` builds beforehand.
+const BUILT: Duration = Duration::from_mins(20);
 
 /// The files that the binary was built from, by what the compiler has noted, as paths inside the crate's folder.
 fn sources() -> Vec<String> {
@@ -22,4 +31,16 @@ fn sources() -> Vec<String> {
         .collect();
     assert!(files.iter().any(|file| file == "src/main.rs"), "{noted}");
     files
+}
+
+/// Where builds of these tests keep their objects: apart from the binary that other tests run meanwhile, and from one run to the next.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("packaging")
+}
+
+/// A program that finds Rust and a C compiler and nothing else. It makes way for all others, which wait with a deadline.
+fn bare(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(manifest("tests/tools/bare")).arg(program);
+    command
 }

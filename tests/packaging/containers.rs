@@ -17,9 +17,9 @@ use crate::support::wait::{SOON, within};
 
 /// A cookie that an answer sets.
 fn cookie(headers: &HeaderMap, name: &str) -> String {
-    let set = headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap());
-    let found = set.filter_map(|cookie| cookie.split_once('=').filter(|(found, _)| *found == name));
-    let (_, value) = found.last().unwrap_or_else(|| panic!("no cookie {name} in {headers:?}"));
+    let mut set = headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+    let value = set.find_map(|cookie| cookie.strip_prefix(name)?.strip_prefix('='));
+    let value = value.unwrap_or_else(|| panic!("no cookie {name} in {headers:?}"));
     value.split(';').next().unwrap().to_owned()
 }
 

@@ -112,6 +112,7 @@ impl Native {
             cache::path("postgres-18/bin"),
         ];
         let bin = bin.map(|folder| folder.display().to_string()).join(":");
+        // PostgreSQL's own programs name no port in its container.
         let port = self.ports.get(name).copied().unwrap_or_default();
         let mut words = vec!["-i".to_owned(), format!("PATH={bin}:/usr/bin:/bin"), format!("PGPORT={port}")];
         for (variable, value) in image.environment.iter().chain(&service.environment) {

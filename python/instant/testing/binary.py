@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sysconfig
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,9 +16,10 @@ PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
 def command(*arguments: str) -> list[str]:
-    """The command line of the binary, which ``INSTANT_BINARY`` names, or else the search path."""
+    """The command line of the binary, which ``INSTANT_BINARY`` names; or else that of this environment, or of the search path."""
     named = getattr(settings, "INSTANT_BINARY", None) or os.environ.get("INSTANT_BINARY")
-    binary = shutil.which(str(named or "instant"))
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
+    binary = shutil.which(str(named or "instant"), path=path)
     if binary is None:
         raise ImproperlyConfigured(f"there is no program {named or 'instant'}; install it, or set INSTANT_BINARY to its path")
     config = getattr(settings, "INSTANT_CONFIG", None)
