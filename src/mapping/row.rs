@@ -57,11 +57,11 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The primary key as JSON: a value, a list where the key is composite, `null` without a key.
+    /// The primary key as JSON: a value, a list where the key is composite, `null` without a key or, as for a truncate, a row.
     pub(super) fn write_pk(&self, out: &mut Vec<u8>) {
         let value = |name: &String| self.current.get(name).map_or("null", RawValue::get);
         match self.key {
-            [] => out.extend_from_slice(b"null"),
+            names if names.iter().all(|name| self.current.get(name).is_none()) => out.extend_from_slice(b"null"),
             [name] => out.extend_from_slice(value(name).as_bytes()),
             names => {
                 for (index, name) in names.iter().enumerate() {
