@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::support::cache::{self, manifest};
+use crate::support::document::{Snippet, snippets};
 use crate::support::postgres::{self, Database};
 use crate::support::wait::{SOON, within};
 
@@ -63,15 +64,13 @@ impl Project {
         let settings = std::fs::read_to_string(project.path().join("site1/settings.py")).unwrap();
         project.write("site1/settings.py", &(settings + SETTINGS));
         project.write("pytest.ini", "[pytest]\nDJANGO_SETTINGS_MODULE = site1.settings\n");
-        let page = std::fs::read_to_string(manifest("docs/testing.md")).unwrap();
-        for block in page.split("```").skip(1).step_by(2) {
-            let (_, text) = block.split_once('\n').unwrap();
+        for Snippet { text, .. } in snippets("docs/testing.md") {
             let name = text.lines().next().unwrap().trim_start_matches("# ");
             if name == "settings.py" {
                 let settings = std::fs::read_to_string(project.path().join("site1/settings.py")).unwrap();
-                project.write("site1/settings.py", &(settings + text));
+                project.write("site1/settings.py", &(settings + &text));
             } else {
-                project.write(name, text);
+                project.write(name, &text);
             }
         }
         project.succeeds("python", &["manage.py", "makemigrations"]).await;

@@ -1,5 +1,7 @@
 //! The editors' schema: as published, against the documentation's examples, and against the parser.
 
+use std::path::Path;
+
 use instant::config::diagnostic::code;
 use instant::config::schema::schema;
 use instant::config::{Config, Source};
@@ -8,6 +10,7 @@ use serde_json::Value;
 use toml::Table;
 
 use crate::support::cache::manifest;
+use crate::support::document;
 
 /// A file with every key of this version.
 const FULL: &str = include_str!("fixtures/full.toml");
@@ -44,17 +47,14 @@ fn the_published_schema_is_that_of_this_version() {
 
 /// Every example of a file in the documentation, with the page that it stands in.
 fn examples() -> Vec<(String, String)> {
-    let folders = ["", "docs", "docs/diagnostics"].map(manifest);
-    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
-    let pages = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "md"));
     let mut examples = Vec::new();
-    for page in pages {
-        let text = std::fs::read_to_string(&page).unwrap();
-        let name = page.file_stem().unwrap().to_string_lossy().into_owned();
-        let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
-        examples.extend(blocks.map(|block| (name.clone(), block.to_owned())));
+    for page in document::pages() {
+        let name = Path::new(&page).file_stem().unwrap().to_string_lossy().into_owned();
+        examples.extend(
+            document::in_language(&page, "toml")
+                .into_iter()
+                .map(|text| (name.clone(), text)),
+        );
     }
     examples
 }

@@ -5,6 +5,7 @@ pub(crate) mod capture;
 pub(crate) mod centrifugo;
 pub(crate) mod client;
 pub(crate) mod django;
+pub(crate) mod document;
 pub(crate) mod gateway;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;

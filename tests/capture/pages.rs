@@ -6,14 +6,8 @@ use instant::config::{Config, Source};
 
 use super::fixture::Fixture;
 use crate::support::cache::manifest;
+use crate::support::document::in_language;
 use crate::support::postgres::{self, versions};
-
-/// What stands in the code blocks of a language.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
-    let opening = format!("```{language}\n");
-    let parts = page.split(opening.as_str()).skip(1);
-    parts.filter_map(|part| part.split("```").next()).collect()
-}
 
 /// The codes of all problems of an example, as `check --db` finds them.
 async fn problems(fixture: &Fixture, example: &str) -> Vec<&'static str> {
@@ -40,12 +34,12 @@ async fn each_example_of_a_page_with_tables_gives_its_code_and_the_mended_one_gi
     let mut seen = 0;
     for file in std::fs::read_dir(manifest("docs/diagnostics")).unwrap() {
         let file = file.unwrap().path();
-        let page = std::fs::read_to_string(&file).unwrap();
         let code = file.file_stem().unwrap().to_str().unwrap();
-        let [tables] = blocks(&page, "sql")[..] else { continue };
+        let page = format!("docs/diagnostics/{code}.md");
+        let [tables] = &in_language(&page, "sql")[..] else { continue };
         let fixture = Fixture::on(postgres::database(versions()[0]).await, tables).await;
-        let examples = blocks(&page, "toml");
-        assert_eq!(problems(&fixture, examples[0]).await, [code]);
+        let examples = in_language(&page, "toml");
+        assert_eq!(problems(&fixture, &examples[0]).await, [code]);
         if let Some(mended) = examples.get(1) {
             assert_eq!(problems(&fixture, mended).await, Vec::<&str>::new(), "{code}: {mended}");
         }

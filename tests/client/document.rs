@@ -1,31 +1,18 @@
-//! `docs/client.md` and the README: every snippet that a browser can run is run.
+//! `docs/client.md`: every snippet that a browser can run is run.
 
 use instant::config;
 
 use super::page::{Pages, is_clean};
 use super::rows::WATCH;
-use crate::support::cache::manifest;
+use crate::support::document::in_language;
 use crate::support::site::Site;
 use crate::support::wait::SOON;
 
 const DOCUMENT: &str = "docs/client.md";
 
-/// The snippets of a document in one language, in their order.
-fn snippets(document: &str, language: &str) -> Vec<String> {
-    let document = std::fs::read_to_string(manifest(document)).unwrap();
-    let fence = format!("```{language}");
-    let mut found = Vec::new();
-    let mut lines = document.lines();
-    while lines.any(|line| line == fence) {
-        let lines: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-        found.push(lines.join("\n"));
-    }
-    found
-}
-
 /// The one snippet of a page that says this.
 pub(super) fn snippet(text: &str) -> String {
-    let mut found: Vec<String> = snippets(DOCUMENT, "html");
+    let mut found = in_language(DOCUMENT, "html");
     found.retain(|snippet| snippet.contains(text));
     assert_eq!(found.len(), 1, "the snippets that say {text}");
     found.remove(0)
@@ -47,18 +34,18 @@ async fn shows_saved_rows(site: &Site, pages: &Pages, session: &str, body: &str)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_of_the_documents_shows_a_row_that_is_saved_in_django() {
+async fn every_page_of_the_document_shows_a_row_that_is_saved_in_django() {
     for site in Site::both(WATCH).await {
         let Some(pages) = Pages::of(&site).await else { return };
         let session = site.new_user("a").await;
         let mut count = 0;
-        for snippet in snippets(DOCUMENT, "html").iter().chain(&snippets("README.md", "html")) {
+        for snippet in in_language(DOCUMENT, "html") {
             if snippet.contains("data-url=") == site.has_proxies() {
-                shows_saved_rows(&site, &pages, &session, snippet).await;
+                shows_saved_rows(&site, &pages, &session, &snippet).await;
                 count += 1;
             }
         }
-        assert_eq!(count, if site.has_proxies() { 1 } else { 7 }, "pages of the documents");
+        assert_eq!(count, if site.has_proxies() { 1 } else { 6 }, "pages of the document");
     }
 }
 
@@ -67,7 +54,7 @@ async fn every_script_of_the_document_runs_and_hears_a_saved_row() {
     let site = Site::on_hub(18, WATCH).await;
     let Some(pages) = Pages::of(&site).await else { return };
     let session = site.new_user("a").await;
-    let scripts = snippets(DOCUMENT, "js");
+    let scripts = in_language(DOCUMENT, "js");
     assert_eq!(scripts.len(), 3);
     for script in scripts {
         let body = format!("<script src=\"http://localhost:8001/instant.js\"></script><script type=\"module\">{script}</script>");
@@ -85,7 +72,7 @@ async fn the_htmx_page_works_with_the_newest_htmx_too() {
 
 #[test]
 fn the_documents_configuration_is_one() {
-    let snippets = snippets(DOCUMENT, "toml");
+    let snippets = in_language(DOCUMENT, "toml");
     assert_eq!(snippets.len(), 1);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("instant.toml");
