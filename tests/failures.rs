@@ -144,7 +144,7 @@ fn each_promise_and_each_attack_names_tests_that_there_are() {
 }
 
 /// Every line of Rust below a folder.
-fn sources(folder: &std::path::Path) -> String {
+pub(crate) fn sources(folder: &std::path::Path) -> String {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
         .map(|path| match path.extension() {

@@ -13,6 +13,7 @@ mod capture;
 mod chaos;
 mod client;
 mod demo;
+mod documents;
 mod failures;
 mod fuzz;
 mod harness;

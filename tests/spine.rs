@@ -34,17 +34,17 @@ use crate::support::process::{Process, instant};
 use crate::support::wait::SOON;
 
 /// Every part, with a subscriber to `public`.
-struct Stack {
-    django: Django,
-    centrifugo: Centrifugo,
+pub(crate) struct Stack {
+    pub(crate) django: Django,
+    pub(crate) centrifugo: Centrifugo,
     relay: Process,
-    public: Subscriber,
-    folder: TempDir,
+    pub(crate) public: Subscriber,
+    pub(crate) folder: TempDir,
 }
 
 impl Stack {
     /// Applies and runs `watches`.
-    async fn start(version: u32, watches: &str) -> Self {
+    pub(crate) async fn start(version: u32, watches: &str) -> Self {
         Self::on(Django::on(version).await, watches).await
     }
 
@@ -68,7 +68,7 @@ impl Stack {
     }
 
     /// The events that `code` makes, up to the one of the marker that is saved after it.
-    async fn events(&mut self, code: &str) -> Vec<Value> {
+    pub(crate) async fn events(&mut self, code: &str) -> Vec<Value> {
         self.django.run(code).await;
         self.django
             .run("Country.objects.create(code='marker', name='')\nCountry.objects.filter(code='marker').delete()")
@@ -128,7 +128,7 @@ fn expect(events: &[Value], expected: &[(&str, Value)]) {
     assert_eq!(summary(events), expected, "{events:#?}");
 }
 
-const ORDERS: &str = "
+pub(crate) const ORDERS: &str = "
 [[watch]]
 model = 'shop.Order'
 fields = ['number', 'status', 'total', 'customer']
@@ -146,7 +146,7 @@ target = 'public'
 ";
 
 /// A rule that fails, one whose namespace is unknown, and one that works.
-const FAILING: &str = "
+pub(crate) const FAILING: &str = "
 [[watch]]
 model = 'shop.Tag'
 fields = ['name']

@@ -95,19 +95,21 @@ impl Pages {
         // Django keeps templates by name, so each page has its own.
         let page = profile.with_extension("html");
         std::fs::write(&page, adapt(site, &html)).unwrap();
-        let script = manifest("tests/client/browser.mjs");
-        let arguments = [
-            script.to_str().unwrap(),
-            cache::path("browser").to_str().unwrap(),
-            self.chromium.to_str().unwrap(),
-            profile.to_str().unwrap(),
-            &format!("{}/pages/{}", self.origin, page.file_name().unwrap().display()),
-            session,
-        ]
-        .map(str::to_owned);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Process::new("node", self.folder.path(), &arguments, &[])
+        let url = format!("{}/pages/{}", self.origin, page.file_name().unwrap().display());
+        browse(&self.chromium, &profile, &url, session)
     }
+}
+
+/// Opens an address in a Chromium of its own, with a session cookie or none. What happens in the page is written line by line.
+pub(crate) fn browse(chromium: &Path, profile: &Path, url: &str, session: &str) -> Process {
+    let (script, packages) = (manifest("tests/client/browser.mjs"), cache::path("browser"));
+    let [script, packages, chromium, folder] = [&script, &packages, chromium, profile].map(|path| path.to_str().unwrap());
+    Process::new(
+        "node",
+        profile.parent().unwrap(),
+        &[script, packages, chromium, folder, url, session],
+        &[],
+    )
 }
 
 /// Puts the ports of a site in the place of those that the documents name.

@@ -3,12 +3,12 @@
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::TempDir;
 
 use crate::support::postgres::{Database, free_port, server_user};
-use crate::support::process::Process;
+use crate::support::process::{Process, find};
 use crate::support::wait::{SOON, eventually};
 
 /// A running pooler, killed when dropped.
@@ -22,7 +22,7 @@ pub(crate) struct PgBouncer {
 impl PgBouncer {
     /// A pooler before `database`; none where PgBouncer is not installed.
     pub(crate) async fn before(database: &Database) -> Option<Self> {
-        let program = program()?;
+        let program = find("pgbouncer")?;
         let port = free_port();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pgbouncer.ini");
@@ -55,12 +55,4 @@ impl PgBouncer {
             _folder: folder,
         })
     }
-}
-
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    folders
-        .map(|folder| folder.join("pgbouncer"))
-        .find(|program| program.exists())
 }

@@ -1,7 +1,7 @@
 //! The built binary, as an operator runs it.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,6 +14,13 @@ use crate::support::wait::{SOON, eventually, within};
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_instant");
+
+/// A program that this machine may have, on the search path or where Debian puts servers.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.find_map(|folder| Some(folder.join(program)).filter(|program| program.exists()))
+}
 
 /// Runs `instant` to its end.
 pub(crate) async fn instant(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {

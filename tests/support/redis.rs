@@ -1,12 +1,11 @@
 //! A real Redis, which keeps what a Centrifugo has published when that is killed.
 
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use crate::support::postgres::free_port;
-use crate::support::process::Process;
+use crate::support::process::{Process, find};
 use crate::support::wait::{SOON, eventually};
 
 /// A running server, killed when dropped.
@@ -20,7 +19,7 @@ pub(crate) struct Redis {
 impl Redis {
     /// A server; none where Redis is not installed.
     pub(crate) async fn start() -> Option<Self> {
-        let program = program()?;
+        let program = find("redis-server")?;
         let port = free_port();
         let folder = tempfile::tempdir().unwrap();
         let arguments = [
@@ -41,11 +40,4 @@ impl Redis {
             _folder: folder,
         })
     }
-}
-
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join("redis-server"))
-        .find(|program| program.exists())
 }

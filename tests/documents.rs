@@ -1,0 +1,17 @@
+//! The documentation: every snippet is run, every link leads somewhere, and what is listed is what there is.
+
+mod centrifugo_redis;
+mod cli;
+mod coverage;
+mod events;
+mod explanation;
+mod hub;
+mod lesson;
+mod links;
+mod nginx;
+mod operations;
+mod production;
+mod readme;
+mod reference;
+mod roles;
+mod tutorial;
