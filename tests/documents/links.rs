@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::support::cache::manifest;
-use crate::support::document::{anchors, links, pages};
+use crate::support::document::{anchors, is_page, links, pages};
 
 /// A path without `.` and `..`.
 fn plain(path: &Path) -> PathBuf {
@@ -50,7 +50,7 @@ fn every_relative_link_leads_to_a_file_and_to_a_heading_that_there_are() {
 #[test]
 fn the_index_names_every_page_once() {
     let mut listed: Vec<String> = links("docs/README.md");
-    listed.retain(|link| link.ends_with(".md"));
+    listed.retain(|link| is_page(link));
     listed.sort();
     let mut wanted: Vec<String> = pages();
     wanted.retain(|page| page.starts_with("docs/") && page != "docs/README.md" && !page.starts_with("docs/diagnostics/"));

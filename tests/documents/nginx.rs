@@ -1,10 +1,12 @@
 //! A real nginx with a site's configuration, as a page has it, and a certificate that it has made itself.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use super::lesson::Lesson;
+use crate::support::cache;
 use crate::support::process::{Process, find};
 use crate::support::wait::{SOON, eventually};
 
@@ -29,11 +31,16 @@ http {
 }
 ";
 
+/// nginx as `tests/tools/setup` has found it, or on the search path.
+fn program() -> Option<PathBuf> {
+    cache::find("nginx/program").or_else(|| find("nginx"))
+}
+
 /// Whether nginx is here; where not, that is said.
 pub(super) fn is_installed() -> bool {
-    let is_installed = find("nginx").is_some();
+    let is_installed = program().is_some();
     if !is_installed {
-        let why = "skipped: nginx is not installed here; `tests/tools/setup` installs it, as root on Debian\n";
+        let why = "skipped: nginx is not installed here; `tests/tools/setup` takes it from Debian, or finds yours\n";
         std::io::stderr().write_all(why.as_bytes()).unwrap();
     }
     is_installed
@@ -57,7 +64,7 @@ pub(super) fn certify(lesson: &mut Lesson) -> String {
 pub(super) async fn start(lesson: &Lesson, port: u16) -> Process {
     let folder = lesson.folder().to_str().unwrap();
     std::fs::write(lesson.folder().join("nginx.conf"), MAIN.replace("FOLDER", folder)).unwrap();
-    let program = find("nginx").unwrap();
+    let program = program().unwrap();
     let nginx = lesson.begin(&format!("{} -p {folder} -c {folder}/nginx.conf", program.display()));
     eventually(SOON, "nginx", async || std::net::TcpStream::connect(("127.0.0.1", port)).ok()).await;
     nginx

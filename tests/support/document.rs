@@ -1,6 +1,6 @@
 //! The pages of the documentation: their snippets, links and headings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
@@ -93,6 +93,11 @@ pub(crate) fn pages() -> Vec<String> {
     found
 }
 
+/// Whether a path is that of a page.
+pub(crate) fn is_page(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "md")
+}
+
 /// The text of a page.
 pub(crate) fn read(page: &str) -> String {
     std::fs::read_to_string(manifest(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
@@ -118,7 +123,7 @@ fn collect(folder: &str, found: &mut Vec<String>) {
         let name = format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap());
         if path.is_dir() && !name.ends_with("node_modules") {
             collect(&name, found);
-        } else if name.ends_with(".md") {
+        } else if is_page(&name) {
             found.push(name);
         }
     }
