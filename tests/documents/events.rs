@@ -25,8 +25,11 @@ fn as_the_page_has_it(published: &str) -> String {
                 at.to_owned()
             }
             None if value.starts_with("lost-") => "lost-…".to_owned(),
-            None if value.ends_with("-left") => "…-left".to_owned(),
-            None => "…".to_owned(),
+            // What tells the kind of event from others of its change.
+            None => match value.rsplit_once('-') {
+                Some((_, kind)) if kind.starts_with(['l', 'x']) => format!("…-{kind}"),
+                _ => "…".to_owned(),
+            },
         };
         text.replace_range(start..end, &shown);
     }
@@ -57,5 +60,5 @@ async fn each_example_of_an_event_is_what_is_published() {
         assert_eq!(as_the_page_has_it(heard.text()), example, "{PAGE}:{line}");
         count += 1;
     }
-    assert_eq!(count, 9);
+    assert_eq!(count, 10);
 }
