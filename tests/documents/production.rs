@@ -12,7 +12,7 @@ use crate::support::wait::SOON;
 const LOG_IN: &str = r#"
 curl -sS --fail -o page -c jar ORIGIN/admin/login/
 token=$(awk '$6 == "csrftoken" { print $7 }' jar)
-curl -sS --fail -o page -b jar -c jar -e ORIGIN/ -H "X-CSRFToken: $token" -d 'username=ada&password=secret' ORIGIN/accounts/login/
+curl -sS --fail -o page -b jar -c jar -e ORIGIN/ -H "Origin: ORIGIN" -H "X-CSRFToken: $token" -d 'username=ada&password=secret' ORIGIN/accounts/login/
 grep sessionid jar
 "#;
 
