@@ -11,6 +11,7 @@ use super::compose::{self, Compose};
 use super::native::Native;
 use crate::support::cache::{self, manifest};
 use crate::support::centrifugo::Centrifugo;
+use crate::support::document::in_language;
 use crate::support::process::instant;
 use crate::support::site::Browser;
 use crate::support::wait::{SOON, within};
@@ -94,12 +95,7 @@ async fn the_commands_of_the_containers_carry_a_saved_row_to_a_browser_behind_on
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_page_about_containers_shows_is_accepted() {
-    let page = fs::read_to_string(manifest("docs/how-to/docker.md")).unwrap();
-    let block = |language: &str| {
-        let (_, rest) = page.split_once(&format!("```{language}\n")).expect(language);
-        let (block, _) = rest.split_once("```").unwrap();
-        block.to_owned()
-    };
+    let block = |language| in_language("docs/how-to/docker.md", language).remove(0);
     let folder = tempfile::tempdir().unwrap();
     let [services, configuration] = ["compose.yml", "instant.toml"].map(|name| folder.path().join(name));
     fs::write(&services, block("yaml")).unwrap();
