@@ -4,6 +4,7 @@ pub(crate) mod cache;
 pub(crate) mod capture;
 pub(crate) mod centrifugo;
 pub(crate) mod client;
+pub(crate) mod crowd;
 pub(crate) mod django;
 pub(crate) mod document;
 pub(crate) mod gateway;

@@ -130,8 +130,12 @@ impl Centrifugo {
 
     /// The memory that it has resident now, in bytes.
     pub(crate) fn memory(&self) -> u64 {
-        let pid = self.child.as_ref().and_then(Child::id).expect("Centrifugo runs");
-        memory(pid, "VmRSS:").expect("Linux says it")
+        memory(self.id(), "VmRSS:").expect("Linux says it")
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("Centrifugo runs")
     }
 
     /// Calls a method of the HTTP API and returns its answer.

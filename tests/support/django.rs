@@ -112,7 +112,8 @@ struct Answer {
 }
 
 impl Session {
-    fn new(url: &str) -> Self {
+    /// The project on this database, which is migrated.
+    pub(crate) fn new(url: &str) -> Self {
         Self::of(CURRENT, url)
     }
 

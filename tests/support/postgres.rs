@@ -172,7 +172,12 @@ impl Cluster {
 
     /// What the server has logged.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).unwrap_or_else(|error| format!("no log: {error}"))
+        std::fs::read_to_string(self.path("log")).unwrap_or_else(|error| format!("no log: {error}"))
+    }
+
+    /// A path in its folder, which holds `log` and `data`.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     async fn order(&self, command: &str) {

@@ -120,7 +120,8 @@ impl Process {
         memory(self.id(), "VmRSS:").expect("it runs, and Linux says it")
     }
 
-    fn id(&self) -> u32 {
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 }

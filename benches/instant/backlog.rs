@@ -1,0 +1,216 @@
+//! Backlog: changes that were captured while nobody published.
+
+use std::time::Duration;
+
+use crate::contestant::consumer;
+use crate::contestant::instant::{self, CONSTANTS, Instant, TEMPLATES, To};
+use crate::contestant::limit::Limit;
+use crate::drain::{Drained, drain};
+use crate::figures::{Series, number};
+use crate::ground::Ground;
+use crate::report::{Bound, Goal, Section, Table};
+use crate::scale::Scale;
+use crate::support::postgres::Database;
+
+/// The channel of an order's customer, as the rules name it.
+pub(crate) const CHANNEL: &str = "'#' || new.customer_id";
+
+/// One contestant's figures.
+#[derive(Default)]
+struct Row {
+    rate: Series,
+    relay: Series,
+    postgres: Series,
+    server: Series,
+    memory: Series,
+}
+
+impl Row {
+    fn add(&mut self, drained: &Drained, changes: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+        let share = |time: Duration| time.as_secs_f64() / (changes as f64 / 100_000.0);
+        self.rate.push(drained.rate);
+        self.relay.push(share(drained.relay));
+        self.postgres.push(share(drained.postgres));
+        self.server.push(share(drained.server));
+        #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+        self.memory.push(drained.memory as f64 / 1e6);
+    }
+
+    fn cells(&self, name: &str) -> Vec<String> {
+        let memory = if self.memory.most() > 0.0 {
+            number(self.memory.most())
+        } else {
+            "–".to_owned()
+        };
+        let median = |series: &Series| number(series.median());
+        vec![
+            name.to_owned(),
+            self.rate.to_string(),
+            median(&self.relay),
+            median(&self.postgres),
+            median(&self.server),
+            memory,
+        ]
+    }
+}
+
+/// A database with a backlog.
+pub(crate) struct Backlog {
+    pub(crate) database: Database,
+    pub(crate) changes: u64,
+    cursor: String,
+}
+
+impl Backlog {
+    /// Captures `changes` updates by one statement under these rules.
+    pub(crate) async fn new(ground: &Ground, changes: u64, rules: &str) -> Self {
+        let database = ground.database(changes).await;
+        Instant::new(&database, To::Hub, rules).apply().await;
+        Self::of(ground, database, changes, "update bench_order set total = total + 1").await
+    }
+
+    /// The backlog that `statement` makes.
+    pub(crate) async fn of(ground: &Ground, database: Database, changes: u64, statement: &str) -> Self {
+        let cursor = instant::cursor(&database).await;
+        database.connect().await.batch_execute(statement).await.unwrap();
+        ground.settle(&database).await;
+        Self {
+            database,
+            changes,
+            cursor,
+        }
+    }
+
+    /// Drains it, as if for the first time.
+    pub(crate) async fn drain(&self, ground: &Ground, instant: &Instant) -> Drained {
+        instant::rewind(&self.database, &self.cursor).await;
+        let running = instant.start().await;
+        let drained = drain(ground, &running, self.changes).await;
+        running.stop().await;
+        drained
+    }
+}
+
+pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
+    let changes = scale.backlog;
+    let backlogs = [
+        Backlog::new(ground, changes, CONSTANTS).await,
+        Backlog::new(ground, changes, TEMPLATES).await,
+    ];
+    let ours = [
+        Instant::new(&backlogs[0].database, To::Centrifugo, CONSTANTS),
+        Instant::new(&backlogs[1].database, To::Centrifugo, TEMPLATES),
+    ];
+    let hub = Instant::new(&backlogs[0].database, To::Hub, CONSTANTS);
+    let mut limits = Vec::new();
+    for (backlog, rules) in backlogs.iter().zip([CONSTANTS, TEMPLATES]) {
+        instant::rewind(&backlog.database, &backlog.cursor).await;
+        limits.push(Limit::record(&backlog.database, rules, usize::try_from(changes).unwrap()).await);
+    }
+    let fed = fed(ground, changes).await;
+
+    let mut rows: [Row; 4] = Default::default();
+    let mut raw = [Series::default(), Series::default()];
+    let mut raw_server = [Series::default(), Series::default()];
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let count = changes as f64;
+    for _ in 0..scale.rounds {
+        for at in 0..2 {
+            let replayed = limits[at].replay().await;
+            raw[at].push(count / replayed.seconds);
+            raw_server[at].push(replayed.server.as_secs_f64() / (count / 100_000.0));
+            rows[at].add(&backlogs[at].drain(ground, &ours[at]).await, changes);
+        }
+        rows[2].add(&backlogs[0].drain(ground, &hub).await, changes);
+        refill(ground, &fed).await;
+        let running = consumer::start(&fed).await;
+        rows[3].add(&drain(ground, &running, changes).await, changes);
+        running.stop().await;
+    }
+
+    let mut table = Table::new([
+        "",
+        "changes/s",
+        "relay, s",
+        "PostgreSQL, s",
+        "Centrifugo, s",
+        "relay's memory at most, MB",
+    ]);
+    table.row(rows[0].cells("Instant with Centrifugo, constants"));
+    table.row(rows[1].cells("Instant with Centrifugo, templates"));
+    table.row(rows[2].cells("Instant with its hub, constants"));
+    table.row(rows[3].cells("Centrifugo's consumer"));
+    for (at, name) in ["constants", "templates"].into_iter().enumerate() {
+        let name = format!(
+            "`/api/batch` alone with the same requests, {name} ({} bytes each)",
+            limits[at].bytes
+        );
+        let server = number(raw_server[at].median());
+        table.row([name, raw[at].to_string(), "–".into(), "–".into(), server, "–".into()]);
+    }
+    let [constants, templates, _, consumer] = &rows;
+    let memory = constants.memory.most().max(templates.memory.most());
+    Section {
+        name: "backlog",
+        title: "Backlog",
+        how: format!(
+            "{} updates, captured while nobody published, are drained into {} channels. Rules of constants, and of two templates. The \
+             consumer has four partitions, its own notifications, and events that its trigger has built already. `/api/batch` alone is \
+             sent the very requests that Instant makes, recorded before, by as many lanes. Processor times are for 100,000 changes.",
+            number(count),
+            crate::ground::CUSTOMERS
+        ),
+        tables: vec![table],
+        goals: vec![
+            Goal::new(
+                "backlog, templates, by Centrifugo's consumer",
+                Bound::AtLeast(3.0),
+                " ×",
+                templates.rate.over(&consumer.rate),
+            ),
+            Goal::new(
+                "backlog, constants, of `/api/batch` alone",
+                Bound::AtLeast(85.0),
+                " %",
+                constants.rate.over(&raw[0]).map(|share| share * 100.0),
+            ),
+            Goal::new(
+                "backlog, templates, of `/api/batch` alone",
+                Bound::AtLeast(75.0),
+                " %",
+                templates.rate.over(&raw[1]).map(|share| share * 100.0),
+            ),
+            Goal::new(
+                "backlog, the relay's memory at most",
+                Bound::AtMost(32.0),
+                " MB",
+                memory.into(),
+            ),
+        ],
+    }
+}
+
+/// A database whose changes Centrifugo's consumer takes, with a copy of what its trigger has written.
+async fn fed(ground: &Ground, changes: u64) -> Database {
+    let database = ground.database(changes).await;
+    consumer::install(&database, CHANNEL).await;
+    let client = database.connect().await;
+    client
+        .batch_execute("update bench_order set total = total + 1")
+        .await
+        .unwrap();
+    client
+        .batch_execute("create table kept as table centrifugo_outbox")
+        .await
+        .unwrap();
+    database
+}
+
+/// Puts it into the outbox again.
+async fn refill(ground: &Ground, database: &Database) {
+    let client = database.connect().await;
+    let statement = "truncate centrifugo_outbox; insert into centrifugo_outbox select * from kept order by id";
+    client.batch_execute(statement).await.unwrap();
+    ground.settle(database).await;
+}

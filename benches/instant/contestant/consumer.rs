@@ -1,0 +1,56 @@
+//! Centrifugo's own consumer of an outbox table in PostgreSQL, fed by a trigger that does what Instant's does.
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{Running, UNCHANGED, centrifugo, event};
+use crate::support::postgres::{Database, free_port};
+
+/// As many partitions as Instant has lanes.
+const PARTITIONS: u32 = 4;
+/// What wakes the consumer.
+const NOTIFICATIONS: &str = "centrifugo_partition_change";
+
+/// The table and the trigger of every order. `channel` is an SQL expression; its events are one partition's, in order.
+pub(crate) async fn install(database: &Database, channel: &str) {
+    let event = event(channel);
+    let text = format!(
+        "create table centrifugo_outbox (
+             id bigserial primary key, method text not null, payload jsonb not null, partition integer not null default 0,
+             created_at timestamptz not null default now()
+         );
+         create function feed_centrifugo() returns trigger language plpgsql as $$
+         declare
+             part integer := mod(abs(hashtext({channel})), {PARTITIONS});
+         begin
+             if {UNCHANGED} then
+                 return null;
+             end if;
+             insert into centrifugo_outbox (method, payload, partition) values ('publish', jsonb_build_object(
+                 'channel', {channel}, 'idempotency_key', new.id || '-' || pg_current_xact_id(), 'data', {event}), part);
+             perform pg_notify('{NOTIFICATIONS}', part::text);
+             return null;
+         end $$;
+         create trigger feed_centrifugo after update on bench_order for each row execute function feed_centrifugo()"
+    );
+    database.connect().await.batch_execute(&text).await.unwrap();
+}
+
+/// Starts Centrifugo, which begins at once.
+pub(crate) async fn start(database: &Database) -> Running {
+    let consumer = json!([{
+        "enabled": true, "name": "orders", "type": "postgresql",
+        "postgresql": {
+            // One connection a partition and one that listens; four are the driver's default.
+            "dsn": format!("{}?pool_max_conns={}", database.url, PARTITIONS + 2),
+            "outbox_table_name": "centrifugo_outbox", "num_partitions": PARTITIONS,
+            "partition_notification_channel": NOTIFICATIONS,
+        },
+    }]);
+    Running {
+        server: centrifugo(free_port(), json!({ "consumers": consumer })).await,
+        instant: None,
+        is_hub: false,
+        tasks: JoinSet::new(),
+    }
+}

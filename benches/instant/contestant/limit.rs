@@ -1,0 +1,126 @@
+//! The limit: the very requests that Instant makes of a backlog, ready-made, sent again without anything else to do.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant as Moment};
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::instant::{Instant, To};
+use super::{API_KEY, Running, centrifugo};
+use crate::meter;
+use crate::support::postgres::{Database, free_port};
+use crate::support::wait::{SOON, eventually};
+
+/// Requests at once, and the publications of each: the relay's own numbers.
+const LANES: usize = 4;
+const BATCH: usize = 200;
+
+/// What a request begins with, and what separates the commands within.
+const HEAD: &str = "{\"commands\":[";
+const PUBLISH: &str = "{\"publish\":{\"channel\":\"";
+
+/// The bodies of each lane.
+pub(crate) struct Limit {
+    lanes: Vec<Vec<String>>,
+    /// What a publication weighs, with its channel and its key.
+    pub(crate) bytes: usize,
+}
+
+/// What replaying has taken.
+pub(crate) struct Replayed {
+    pub(crate) seconds: f64,
+    pub(crate) server: Duration,
+}
+
+impl Limit {
+    /// Records what Instant sends of a backlog of `changes`, with batches as full as they can be.
+    pub(crate) async fn record(database: &Database, rules: &str, changes: usize) -> Self {
+        let recorder = Recorder::default();
+        let port = free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let router = Router::new().route("/api/batch", post(take)).with_state(recorder.clone());
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let running = Instant::new(database, To::Port(port), rules).start().await;
+        eventually(SOON * 10, "every publication", async || {
+            (recorder.publications.load(Ordering::Relaxed) >= changes).then_some(())
+        })
+        .await;
+        running.stop().await;
+        serving.abort();
+        let mut lanes = vec![Vec::new(); LANES];
+        for body in recorder.bodies.lock().unwrap().iter() {
+            let commands = body.strip_prefix(HEAD).and_then(|rest| rest.strip_suffix("]}")).unwrap();
+            for command in commands.split(PUBLISH).skip(1) {
+                let channel = &command[..command.find('"').unwrap()];
+                let lane = channel.bytes().map(usize::from).sum::<usize>() % LANES;
+                lanes[lane].push(command.trim_end_matches(',').to_owned());
+            }
+        }
+        let bytes = lanes.iter().flatten().map(String::len).sum::<usize>() / changes;
+        let body = |commands: &[String]| format!("{HEAD}{PUBLISH}{}]}}", commands.join(&format!(",{PUBLISH}")));
+        let lanes = lanes.iter().map(|lane| lane.chunks(BATCH).map(body).collect()).collect();
+        Self { lanes, bytes }
+    }
+
+    /// Sends it all to a Centrifugo that has just been started, each lane one request after the other.
+    pub(crate) async fn replay(&self) -> Replayed {
+        let server = centrifugo(free_port(), json!({})).await;
+        let http = reqwest::Client::new();
+        let mut tasks = JoinSet::new();
+        let lanes = self.lanes.clone();
+        let started = Moment::now();
+        for lane in lanes {
+            let (http, url) = (http.clone(), format!("{}/api/batch", server.url));
+            tasks.spawn(async move {
+                for body in lane {
+                    let request = http.post(&url).header("X-API-Key", API_KEY).body(body);
+                    request
+                        .send()
+                        .await
+                        .unwrap()
+                        .error_for_status()
+                        .unwrap()
+                        .bytes()
+                        .await
+                        .unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        Replayed {
+            seconds: started.elapsed().as_secs_f64(),
+            server: meter::cpu(server.id()),
+        }
+    }
+}
+
+/// Centrifugo alone, for who publishes by themselves.
+pub(crate) async fn server() -> Running {
+    Running {
+        server: centrifugo(free_port(), json!({})).await,
+        instant: None,
+        is_hub: false,
+        tasks: JoinSet::new(),
+    }
+}
+
+/// Takes batches as Centrifugo would.
+#[derive(Clone, Default)]
+struct Recorder {
+    bodies: Arc<Mutex<Vec<String>>>,
+    publications: Arc<AtomicUsize>,
+}
+
+async fn take(State(recorder): State<Recorder>, body: String) -> String {
+    let count = body.matches(PUBLISH).count();
+    let replies = vec!["{\"publish\":{}}"; count].join(",");
+    recorder.bodies.lock().unwrap().push(body);
+    recorder.publications.fetch_add(count, Ordering::Relaxed);
+    format!("{{\"replies\":[{replies}]}}")
+}

@@ -1,0 +1,54 @@
+//! A backlog is drained: how long that takes, and what it costs.
+
+use std::time::{Duration, Instant};
+
+use crate::contestant::Running;
+use crate::ground::Ground;
+use crate::meter;
+
+/// A backlog that is not drained by then never is.
+const DEADLINE: Duration = Duration::from_mins(5);
+/// The server is asked this often while a backlog is drained, so that neither asking nor the last pause counts.
+const LOOKS: u64 = 100;
+/// The rate that the pause between two looks is made for.
+const EXPECTED: u64 = 50_000;
+
+/// What a drain has taken.
+pub(crate) struct Drained {
+    /// Publications a second.
+    pub(crate) rate: f64,
+    /// Processor time of the relay, PostgreSQL and the server.
+    pub(crate) relay: Duration,
+    pub(crate) postgres: Duration,
+    pub(crate) server: Duration,
+    /// The most memory that the relay has had, in bytes.
+    pub(crate) memory: u64,
+}
+
+/// Waits until `changes` were published. The time runs from the first publications that are seen: starting is measured elsewhere.
+pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> Drained {
+    let postgres = meter::cpu_of(&ground.cluster);
+    let pause = Duration::from_millis((changes * 1_000 / EXPECTED / LOOKS).clamp(1, 100));
+    let end = Instant::now() + DEADLINE;
+    let mut first = None;
+    loop {
+        let (published, now) = (running.published(ground).await, Instant::now());
+        let (begun, at) = *first.get_or_insert((published, now));
+        if published >= changes {
+            let (relay, server) = running.cpu();
+            #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+            return Drained {
+                rate: (published - begun) as f64 / (now - at).as_secs_f64(),
+                relay,
+                postgres: meter::cpu_of(&ground.cluster).saturating_sub(postgres),
+                server,
+                memory: running.instant.as_ref().map_or(0, |process| process.peak_memory()),
+            };
+        }
+        if published == 0 {
+            first = None;
+        }
+        assert!(now < end, "{published} of {changes} were published within {DEADLINE:?}");
+        tokio::time::sleep(pause).await;
+    }
+}

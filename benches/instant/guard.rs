@@ -1,0 +1,36 @@
+//! The trigger without its guard: the insert outside an exception block, and the outbox's lock waited for without a limit.
+
+use tokio_postgres::Client;
+
+use crate::support::postgres::Database;
+
+const FUNCTION: &str = "select pg_get_functiondef('instant.capture_public_bench_order'::regproc)";
+/// Parts of the generated function, and what is there in their place.
+const GUARD: [(&str, &str); 4] = [
+    ("        begin\n            timeout := current_setting('lock_timeout');\n", ""),
+    ("            perform set_config('lock_timeout', '50ms', true);\n", ""),
+    ("            perform set_config('lock_timeout', timeout, true);\n", ""),
+    (
+        "            perform set_config('instant.tx', held, true);\n",
+        "            perform set_config('instant.tx', held, true);\n    end if;\n    return null;\nend\n",
+    ),
+];
+
+/// Replaces the function of the orders.
+pub(crate) async fn remove(database: &Database) {
+    let client: Client = database.connect().await;
+    let mut text: String = client.query_one(FUNCTION, &[]).await.unwrap().get(0);
+    for (part, instead) in GUARD {
+        assert_eq!(text.matches(part).count(), 1, "`{part}` in\n{text}");
+        text = text.replace(part, instead);
+    }
+    // Behind the new end stands what is left of the guard's handler.
+    let (kept, rest) = text
+        .split_once("    return null;\nend\n")
+        .map_or((text.as_str(), ""), |parts| parts);
+    let quote = rest.rsplit_once("end\n").map(|(_, quote)| quote).unwrap_or_default();
+    client
+        .batch_execute(&format!("{kept}    return null;\nend\n{quote}"))
+        .await
+        .unwrap();
+}

@@ -1,0 +1,101 @@
+//! Idle: what a relay costs while nothing is written.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::contestant::instant::{Instant, PUBLIC, To};
+use crate::figures::number;
+use crate::ground::Ground;
+use crate::meter;
+use crate::report::{Bound, Goal, Section, Table};
+use crate::scale::Scale;
+
+/// Whatever belongs to the start is over then.
+const QUIET: Duration = Duration::from_secs(12);
+/// The statement of the safety poll begins so.
+const POLL: &str = "select pg_current_snapshot()";
+
+pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
+    let database = ground.database(1_000).await;
+    let client = database.connect().await;
+    let instant = Instant::new(&database, To::Centrifugo, PUBLIC);
+    instant.apply().await;
+    let log = format!("alter database {} set log_statement = 'all'", database.name);
+    client.batch_execute(&log).await.unwrap();
+    let running = instant.start().await;
+    tokio::time::sleep(QUIET).await;
+
+    let process = running.instant.as_ref().unwrap().id();
+    let sessions = "select pid from pg_stat_activity where application_name like 'instant%' and datname = current_database()";
+    let sessions = client.query(sessions, &[]).await.unwrap();
+    let sessions: Vec<u32> = sessions.iter().map(|row| row.get::<_, i32>(0).unsigned_abs()).collect();
+    let costs = || {
+        (
+            meter::cpu_exact(process),
+            sessions.iter().copied().map(meter::cpu_exact).sum::<Duration>(),
+        )
+    };
+    let (before, wakes, said) = (costs(), meter::wake_ups(process), ground.cluster.log().len());
+    tokio::time::sleep(scale.idle).await;
+    let (after, log) = (costs(), ground.cluster.log());
+    let wakes = meter::wake_ups(process) - wakes;
+    let queries = queries(&log[said..]);
+    running.stop().await;
+
+    let minutes = scale.idle.as_secs_f64() / 60.0;
+    let share = |spent: Duration| spent.as_secs_f64() / scale.idle.as_secs_f64() * 100.0;
+    let (own, sessions) = (share(after.0 - before.0), share(after.1 - before.1));
+    let hour = |spent: Duration| number(spent.as_secs_f64() / minutes * 60.0);
+    let mut costs = Table::new(["an hour of", ""]);
+    costs.row(["the relay's CPU, s".to_owned(), hour(after.0 - before.0)]);
+    costs.row(["its sessions' CPU in PostgreSQL, s".to_owned(), hour(after.1 - before.1)]);
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let wakes = number(wakes as f64 / minutes * 60.0);
+    costs.row(["wake-ups of the relay's threads".to_owned(), wakes]);
+    let mut asked = Table::new(["statement", "an hour"]);
+    let mut others = 0;
+    for (text, count) in &queries {
+        others += if text.starts_with(POLL) { 0 } else { *count };
+        asked.row([format!("`{text}`"), number(f64::from(*count) / minutes * 60.0)]);
+    }
+    Section {
+        name: "idle",
+        title: "Idle",
+        how: format!(
+            "An hour, extrapolated from {} seconds in which nothing was written. Statements are those in PostgreSQL's log.",
+            scale.idle.as_secs()
+        ),
+        tables: vec![costs, asked],
+        goals: vec![
+            Goal::new("idle, the relay's CPU", Bound::AtMost(0.1), " %", own.into()),
+            Goal::new(
+                "idle, its sessions' CPU in PostgreSQL",
+                Bound::AtMost(0.1),
+                " %",
+                sessions.into(),
+            ),
+            Goal::new(
+                "idle, statements a minute beside the safety poll",
+                Bound::AtMost(0.0),
+                "",
+                (f64::from(others) / minutes).into(),
+            ),
+        ],
+    }
+}
+
+/// What Instant's sessions asked, and how often.
+fn queries(log: &str) -> BTreeMap<String, u32> {
+    let mut queries = BTreeMap::new();
+    for line in log.lines().filter(|line| line.starts_with("instant")) {
+        let said = line.split_once("statement: ").or_else(|| {
+            let (_, executed) = line.split_once("execute ")?;
+            executed.split_once(": ")
+        });
+        if let Some((_, text)) = said {
+            let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            *queries.entry(text.chars().take(60).collect()).or_default() += 1;
+        }
+    }
+    queries
+}

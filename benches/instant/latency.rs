@@ -1,0 +1,135 @@
+//! Latency: from a commit to a listener's socket.
+
+mod listener;
+mod pace;
+
+use std::time::Duration;
+
+use crate::contestant::instant::{Instant, PUBLIC, To};
+use crate::contestant::{Running, classic, consumer, django, limit};
+use crate::figures::{Series, percentile};
+use crate::ground::Ground;
+use crate::report::{Bound, Goal, Section, Table};
+use crate::scale::Scale;
+use crate::support::postgres::Database;
+use listener::Listener;
+
+pub(crate) use pace::{Commit, mark};
+
+/// The orders that are written to, one after the other.
+const ORDERS: u64 = 10_000;
+/// Django is asked for no more commits a second than one process of it makes.
+const DJANGO: u32 = 100;
+
+const NAMES: [&str; 6] = [
+    "Instant with Centrifugo",
+    "Instant with its hub",
+    "Centrifugo's consumer",
+    "payload in NOTIFY, one listener",
+    "Django's `post_save`, one request",
+    "one publish request alone",
+];
+
+/// The figures of one rate: of each contestant the 50th and the 99th percentile of each round, in milliseconds.
+type Figures = [[Series; 2]; NAMES.len()];
+
+pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
+    let mut databases = Vec::new();
+    for at in 0..NAMES.len() {
+        let database = ground.database(ORDERS).await;
+        match at {
+            0 | 1 => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
+            2 => consumer::install(&database, "'public'").await,
+            3 => classic::install(&database, "'public'").await,
+            _ => {}
+        }
+        databases.push(database);
+    }
+    let mut figures: Vec<Figures> = scale.rates.iter().map(|_| Figures::default()).collect();
+    for _ in 0..scale.rounds {
+        for (at, database) in databases.iter().enumerate() {
+            let running = start(at, database).await;
+            let mut listener = Listener::connect(&running).await;
+            for (figures, (rate, duration)) in figures.iter_mut().zip(scale.rates) {
+                if let Some(latencies) = turn(at, database, &running, &mut listener, *rate, *duration).await {
+                    for (series, share) in figures[at].iter_mut().zip([50, 99]) {
+                        series.push(percentile(&latencies, share));
+                    }
+                }
+            }
+            running.stop().await;
+        }
+    }
+    section(scale, &figures)
+}
+
+async fn start(at: usize, database: &Database) -> Running {
+    match at {
+        0 => Instant::new(database, To::Centrifugo, PUBLIC).start().await,
+        1 => Instant::new(database, To::Hub, PUBLIC).start().await,
+        2 => consumer::start(database).await,
+        3 => classic::start(database).await,
+        _ => limit::server().await,
+    }
+}
+
+/// The sorted latencies of one contestant at one rate, in milliseconds; none where it cannot write so fast.
+async fn turn(
+    at: usize,
+    database: &Database,
+    running: &Running,
+    listener: &mut Listener,
+    rate: u32,
+    duration: Duration,
+) -> Option<Vec<f64>> {
+    let commits = match at {
+        4 if rate > DJANGO => return None,
+        4 => django::write(database, &running.server, rate, duration).await,
+        5 => pace::publish(&running.server, rate, duration).await,
+        _ => pace::write(database, rate, duration).await,
+    };
+    let mut latencies = listener.latencies(&commits).await;
+    latencies.sort_by(f64::total_cmp);
+    Some(latencies)
+}
+
+fn section(scale: &Scale, figures: &[Figures]) -> Section {
+    let mut tables = Vec::new();
+    for share in 0..2 {
+        let title = if share == 0 { "p50, ms" } else { "p99, ms" };
+        let rates = scale.rates.iter().map(|(rate, _)| format!("at {rate}/s"));
+        let mut table = Table::new([title.to_owned()].into_iter().chain(rates));
+        for (at, name) in NAMES.into_iter().enumerate() {
+            let cells = figures.iter().map(|figures| figures[at][share].to_string());
+            table.row([name.to_owned()].into_iter().chain(cells));
+        }
+        tables.push(table);
+    }
+    let mut goals = Vec::new();
+    for (figures, (rate, _)) in figures.iter().zip(scale.rates) {
+        for (share, name) in ["p50", "p99"].into_iter().enumerate() {
+            let [ours, hub, consumer, ..] = figures.each_ref().map(|shares| &shares[share]);
+            goals.push(Goal::new(
+                format!("latency at {rate}/s, {name}, by the consumer's"),
+                Bound::AtMost(1.1),
+                " ×",
+                ours.over(consumer),
+            ));
+            goals.push(Goal::new(
+                format!("latency at {rate}/s with the hub, {name}, by the consumer's"),
+                Bound::AtMost(1.0),
+                " ×",
+                hub.over(consumer),
+            ));
+        }
+    }
+    Section {
+        name: "latency",
+        title: "Latency",
+        how: "From the moment that a writer learns of its commit, or a request is sent, until one WebSocket client has read the event. Up to 16 \
+              connections write at a fixed pace, whether the last commit was heard or not."
+            .to_owned(),
+        tables,
+        goals,
+    }
+}

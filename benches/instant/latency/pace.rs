@@ -1,0 +1,101 @@
+//! Writers at a fixed pace.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::contestant::API_KEY;
+use crate::latency::ORDERS;
+use crate::support::centrifugo::Centrifugo;
+use crate::support::crowd::{MARK, micros};
+use crate::support::postgres::Database;
+
+/// Connections at most.
+const WRITERS: u32 = 16;
+/// The commits a second that one connection is used for before there is another.
+const EACH: u32 = 50;
+
+/// Numbers for what is written, over all contestants.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// Something that a listener will hear, or has heard: its number, and when, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Commit {
+    pub(crate) number: u64,
+    pub(crate) at: u64,
+}
+
+/// The next number, and the text by which a listener knows it.
+pub(crate) fn mark() -> (u64, String) {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    (number, format!("{}{number:016} ", char::from(MARK)))
+}
+
+/// Updates orders, a commit each; tells when their writers learned of them.
+pub(crate) async fn write(database: &Database, rate: u32, duration: Duration) -> Vec<Commit> {
+    paced(rate, duration, async |mut ticks: Ticks| {
+        let client = database.connect().await;
+        let statement = "update bench_order set status = $1, updated_at = now() where id = $2";
+        let statement = client.prepare(statement).await.unwrap();
+        let mut commits = Vec::new();
+        while ticks.next().await {
+            let (number, mark) = mark();
+            let order = i64::try_from(number % ORDERS + 1).unwrap();
+            client.execute(&statement, &[&mark, &order]).await.unwrap();
+            commits.push(Commit { number, at: micros() });
+        }
+        commits
+    })
+    .await
+}
+
+/// Publishes the same without a database; tells when the requests were sent.
+pub(crate) async fn publish(server: &Centrifugo, rate: u32, duration: Duration) -> Vec<Commit> {
+    let http = reqwest::Client::new();
+    let url = format!("{}/api/publish", server.url);
+    paced(rate, duration, async |mut ticks: Ticks| {
+        let mut commits = Vec::new();
+        while ticks.next().await {
+            let (number, mark) = mark();
+            let body = format!(
+                r#"{{"channel":"public","data":{{"event_class":"order_changed","message":"Your order has changed","channel":"public","site":"Shop","data":{{"status":"{mark}","total":"12.50","customer_id":17}},"id":"{number}","model":"bench_order","op":"update","pk":17}}}}"#
+            );
+            let at = micros();
+            let request = http.post(&url).header("X-API-Key", API_KEY).body(body);
+            request.send().await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
+            commits.push(Commit { number, at });
+        }
+        commits
+    })
+    .await
+}
+
+/// One writer's share of the pace.
+struct Ticks {
+    ticks: tokio::time::Interval,
+    end: Instant,
+}
+
+impl Ticks {
+    /// Waits for the next one; false when the time is over.
+    async fn next(&mut self) -> bool {
+        self.ticks.tick().await < self.end
+    }
+}
+
+/// Lets writers work side by side, each a part of an interval behind the one before it. A writer that is late catches up.
+async fn paced(rate: u32, duration: Duration, writer: impl AsyncFn(Ticks) -> Vec<Commit>) -> Vec<Commit> {
+    let writers = rate.div_ceil(EACH).min(WRITERS);
+    let each = Duration::from_secs(1) * writers / rate;
+    let begin = Instant::now() + Duration::from_millis(200);
+    let working = (0..writers).map(|number| {
+        let mut ticks = interval_at(begin + each * number / writers, each);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        writer(Ticks {
+            ticks,
+            end: begin + duration,
+        })
+    });
+    futures_util::future::join_all(working).await.into_iter().flatten().collect()
+}

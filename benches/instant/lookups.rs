@@ -1,0 +1,64 @@
+//! Look-ups: rules that read rows of another table.
+
+use crate::backlog::Backlog;
+use crate::contestant::instant::{Instant, TEMPLATES, To};
+use crate::figures::{Series, number};
+use crate::ground::Ground;
+use crate::report::{Bound, Goal, Section, Table};
+use crate::scale::Scale;
+
+/// The distinct keys that the orders lead to.
+const KEYS: u64 = 1_000;
+
+/// As without, with a name of another table in the message and in the data.
+const RELATED: &str = "
+[[watch]]
+table = 'bench_order'
+fields = ['status', 'total', 'customer_id']
+related = { customer = { column = 'customer_id', table = 'bench_customer', key = 'id', fields = ['name'] } }
+[[watch.rule]]
+target = { user = 'customer_id' }
+event_class = 'order_{{ row.status }}'
+message = 'Order {{ pk }} of {{ row.customer.name }}'
+data = ['status', 'total', 'customer_id', 'customer.name']
+";
+
+pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
+    let database = ground.database(scale.compared).await;
+    let client = database.connect().await;
+    let statement = format!(
+        "create table bench_customer (id bigint primary key, name text not null);
+         insert into bench_customer select id, 'Customer ' || id from generate_series(0, {KEYS}) as id;
+         update bench_order set customer_id = id % {KEYS}"
+    );
+    client.batch_execute(&statement).await.unwrap();
+    Instant::new(&database, To::Centrifugo, RELATED).apply().await;
+    let backlog = Backlog::of(ground, database, scale.compared, "update bench_order set total = total + 1").await;
+    let without = Instant::new(&backlog.database, To::Centrifugo, TEMPLATES);
+    let with = Instant::new(&backlog.database, To::Centrifugo, RELATED);
+    let mut rates = [Series::default(), Series::default()];
+    for _ in 0..scale.rounds {
+        rates[0].push(backlog.drain(ground, &without).await.rate);
+        rates[1].push(backlog.drain(ground, &with).await.rate);
+    }
+    let mut table = Table::new(["", "changes/s"]);
+    table.row(["without `related`".to_owned(), rates[0].to_string()]);
+    table.row(["with `related`".to_owned(), rates[1].to_string()]);
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let (changes, keys) = (number(scale.compared as f64), number(KEYS as f64));
+    Section {
+        name: "lookups",
+        title: "Look-ups",
+        how: format!(
+            "The same {changes} changes of {keys} customers are drained to Centrifugo by a rule of two templates, and by one that reads \
+             and publishes the customer's name too."
+        ),
+        tables: vec![table],
+        goals: vec![Goal::new(
+            "look-ups, of the same without",
+            Bound::AtLeast(70.0),
+            " %",
+            rates[1].over(&rates[0]).map(|share| share * 100.0),
+        )],
+    }
+}

@@ -1,0 +1,96 @@
+//! Many watches: whether a change costs more where more is watched, and how long the start takes.
+
+use std::fmt::Write;
+use std::time::Instant as Moment;
+
+use crate::backlog::Backlog;
+use crate::contestant::instant::{Instant, To};
+use crate::figures::{Series, number};
+use crate::ground::Ground;
+use crate::report::{Bound, Goal, Section, Table};
+use crate::scale::Scale;
+
+/// Of each watch; one of them hears the updates.
+const RULES: &str = "
+[[watch.rule]]
+on = 'update'
+target = 'public'
+message = 'Order {{ pk }} is {{ row.status }}'
+[[watch.rule]]
+on = 'insert'
+target = 'users'
+[[watch.rule]]
+on = 'delete'
+target = 'staff'
+[[watch.rule]]
+on = 'update'
+when = \"row.status == 'lost'\"
+target = 'superuser'
+";
+
+pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
+    let (few, mut start_few, _) = watched(ground, scale, 1).await;
+    let (many, mut start_many, applied) = watched(ground, scale, scale.tables).await;
+    let mut rates = [Series::default(), Series::default()];
+    for _ in 0..scale.rounds {
+        for (at, ((backlog, instant), start)) in [(&few, &mut start_few), (&many, &mut start_many)].into_iter().enumerate() {
+            let drained = backlog.drain(ground, instant).await;
+            rates[at].push(drained.rate);
+            // Nothing waits any more: the start alone.
+            let started = Moment::now();
+            let process = instant.run().await;
+            start.push(started.elapsed().as_secs_f64());
+            drop(process);
+        }
+    }
+    let mut table = Table::new(["watches", "rules", "start, s", "changes/s"]);
+    table.row(["1".to_owned(), "4".to_owned(), start_few.to_string(), rates[0].to_string()]);
+    let tables = scale.tables.to_string();
+    let rules = (scale.tables * 4).to_string();
+    table.row([tables.clone(), rules, start_many.to_string(), rates[1].to_string()]);
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let changes = number(scale.compared as f64);
+    Section {
+        name: "watches",
+        title: "Many watches",
+        how: format!(
+            "{changes} changes of one watched table, and of {tables}, each with four rules, are drained to Centrifugo. The start is \
+             from the process's to leading. `instant apply` took {applied:.1} s for the {tables} tables."
+        ),
+        tables: vec![table],
+        goals: vec![
+            Goal::new("many watches, start", Bound::AtMost(2.0), " s", start_many),
+            Goal::new(
+                "many watches, time a change over that of one watch",
+                Bound::AtMost(10.0),
+                " %",
+                rates[0].over(&rates[1]).map(|ratio| (ratio - 1.0) * 100.0),
+            ),
+        ],
+    }
+}
+
+/// A backlog whose changes are spread over `tables` watched tables, and how long `apply` took.
+async fn watched(ground: &Ground, scale: &Scale, tables: usize) -> ((Backlog, Instant), Series, f64) {
+    let database = ground.database(1).await;
+    let client = database.connect().await;
+    let (mut rules, mut fill, mut update) = (String::new(), String::new(), String::new());
+    let orders = scale.compared / tables as u64;
+    for table in 0..tables {
+        let _ = write!(
+            rules,
+            "[[watch]]\ntable = 'many_{table}'\nfields = ['status', 'total', 'customer_id']\n{RULES}"
+        );
+        let _ = write!(
+            fill,
+            "create table many_{table} (like bench_order including all);
+             insert into many_{table} select n, 'A', 'paid', 1, n, '', '', 1, now(), now() from generate_series(1, {orders}) as n;"
+        );
+        let _ = write!(update, "update many_{table} set total = total + 1;");
+    }
+    client.batch_execute(&fill).await.unwrap();
+    let instant = Instant::new(&database, To::Centrifugo, &rules);
+    let applied = instant.apply().await;
+    let backlog = Backlog::of(ground, database, orders * tables as u64, &update).await;
+    ((backlog, instant), Series::default(), applied.as_secs_f64())
+}

@@ -1,0 +1,129 @@
+//! Writers: what capture costs those who write.
+
+use crate::contestant::instant::{Instant, PUBLIC, To};
+use crate::contestant::{classic, consumer};
+use crate::figures::Series;
+use crate::ground::Ground;
+use crate::report::{Bound, Goal, Section, Table};
+use crate::scale::Scale;
+use crate::support::postgres::Database;
+use crate::{guard, meter};
+
+/// The orders that are written to.
+const ORDERS: u64 = 100_000;
+/// An update of one row, of a column that is captured.
+pub(crate) const UPDATE: &str = "\\set id random(1, 100000)
+update bench_order set total = total + 1, updated_at = now() where id = :id;
+";
+
+/// One way to write.
+#[derive(Clone, Copy)]
+enum Way {
+    Unwatched,
+    Captured,
+    Unguarded,
+    Carried,
+    Classic,
+    Consumed,
+}
+
+const WAYS: [(Way, &str); 6] = [
+    (Way::Unwatched, "unwatched"),
+    (Way::Captured, "captured by Instant, no relay"),
+    (Way::Unguarded, "the same without the trigger's guard"),
+    (Way::Carried, "captured, with the relay and Centrifugo"),
+    (Way::Classic, "payload in NOTIFY, one listener, Centrifugo"),
+    (Way::Consumed, "Centrifugo's outbox table, its consumer"),
+];
+
+pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
+    let mut databases = Vec::new();
+    for (way, _) in WAYS {
+        let database = ground.database(ORDERS).await;
+        match way {
+            Way::Unwatched => {}
+            Way::Captured | Way::Carried => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
+            Way::Unguarded => {
+                Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
+                guard::remove(&database).await;
+            }
+            Way::Classic => classic::install(&database, "'public'").await,
+            Way::Consumed => consumer::install(&database, "'public'").await,
+        }
+        databases.push(database);
+    }
+    let mut rates: [Series; WAYS.len()] = Default::default();
+    let mut costs: [Series; WAYS.len()] = Default::default();
+    for _ in 0..scale.rounds {
+        for (at, (way, _)) in WAYS.into_iter().enumerate() {
+            let (rate, cost) = write(ground, &databases[at], way, scale).await;
+            rates[at].push(rate);
+            costs[at].push(cost);
+        }
+    }
+    let [unwatched, captured, unguarded, carried, classic, consumed] = &rates;
+    let share = |one: &Series, of: &Series| one.over(of).map(|share| share * 100.0);
+    let mut table = Table::new(["", "commits/s", "of unwatched, %", "PostgreSQL's CPU a commit, µs"]);
+    for (at, (_, name)) in WAYS.into_iter().enumerate() {
+        table.row([
+            name.to_owned(),
+            rates[at].to_string(),
+            share(&rates[at], unwatched).to_string(),
+            costs[at].to_string(),
+        ]);
+    }
+    Section {
+        name: "writers",
+        title: "Writers",
+        how: "`pgbench -c16 -M prepared` updates one row of a table of ten columns in each commit; three of them are captured, beside \
+              the key, for a rule of everyone's. Where something carries the changes on, it does so on the same cores meanwhile."
+            .to_owned(),
+        tables: vec![table],
+        goals: vec![
+            Goal::new("writers, captured, of unwatched", Bound::AtLeast(80.0), " %", share(captured, unwatched)),
+            Goal::new(
+                "writers, with relay and Centrifugo, of unwatched",
+                Bound::AtLeast(65.0),
+                " %",
+                share(carried, unwatched),
+            ),
+            Goal::new(
+                "writers, with relay and Centrifugo, by the classic",
+                Bound::AtLeast(2.3),
+                " ×",
+                carried.over(classic),
+            ),
+            Goal::new(
+                "writers, with relay and Centrifugo, by the consumer's",
+                Bound::AtLeast(4.0),
+                " ×",
+                carried.over(consumed),
+            ),
+            Goal::new(
+                "the guard, of one-row commits",
+                Bound::AtMost(5.0),
+                " %",
+                unguarded.over(captured).map(|ratio| (ratio - 1.0) * 100.0),
+            ),
+        ],
+    }
+}
+
+/// Commits a second, and what one costs PostgreSQL in microseconds.
+async fn write(ground: &Ground, database: &Database, way: Way, scale: &Scale) -> (f64, f64) {
+    let running = match way {
+        Way::Unwatched | Way::Captured | Way::Unguarded => None,
+        Way::Carried => Some(Instant::new(database, To::Centrifugo, PUBLIC).start().await),
+        Way::Classic => Some(classic::start(database).await),
+        Way::Consumed => Some(consumer::start(database).await),
+    };
+    ground.settle(database).await;
+    let before = meter::cpu_of(&ground.cluster);
+    let rate = ground.pgbench(database, UPDATE, scale.writing).await;
+    let spent = meter::cpu_of(&ground.cluster).saturating_sub(before);
+    if let Some(running) = running {
+        running.stop().await;
+    }
+    let commits = rate * scale.writing.as_secs_f64();
+    (rate, spent.as_secs_f64() * 1e6 / commits)
+}
