@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
 
 use super::backoff::Backoff;
 use super::ledger::{Entry, Finished, rejected};
@@ -218,6 +218,9 @@ impl<P: Publisher> Lane<P> {
 
 /// One line an event, when asked for; never its payload.
 fn log(publication: &Publication, outcome: &'static str) {
+    if !tracing::enabled!(target: "instant::event", Level::INFO) {
+        return;
+    }
     let Publication { origin, channel, .. } = publication;
     let lag = Timestamp::now().duration_since(origin.at).as_millis();
     info!(
