@@ -24,7 +24,11 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub struct Reader {
     session: Session,
     window: Statement,
+    doze: Statement,
+    wake: Statement,
     can_doze: bool,
+    /// Whether the doze is to end with the next page.
+    wakes: bool,
     /// Where the next window begins.
     start: Snapshot,
     /// The window that is being read: its end, and the last change read of it.
@@ -51,12 +55,17 @@ impl Reader {
     pub async fn open(url: &SecretString, position: Position) -> Result<Self, Error> {
         let session = Session::connect(url, "instant reader").await?;
         let window = patiently(windows::prepare(&session.client)).await?;
+        let doze = patiently(sql::prepare_doze(&session.client)).await?;
+        let wake = patiently(sql::prepare_wake(&session.client)).await?;
         patiently(sql::listen(&session.client)).await?;
         let can_doze = patiently(sql::triggers_notify(&session.client)).await?;
         Ok(Self {
             session,
             window,
+            doze,
+            wake,
             can_doze,
+            wakes: false,
             start: position.snapshot,
             within: position.within,
             rest: None,
@@ -69,14 +78,21 @@ impl Reader {
     /// When PostgreSQL refuses or does not answer.
     pub async fn page(&mut self) -> Result<Page<'_>, Error> {
         let client = &self.session.client;
+        let wakes = std::mem::take(&mut self.wakes);
+        let wake = async { if wakes { sql::wake(client, &self.wake).await } else { Ok(()) } };
         let (page, until) = if let Some(within) = &self.within {
+            patiently(wake).await?;
             let rest = match self.rest {
                 Some(rest) => rest,
                 None => *self.rest.insert(Rest::open(client, &self.start, within).await?),
             };
             (rest.page(client).await?, Some(within.until.clone()))
         } else {
-            let rows = patiently(windows::first_page(client, &self.window, &self.start, FIRST_PAGE)).await?;
+            // In one flight: the event that ended the doze waits for one answer, not for two.
+            let first_page = windows::first_page(client, &self.window, &self.start, FIRST_PAGE);
+            let (woken, rows) = tokio::join!(patiently(wake), patiently(first_page));
+            woken?;
+            let rows = rows?;
             let page = RestPage {
                 rows,
                 limit: FIRST_PAGE,
@@ -106,15 +122,12 @@ impl Reader {
     /// # Errors
     /// When PostgreSQL does not answer.
     pub async fn try_doze(&self) -> Result<bool, Error> {
-        patiently(sql::try_doze(&self.session.client)).await
+        patiently(sql::try_doze(&self.session.client, &self.doze)).await
     }
 
-    /// Wakes up: from here on nobody notifies.
-    ///
-    /// # Errors
-    /// When PostgreSQL does not answer.
-    pub async fn wake(&self) -> Result<(), Error> {
-        patiently(sql::wake(&self.session.client)).await
+    /// Wakes up with the next page: from there on nobody notifies.
+    pub const fn wake(&mut self) {
+        self.wakes = true;
     }
 
     /// Waits for a notification.

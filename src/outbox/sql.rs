@@ -15,7 +15,7 @@ pub(super) mod windows;
 use std::time::Duration;
 
 use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, Error, Row};
+use tokio_postgres::{Client, Error, Row, Statement};
 
 use super::broadcast::Message;
 use super::position::Position;
@@ -83,17 +83,24 @@ pub(super) async fn triggers_notify(client: &Client) -> Result<bool, Error> {
         .try_get(0)
 }
 
+/// What [`try_doze`] asks.
+pub(super) async fn prepare_doze(client: &Client) -> Result<Statement, Error> {
+    client.prepare("select pg_try_advisory_lock($1)").await
+}
+
 /// Tries to fall asleep: fails while a transaction is under way that wrote changes without a NOTIFY.
-pub(super) async fn try_doze(client: &Client) -> Result<bool, Error> {
-    client
-        .query_one("select pg_try_advisory_lock($1)", &[&DOZE_LOCK])
-        .await?
-        .try_get(0)
+pub(super) async fn try_doze(client: &Client, statement: &Statement) -> Result<bool, Error> {
+    client.query_one(statement, &[&DOZE_LOCK]).await?.try_get(0)
+}
+
+/// What [`wake`] asks.
+pub(super) async fn prepare_wake(client: &Client) -> Result<Statement, Error> {
+    client.prepare("select pg_advisory_unlock($1)").await
 }
 
 /// Wakes up: from here on nobody notifies.
-pub(super) async fn wake(client: &Client) -> Result<(), Error> {
-    client.execute("select pg_advisory_unlock($1)", &[&DOZE_LOCK]).await.map(drop)
+pub(super) async fn wake(client: &Client, statement: &Statement) -> Result<(), Error> {
+    client.execute(statement, &[&DOZE_LOCK]).await.map(drop)
 }
 
 /// The cursor, the cluster that wrote it, and this cluster.

@@ -102,7 +102,7 @@ async fn doze(
             () = shutdown.cancelled() => {}
         }
     }
-    reader.wake().await?;
+    reader.wake();
     Ok(changes)
 }
 
