@@ -3,10 +3,10 @@ CACHE := $(shell tests/tools/setup --where)
 export INSTANT_CACHE := $(CACHE)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
-.PHONY: help setup test chaos fuzz bench-hub lint demo wheel
+.PHONY: help setup test chaos fuzz bench bench-hub bench-micro lint demo wheel
 
 help: ## Show what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the tests and the demo need: PostgreSQL, Centrifugo, Django, Chromium
 	@tests/tools/setup
@@ -23,8 +23,14 @@ chaos: setup ## Kill, cut and crash everything for ROUNDS=200 rounds; SEED=n dec
 fuzz: ## Mutate inputs of TARGET=configuration (or mapping, signed_value, cookie, client_protocol) for SECONDS=60; needs nightly Rust and cargo-fuzz
 	cargo +nightly fuzz run $(or $(TARGET),configuration) -- -max_total_time=$(or $(SECONDS),60)
 
-bench-hub: setup ## Compare the hub with Centrifugo on this machine: publications, deliveries, latency, memory
-	cargo test --release --test instant the_hub_and_centrifugo_side_by_side -- --ignored --nocapture
+bench: setup ## Measure Instant beside what else there is and write docs/benchmarks.md; QUICK=1 and ONLY=backlog,latency only show figures
+	cargo bench --bench instant
+
+bench-hub: setup ## Measure the hub beside Centrifugo alone: publications, deliveries, latency, memory
+	ONLY=hub cargo bench --bench instant
+
+bench-micro: ## Measure a row's way through the mapping, with its allocations
+	cargo bench --bench mapping
 
 lint: ## Check formatting, lints, documentation and licences
 	cargo fmt --check

@@ -1,6 +1,6 @@
 //! A row's way through the mapping: its time and its allocations, for each kind of rule.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that fails panics")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark that fails panics")]
 
 use divan::{AllocProfiler, Bencher, black_box};
 use instant::capture::watch::{Column, Destination, Encoding, Lookup, Relation, Rule, Watch};

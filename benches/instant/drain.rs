@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use crate::contestant::Running;
 use crate::ground::Ground;
 use crate::meter;
+use crate::support::process::Process;
 
 /// A backlog that is not drained by then never is.
 const DEADLINE: Duration = Duration::from_mins(5);
-/// The server is asked this often while a backlog is drained, so that neither asking nor the last pause counts.
-const LOOKS: u64 = 100;
-/// The rate that the pause between two looks is made for.
-const EXPECTED: u64 = 50_000;
+/// The shortest and the longest pause between two looks, since each costs the server: half of what is left to wait for, and a
+/// quarter of what has passed, from which that is told.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 /// What a drain has taken.
 pub(crate) struct Drained {
@@ -28,7 +28,6 @@ pub(crate) struct Drained {
 /// Waits until `changes` were published. The time runs from the first publications that are seen: starting is measured elsewhere.
 pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> Drained {
     let postgres = meter::cpu_of(&ground.cluster);
-    let pause = Duration::from_millis((changes * 1_000 / EXPECTED / LOOKS).clamp(1, 100));
     let end = Instant::now() + DEADLINE;
     let mut first = None;
     loop {
@@ -42,13 +41,16 @@ pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> D
                 relay,
                 postgres: meter::cpu_of(&ground.cluster).saturating_sub(postgres),
                 server,
-                memory: running.instant.as_ref().map_or(0, |process| process.peak_memory()),
+                memory: running.instant.as_ref().map_or(0, Process::peak_memory),
             };
         }
         if published == 0 {
             first = None;
         }
         assert!(now < end, "{published} of {changes} were published within {DEADLINE:?}");
-        tokio::time::sleep(pause).await;
+        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+        let left = (changes - published) as f64 / (published - begun).max(1) as f64;
+        let pause = (now - at).mul_f64((left / 2.0).min(0.25));
+        tokio::time::sleep(pause.clamp(PAUSE.0, PAUSE.1)).await;
     }
 }

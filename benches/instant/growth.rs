@@ -27,7 +27,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             changes / ORDERS
         );
         let backlog = Backlog::of(ground, database, *changes, &statement).await;
-        let rounds = if *changes < LARGE { scale.rounds + 2 } else { 1 };
+        let rounds = if *changes < LARGE { scale.rounds } else { 1 };
         let (mut rate, mut memory) = (Series::default(), 0.0_f64);
         for _ in 0..rounds {
             let drained = backlog.drain(ground, &instant).await;

@@ -31,7 +31,11 @@ const SIZE: usize = 200;
 
 async fn turn(site: &Site, scale: &Scale) -> Figures {
     let server = &site.centrifugo;
-    let http = reqwest::Client::new();
+    // Centrifugo closes connections that were idle for longer.
+    let http = reqwest::Client::builder()
+        .pool_idle_timeout(Duration::from_secs(20))
+        .build()
+        .unwrap();
     let mut figures = Figures::default();
     // Nobody listens: four lanes of batches into a hundred channels.
     let started = Instant::now();

@@ -72,21 +72,22 @@ impl Goal {
 
     fn cells(&self) -> [String; 4] {
         let median = self.found.median();
+        // How far beyond the bound, as a share of it.
         let (wanted, is_reached, share) = match self.bound {
             Bound::AtLeast(bound) => (format!("≥ {}", number(bound)), median >= bound, median / bound - 1.0),
             Bound::AtMost(bound) => (format!("≤ {}", number(bound)), median <= bound, 1.0 - median / bound),
         };
-        let verdict = if is_reached { "reached" } else { "**missed**" };
-        let distance = format!(
-            "{:.0} % {}",
-            share.abs() * 100.0,
-            if is_reached { "to spare" } else { "short" }
-        );
+        let verdict = match (is_reached, share.is_finite()) {
+            (true, true) => format!("reached, {:.0} % to spare", share * 100.0),
+            (true, false) => "reached".to_owned(),
+            (false, true) => format!("**missed** by {:.0} %", -share * 100.0),
+            (false, false) => "**missed**".to_owned(),
+        };
         [
             self.what.clone(),
             format!("{wanted}{}", self.unit),
             format!("{}{}", self.found, self.unit),
-            format!("{verdict}, {distance}"),
+            verdict,
         ]
     }
 }

@@ -22,15 +22,17 @@ enum Way {
     Unwatched,
     Captured,
     Unguarded,
+    Bare,
     Carried,
     Classic,
     Consumed,
 }
 
-const WAYS: [(Way, &str); 6] = [
+const WAYS: [(Way, &str); 7] = [
     (Way::Unwatched, "unwatched"),
     (Way::Captured, "captured by Instant, no relay"),
     (Way::Unguarded, "the same without the trigger's guard"),
+    (Way::Bare, "an insert into the outbox, and nothing else"),
     (Way::Carried, "captured, with the relay and Centrifugo"),
     (Way::Classic, "payload in NOTIFY, one listener, Centrifugo"),
     (Way::Consumed, "Centrifugo's outbox table, its consumer"),
@@ -47,6 +49,10 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
                 Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
                 guard::remove(&database).await;
             }
+            Way::Bare => {
+                Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
+                guard::strip(&database).await;
+            }
             Way::Classic => classic::install(&database, "'public'").await,
             Way::Consumed => consumer::install(&database, "'public'").await,
         }
@@ -61,7 +67,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             costs[at].push(cost);
         }
     }
-    let [unwatched, captured, unguarded, carried, classic, consumed] = &rates;
+    let [unwatched, captured, unguarded, _, carried, classic, consumed] = &rates;
     let share = |one: &Series, of: &Series| one.over(of).map(|share| share * 100.0);
     let mut table = Table::new(["", "commits/s", "of unwatched, %", "PostgreSQL's CPU a commit, µs"]);
     for (at, (_, name)) in WAYS.into_iter().enumerate() {
@@ -112,7 +118,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
 /// Commits a second, and what one costs PostgreSQL in microseconds.
 async fn write(ground: &Ground, database: &Database, way: Way, scale: &Scale) -> (f64, f64) {
     let running = match way {
-        Way::Unwatched | Way::Captured | Way::Unguarded => None,
+        Way::Unwatched | Way::Captured | Way::Unguarded | Way::Bare => None,
         Way::Carried => Some(Instant::new(database, To::Centrifugo, PUBLIC).start().await),
         Way::Classic => Some(classic::start(database).await),
         Way::Consumed => Some(consumer::start(database).await),
