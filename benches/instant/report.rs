@@ -6,6 +6,16 @@ use crate::figures::{Series, number};
 use crate::machine;
 use crate::support::cache;
 
+/// What the page begins with.
+const HEAD: &str = "# Benchmarks
+
+`make bench` measures all of this in one run on one machine and writes this page; `make bench QUICK=1` shows a short run, and
+`ONLY=backlog,latency` some of it. Every contestant is a real one that the run starts itself. Contestants alternate, round by
+round, so that what else the machine does meets all of them; a ratio is taken within a round. Figures are medians, with the smallest
+and the largest round in brackets. PostgreSQL, Centrifugo, Instant, writers and listeners share the machine's cores.
+
+";
+
 /// One measurement.
 pub(crate) struct Section {
     /// Its name in `ONLY=`, and of the file of its reasons.
@@ -91,15 +101,6 @@ impl Goal {
         ]
     }
 }
-
-const HEAD: &str = "# Benchmarks
-
-`make bench` measures all of this in one run on one machine and writes this page; `make bench QUICK=1` shows a short run, and
-`ONLY=backlog,latency` some of it. Every contestant is a real one that the run starts itself. Contestants alternate, round by
-round, so that what else the machine does meets all of them; a ratio is taken within a round. Figures are medians, with the smallest
-and the largest round in brackets. PostgreSQL, Centrifugo, Instant, writers and listeners share the machine's cores.
-
-";
 
 /// The whole page.
 pub(crate) fn page(sections: &[Section]) -> String {
