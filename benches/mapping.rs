@@ -144,6 +144,7 @@ fn resolved(rule: &config::Rule) -> Rule {
         message: rule.message.clone(),
         data,
         related_data,
+        collapse: rule.collapse.clone(),
         span: rule.span.clone(),
     }
 }
