@@ -19,17 +19,28 @@ use crate::support::cache::manifest;
 /// In which a build ends that makes way for all other tests, and may begin with the crates that `make test` builds beforehand.
 const BUILT: Duration = Duration::from_mins(20);
 
-/// The files that the binary was built from, by what the compiler has noted, as paths inside the crate's folder.
+/// The files that the binary was built from, by what the compiler has noted, as paths inside the crate's folder. Of the builds that are
+/// kept, the newest is meant: `cargo test` makes the library once for the binary and for the tests.
 fn sources() -> Vec<String> {
-    let noted = fs::read_to_string(Path::new(env!("CARGO_BIN_EXE_instant")).with_extension("d")).unwrap();
-    let (_, files) = noted.split_once(": ").unwrap();
-    let own = manifest("");
-    let files: Vec<String> = files
-        .split_whitespace()
-        .filter_map(|file| Path::new(file).strip_prefix(&own).ok())
-        .map(|file| file.to_str().unwrap().to_owned())
-        .collect();
-    assert!(files.iter().any(|file| file == "src/main.rs"), "{noted}");
+    let builds = Path::new(env!("CARGO_BIN_EXE_instant")).with_file_name("deps");
+    let notes = fs::read_dir(builds).unwrap().map(|entry| entry.unwrap().path());
+    let is_note = |path: &PathBuf| {
+        path.extension() == Some(OsStr::new("d")) && path.file_name().unwrap().to_str().unwrap().starts_with("instant-")
+    };
+    let of_library = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let files = text.lines().find_map(|line| line.split_once(".rlib: "))?.1.to_owned();
+        Some((fs::metadata(path).unwrap().modified().unwrap(), files))
+    };
+    let (_, files) = notes.filter(is_note).filter_map(of_library).max().unwrap();
+    let own = manifest("").canonicalize().unwrap();
+    let inside = |file: &str| {
+        let file = own.join(file).canonicalize().ok()?;
+        Some(file.strip_prefix(&own).ok()?.to_str().unwrap().to_owned())
+    };
+    let mut files: Vec<String> = files.split_whitespace().filter_map(inside).collect();
+    files.push("src/main.rs".to_owned());
+    assert!(files.iter().any(|file| file == "src/lib.rs"), "{files:?}");
     files
 }
 

@@ -123,12 +123,13 @@ impl Centrifugo {
 
     /// Asks it to end, as a service manager does.
     pub(crate) async fn terminate(&self) {
-        let pid = self.child.as_ref().and_then(Child::id).expect("Centrifugo runs").to_string();
+        let pid = self.id().to_string();
         let status = Command::new("kill").args(["-s", "TERM", &pid]).status().await.unwrap();
         assert!(status.success());
     }
 
     /// The memory that it has resident now, in bytes.
+    #[allow(dead_code, reason = "the benchmarks ask for it")]
     pub(crate) fn memory(&self) -> u64 {
         memory(self.id(), "VmRSS:").expect("Linux says it")
     }
