@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::support::cache;
-use crate::support::postgres::{self, Database};
+use crate::support::postgres::{self, Database, free_port};
 use crate::support::process::{Process, instant};
 use crate::support::wait::SOON;
 
@@ -100,7 +100,11 @@ impl Project {
         assert!(said.contains("no errors"), "{said}");
         let taken: Vec<String> = self.file().lines().map(uncommented).collect();
         let centrifugo = "\n[centrifugo]\nurl = 'http://127.0.0.1:1'\napi_key = 'none'\n";
-        std::fs::write(self.path().join("instant.toml"), taken.join("\n") + centrifugo).unwrap();
+        // Other tests run at the same time.
+        let address = format!("127.0.0.1:{}", free_port());
+        let taken = taken.join("\n").replace("127.0.0.1:8001", &address);
+        assert!(taken.contains(&address), "{taken}");
+        std::fs::write(self.path().join("instant.toml"), taken + centrifugo).unwrap();
         let said = self.instant(&["check", "--db"]).await;
         assert!(said.contains("no errors") && !said.contains("error["), "{said}");
         let plan = instant(self.path(), &["plan"], &self.environment()).await;
