@@ -277,13 +277,19 @@ pub(crate) async fn connect(url: &str) -> Client {
     client
 }
 
-/// A port of 127.0.0.1 that nothing listened on a moment ago.
+/// A port of 127.0.0.1 that nothing listened on a moment ago, and that this process gives once. It is below those that the system
+/// takes for outgoing connections: one of these could be taken before a server listens.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    const PORTS: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(97);
+    loop {
+        let place = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = u16::try_from(10_000 + place).unwrap();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A command, as another user when this one is root: PostgreSQL refuses to run as root.
