@@ -131,10 +131,7 @@ impl<P: Publisher> Progress<'_, P> {
     fn take(&mut self, outcome: Outcome) -> std::io::Result<()> {
         match outcome {
             Ok(mut publication) => {
-                let key = publication
-                    .key
-                    .as_ref()
-                    .map_or_else(|| publication.origin.to_string(), ToString::to_string);
+                let key = publication.idempotency_key();
                 publication.key = Some(format!("{key}-replay-{}", self.run).into());
                 self.bytes += publication.event.len();
                 self.batch.push(publication);

@@ -13,8 +13,6 @@ use crate::change::Operation;
 const HELD: usize = 4 << 20;
 /// The keys that an event names; who hears of more changes has to load everything anyway.
 const KEYS: u64 = 1_000;
-/// What something held costs beside its texts.
-const OVERHEAD: usize = 256;
 
 /// What a publication brings along where it may become one with others.
 #[derive(Clone, Debug)]
@@ -102,7 +100,7 @@ impl Group {
     }
 
     fn weight(&self) -> usize {
-        OVERHEAD + self.channel.len() + self.event_class.len() + self.keys.len()
+        Publication::OVERHEAD + self.channel.len() + self.event_class.len() + self.keys.len()
     }
 }
 
@@ -157,7 +155,7 @@ impl Collapse {
         let place = self.next;
         self.next += 1;
         let Some(member) = publication.member.take() else {
-            self.bytes += weight(&publication);
+            self.bytes += publication.weight();
             self.held.insert(place, Held::One(Box::new(publication), None));
             return;
         };
@@ -185,13 +183,13 @@ impl Collapse {
         self.bytes += group.add(&member.pk);
         if group.count <= u64::from(member.above) {
             group.places.push(place);
-            self.bytes += weight(&publication);
+            self.bytes += publication.weight();
             self.held.insert(place, Held::One(Box::new(publication), Some(kind)));
             return;
         }
         for former in std::mem::replace(&mut group.places, vec![place]) {
             if let Some(Held::One(publication, _)) = self.held.remove(&former) {
-                self.bytes -= weight(&publication);
+                self.bytes -= publication.weight();
             }
             // The channel's count is of what is held, which is one less now.
             if let Some(count) = self.channels.get_mut(&kind.channel) {
@@ -208,7 +206,7 @@ impl Collapse {
         };
         let (publication, kind) = match held {
             Held::One(publication, kind) => {
-                self.bytes -= weight(&publication);
+                self.bytes -= publication.weight();
                 (Some(*publication), kind)
             }
             Held::Many(kind) => (None, Some(kind)),
@@ -246,8 +244,4 @@ impl Collapse {
     pub(super) const fn held_bytes(&self) -> usize {
         self.bytes
     }
-}
-
-fn weight(publication: &Publication) -> usize {
-    OVERHEAD + publication.event.len() + publication.channel.len()
 }

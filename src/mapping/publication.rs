@@ -23,6 +23,23 @@ pub struct Publication {
     pub member: Option<Box<Member>>,
 }
 
+impl Publication {
+    /// What one costs in memory beside its event and channel.
+    pub const OVERHEAD: usize = 256;
+
+    /// The idempotency key: its own, or the origin's.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        self.key.as_ref().map_or_else(|| self.origin.to_string(), ToString::to_string)
+    }
+
+    /// What it weighs while it is held or in flight, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        Self::OVERHEAD + self.event.len() + self.channel.len()
+    }
+}
+
 /// Where a publication comes from: a change and one of the rules that hear it.
 #[derive(Clone, Debug)]
 pub struct Origin {

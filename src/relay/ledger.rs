@@ -21,9 +21,6 @@ const CURSOR_PACE: Duration = Duration::from_millis(100);
 const PURGE_SHARE: u32 = 20;
 const PURGE_PACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 
-/// What a publication costs beside its event and channel.
-pub(super) const OVERHEAD: usize = 256;
-
 /// What the ledger is told.
 #[derive(Debug)]
 pub(super) enum Entry {
@@ -75,7 +72,7 @@ impl Finished {
     pub(super) fn count(&mut self, chunk: u64, publication: &Publication) {
         let (count, bytes) = self.counts.entry(chunk).or_default();
         *count += 1;
-        *bytes += weight(publication);
+        *bytes += publication.weight();
     }
 }
 
@@ -210,11 +207,6 @@ impl Ledger {
     }
 }
 
-/// What a publication weighs while it is in flight.
-pub(super) fn weight(publication: &Publication) -> usize {
-    OVERHEAD + publication.event.len() + publication.channel.len()
-}
-
 /// The dead letter of a rule that failed.
 pub(super) fn parked(failure: &Failure) -> DeadLetter {
     DeadLetter {
@@ -227,10 +219,7 @@ pub(super) fn parked(failure: &Failure) -> DeadLetter {
 /// The dead letter of a publication that was rejected.
 pub(super) fn rejected(publication: &Publication, rejection: &Rejection, attempts: u32) -> DeadLetter {
     DeadLetter {
-        key: publication
-            .key
-            .as_ref()
-            .map_or_else(|| publication.origin.to_string(), ToString::to_string),
+        key: publication.idempotency_key(),
         channel: Some(publication.channel.to_string()),
         event: Some(String::from_utf8_lossy(&publication.event).into_owned()),
         code: Some(rejection.code),

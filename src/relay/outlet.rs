@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::IN_FLIGHT;
 use super::lane::Item;
-use super::ledger::{Chunk, Entry, OVERHEAD, parked, weight};
+use super::ledger::{Chunk, Entry, parked};
 use super::metrics::Metrics;
 use crate::change::Change;
-use crate::mapping::{Collapse, Mapping, Outcome, Rows};
+use crate::mapping::{Collapse, Mapping, Outcome, Publication, Rows};
 use crate::outbox::{ChangeRow, Error, Position};
 
 /// A chunk is handed on when it holds this many changes …
@@ -173,7 +173,9 @@ fn lane_of(channel: &str, lanes: usize) -> usize {
 /// What an outcome weighs while it is in flight.
 fn size(outcome: &Outcome) -> usize {
     match outcome {
-        Ok(publication) => weight(publication),
-        Err(failure) => OVERHEAD + failure.old.as_ref().map_or(0, String::len) + failure.new.as_ref().map_or(0, String::len),
+        Ok(publication) => publication.weight(),
+        Err(failure) => {
+            Publication::OVERHEAD + failure.old.as_ref().map_or(0, String::len) + failure.new.as_ref().map_or(0, String::len)
+        }
     }
 }
