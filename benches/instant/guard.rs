@@ -7,13 +7,12 @@ use crate::support::postgres::Database;
 
 const FUNCTION: &str = "select pg_get_functiondef('instant.capture_public_bench_order'::regproc)";
 /// Parts of the generated function, and what is there in their place.
-const GUARD: [(&str, &str); 4] = [
-    ("        begin\n            timeout := current_setting('lock_timeout');\n", ""),
-    ("            perform set_config('lock_timeout', '50ms', true);\n", ""),
-    ("            perform set_config('lock_timeout', timeout, true);\n", ""),
+const GUARD: [(&str, &str); 3] = [
+    (" SET lock_timeout TO '50ms'\n", ""),
+    ("    else\n        begin\n", "    else\n"),
     (
-        "            perform set_config('instant.tx', held, true);\n",
-        "            perform set_config('instant.tx', held, true);\n    end if;\n    return null;\nend\n",
+        "            state := set_config('instant.tx', '1:' || pg_current_xact_id(), true);\n",
+        "            state := set_config('instant.tx', '1:' || pg_current_xact_id(), true);\n    end if;\n    return null;\nend\n",
     ),
 ];
 

@@ -20,7 +20,8 @@ pub const ROW_TRIGGER: &str = "!instant";
 /// The trigger of `truncate`.
 pub const TRUNCATE_TRIGGER: &str = "!instant_truncate";
 
-/// How long the first insert of a transaction may wait for the outbox's lock, which nobody but an `alter table` takes.
+/// How long the first insert of a transaction may wait for the outbox's lock, which nobody but an `alter table` takes. As a setting of
+/// the function it costs a fraction of two calls of `set_config`.
 const OUTBOX_LOCK_TIMEOUT: &str = "50ms";
 
 /// Settings that decide how [`Encoding::Pinned`] values are written.
@@ -47,7 +48,10 @@ impl Function {
     /// The function that captures the changes of `watch`.
     #[must_use]
     pub fn new(watch: &Watch) -> Self {
-        let mut settings = vec!["search_path=pg_catalog, pg_temp".to_owned()];
+        let mut settings = vec![
+            "search_path=pg_catalog, pg_temp".to_owned(),
+            format!("lock_timeout={OUTBOX_LOCK_TIMEOUT}"),
+        ];
         if captured(watch).iter().any(|column| column.encoding == Encoding::Pinned) {
             settings.extend(PINNED.iter().map(|(name, value)| format!("{name}={value}")));
         }
@@ -137,7 +141,7 @@ fn body(watch: &Watch) -> String {
     let rows = if hears_rows { rows(watch) } else { String::new() };
     format!(
         "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.\ndeclare\n    new_json json;\n    \
-         old_json json;\n    state    text;\n    held     text;\n    timeout  text;\nbegin\n{return_early}{rows}{}",
+         old_json json;\n    state    text;\nbegin\n{return_early}{rows}{}",
         insert(watch)
     )
 }
@@ -208,7 +212,8 @@ fn fallback(watch: &Watch, captured: &[&Column], compared: &[&Column], old: &[&C
 
 /// The guarded insert. Only the first of a transaction has a block of its own, since a block that writes burns a transaction
 /// id; afterwards the transaction holds the outbox's lock. What is known of the transaction stands in a setting that ends with
-/// it, or with the savepoint it was made in; it names the transaction, so that a value of another origin means nothing.
+/// it, or with the savepoint it was made in; it names the transaction, so that a value of another origin means nothing. PL/pgSQL
+/// prepares each expression anew in each transaction, which costs a commit of one row more than evaluating it: hence as few as may be.
 fn insert(watch: &Watch) -> String {
     let source = literal(&watch.source);
     let row = format!(
@@ -216,17 +221,12 @@ fn insert(watch: &Watch) -> String {
          new_json);"
     );
     format!(
-        r"    state := current_setting('instant.tx', true);
-    held := '1:' || pg_current_xact_id();
-    if state = held then
+        r"    if current_setting('instant.tx', true) = '1:' || pg_current_xact_id() then
         {row}
-    elsif state = '0:' || pg_current_xact_id() then
+    elsif current_setting('instant.tx', true) = '0:' || pg_current_xact_id() then
 {lost}    else
         begin
-            timeout := current_setting('lock_timeout');
-            perform set_config('lock_timeout', '{OUTBOX_LOCK_TIMEOUT}', true);
             {row}
-            perform set_config('lock_timeout', timeout, true);
             -- A relay that sleeps holds this lock; one that is awake cannot fall asleep before this transaction ends. Where
             -- transactions can be prepared, which a notification forbids, it polls. A full queue would fail the commit.
             if current_setting('max_prepared_transactions') = '0'
@@ -235,7 +235,7 @@ fn insert(watch: &Watch) -> String {
             then
                 perform pg_notify('instant', '');
             end if;
-            perform set_config('instant.tx', held, true);
+            state := set_config('instant.tx', '1:' || pg_current_xact_id(), true);
         exception when others then
             -- The write wins, the loss is counted.
 {nested}            begin

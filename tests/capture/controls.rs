@@ -73,7 +73,7 @@ async fn without_the_guard_of_the_count_a_missing_sequence_fails_the_write() {
 async fn without_a_lock_timeout_a_write_waits_for_as_long_as_the_outbox_is_locked() {
     for version in versions() {
         let fixture = survivor(version).await;
-        fixture.without("perform set_config('lock_timeout', '50ms', true);", "").await;
+        fixture.without("SET lock_timeout TO '50ms'", "").await;
         let locker = locker(&fixture).await;
         let write = "set statement_timeout = '2s'; insert into item (id) values (1)";
         assert_eq!(fixture.refusal(write).await, Some(SqlState::QUERY_CANCELED));
@@ -86,7 +86,10 @@ async fn without_the_memory_of_a_loss_each_row_of_a_transaction_waits_for_a_lock
     for version in versions() {
         let fixture = survivor(version).await;
         fixture
-            .without("elsif state = '0:' || pg_current_xact_id() then", "elsif false then")
+            .without(
+                "elsif current_setting('instant.tx', true) = '0:' || pg_current_xact_id() then",
+                "elsif false then",
+            )
             .await;
         let locker = locker(&fixture).await;
         let begun = Instant::now();
@@ -99,12 +102,12 @@ async fn without_the_memory_of_a_loss_each_row_of_a_transaction_waits_for_a_lock
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_return_the_lock_timeout_of_the_guard_stays_with_the_writer() {
+async fn set_by_the_body_and_not_by_the_function_the_lock_timeout_stays_with_the_writer() {
     for version in versions() {
         let fixture = survivor(version).await;
-        fixture
-            .without("perform set_config('lock_timeout', timeout, true);", "")
-            .await;
+        fixture.without("SET lock_timeout TO '50ms'", "").await;
+        let set = "state    text := set_config('lock_timeout', '50ms', true);";
+        fixture.without("state    text;", set).await;
         fixture.run("begin; insert into item (id) values (1)").await;
         let setting: String = fixture.client.query_one("show lock_timeout", &[]).await.unwrap().get(0);
         assert_eq!(setting, "50ms");
@@ -135,7 +138,12 @@ async fn without_the_guard_of_the_row_a_migration_fails_the_writes_of_a_pooled_s
 async fn without_the_memory_of_its_transaction_the_guard_takes_a_number_for_each_row() {
     for version in versions() {
         let fixture = Fixture::new(version, rows::TABLE, &watch("item", "'name'")).await;
-        fixture.without("if state = held then", "if false then").await;
+        fixture
+            .without(
+                "if current_setting('instant.tx', true) = '1:' || pg_current_xact_id() then",
+                "if false then",
+            )
+            .await;
         let number = "select pg_current_xact_id()::text::bigint";
         let before = fixture.one(number).await;
         fixture
