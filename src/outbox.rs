@@ -17,6 +17,7 @@ mod position;
 mod reader;
 mod replay;
 mod rest;
+mod rows;
 mod session;
 mod sql;
 mod status;

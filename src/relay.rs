@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ use backoff::Backoff;
 use intake::Intake;
 use lane::Lane;
 use ledger::Ledger;
+use outlet::Outlet;
 
 pub use health::{Health, Role};
 pub use metrics::Metrics;
@@ -42,7 +43,7 @@ pub use redelivery::{Redelivery, redeliver};
 pub use related::Related;
 
 /// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
-const IN_FLIGHT: usize = 8 << 20;
+const IN_FLIGHT: usize = 4 << 20;
 /// The lanes: with four of them Centrifugo is as busy as two cores let it be.
 const LANES: usize = 4;
 /// How long a shutdown may take to drain what is in flight; what is left is published after the next start.
@@ -126,15 +127,14 @@ impl<P: Publisher> Relay<P> {
         backoff.reset();
 
         let (settled, settlements) = mpsc::channel(1024);
+        let (lost, counted) = watch::channel(0);
         let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
         let intake = Intake {
             reader,
             rules: self.rules.clone(),
             related: Related::new(self.database.clone(), self.related_ttl),
-            lanes,
-            ledger: settled.clone(),
-            budget: Arc::new(Semaphore::new(IN_FLIGHT)),
-            metrics: Arc::clone(&self.metrics),
+            outlet: Outlet::new(lanes, settled.clone(), Arc::clone(&self.metrics)),
+            lost,
             shutdown: self.shutdown.clone(),
         };
         // Tasks of their own, so that reading, mapping and publishing use every core. The intake ends at the shutdown and drops the
@@ -149,7 +149,12 @@ impl<P: Publisher> Relay<P> {
             });
         }
         drop(settled);
-        let (losses, herald) = resync::losses(Arc::clone(&self.publisher), self.rules.clone(), self.shutdown.clone());
+        let (losses, herald) = resync::losses(
+            counted,
+            Arc::clone(&self.publisher),
+            self.rules.clone(),
+            self.shutdown.clone(),
+        );
         tasks.spawn(herald.run());
         let ledger = Ledger::new(leader, settlements, self.retention, losses, Arc::clone(&self.metrics));
         let led = tokio::try_join!(all(&mut tasks), ledger.run());

@@ -7,6 +7,7 @@ mod command;
 mod doctor;
 mod events;
 mod faults;
+mod giant;
 mod health;
 mod lanes;
 mod letters;

@@ -1,23 +1,18 @@
 //! The reader's session: windows of changes, page by page, and the doze between them.
 
-use std::pin::Pin;
-use std::time::Duration;
-
-use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio_postgres::{Row, RowStream, Statement};
+use tokio_postgres::{Row, Statement};
 
 use super::position::{Position, Snapshot, Within};
-use super::rest::{Rest, RestPage};
-use super::session::{Error, Session, patiently, within};
+use super::rest::Rest;
+use super::rows::Rows;
+use super::session::{Error, Session, patiently};
 use super::sql::{self, Json, Xid, windows};
 use crate::change::{Change, Operation};
 
 /// The changes of a window's first page. A window that fills it may be a giant one, and is read on through a held cursor.
 const FIRST_PAGE: i64 = 1_000;
-/// How long PostgreSQL may take for the next row.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Reads the outbox.
 #[derive(Debug)]
@@ -35,14 +30,16 @@ pub struct Reader {
     within: Option<Within>,
     /// The cursor on the rest of that window, once it is open.
     rest: Option<Rest>,
+    /// When the last window was read, by PostgreSQL's clock.
+    read_at: Timestamp,
+    /// The count of lost changes by then.
+    lost: i64,
 }
 
 /// The changes of one page, as they come from the socket.
 pub struct Page<'a> {
     reader: &'a mut Reader,
-    rows: Pin<Box<RowStream>>,
-    limit: i64,
-    known: Option<i64>,
+    rows: Rows,
     count: i64,
     until: Option<Snapshot>,
 }
@@ -69,6 +66,8 @@ impl Reader {
             start: position.snapshot,
             within: position.within,
             rest: None,
+            read_at: Timestamp::UNIX_EPOCH,
+            lost: 0,
         })
     }
 
@@ -80,11 +79,11 @@ impl Reader {
         let client = &self.session.client;
         let wakes = std::mem::take(&mut self.wakes);
         let wake = async { if wakes { sql::wake(client, &self.wake).await } else { Ok(()) } };
-        let (page, until) = if let Some(within) = &self.within {
+        let (rows, until) = if let Some(within) = &self.within {
             patiently(wake).await?;
-            let rest = match self.rest {
+            let rest = match &self.rest {
                 Some(rest) => rest,
-                None => *self.rest.insert(Rest::open(client, &self.start, within).await?),
+                None => self.rest.insert(Rest::open(client, &self.start, within).await?),
             };
             (rest.page(client).await?, Some(within.until.clone()))
         } else {
@@ -92,22 +91,31 @@ impl Reader {
             let first_page = windows::first_page(client, &self.window, &self.start, FIRST_PAGE);
             let (woken, rows) = tokio::join!(patiently(wake), patiently(first_page));
             woken?;
-            let rows = rows?;
-            let page = RestPage {
-                rows,
+            let rows = Rows {
+                stream: rows?,
                 limit: FIRST_PAGE,
-                known: None,
+                expected: None,
             };
-            (page, None)
+            (rows, None)
         };
         Ok(Page {
             reader: self,
-            rows: page.rows,
-            limit: page.limit,
-            known: page.known,
+            rows,
             count: 0,
             until,
         })
+    }
+
+    /// When the last window was read, by PostgreSQL's clock.
+    #[must_use]
+    pub const fn read_at(&self) -> Timestamp {
+        self.read_at
+    }
+
+    /// The count of lost changes by then.
+    #[must_use]
+    pub const fn lost(&self) -> i64 {
+        self.lost
     }
 
     /// Whether the relay may sleep on notifications; otherwise it has to poll.
@@ -149,11 +157,13 @@ impl Page<'_> {
     /// When PostgreSQL refuses or does not answer.
     pub async fn next(&mut self) -> Result<Option<ChangeRow>, Error> {
         loop {
-            let Some(row) = within(PATIENCE, self.rows.try_next()).await? else {
+            let Some(row) = self.rows.next().await? else {
                 return Ok(None);
             };
             if let Some(text) = row.try_get::<_, Option<&str>>(0)? {
                 self.until = Some(Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot"))?);
+                self.reader.read_at = row.try_get(2)?;
+                self.reader.lost = row.try_get(8)?;
                 continue;
             }
             self.count += 1;
@@ -178,14 +188,12 @@ impl Page<'_> {
     pub async fn end(self, last: Option<i64>) -> Result<Option<Position>, Error> {
         let Self {
             reader,
-            limit,
-            known,
+            rows,
             count,
             until,
-            ..
         } = self;
         let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
-        if let Some(after) = last.filter(|_| known.unwrap_or(count) == limit) {
+        if let Some(after) = last.filter(|_| count == rows.limit) {
             reader.within = Some(Within { until, after });
             return Ok(None);
         }

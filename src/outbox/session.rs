@@ -55,6 +55,9 @@ pub enum Error {
     /// PostgreSQL sent what no PostgreSQL sends.
     #[error("PostgreSQL answered with something unexpected: {0}")]
     Protocol(&'static str),
+    /// A large window's changes are no longer where they were.
+    #[error("the outbox was rewritten (by `vacuum full` or the like) while a large transaction's changes were read from it")]
+    Moved,
     /// The connection ended.
     #[error("the connection to PostgreSQL was lost")]
     Closed,

@@ -10,11 +10,14 @@ pub(super) mod losses;
 pub(super) mod replay;
 pub(super) mod standby;
 pub(super) mod status;
+mod types;
 pub(super) mod windows;
+
+pub(super) use types::{Json, Place, Xid};
 
 use std::time::Duration;
 
-use tokio_postgres::types::{FromSql, ToSql, Type};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
 use super::broadcast::Message;
@@ -213,33 +216,5 @@ impl Default for Purged {
     fn default() -> Self {
         let xid = "0".to_owned();
         Self { xid, id: 0 }
-    }
-}
-
-/// The text of a json column as it was stored; the driver's own types would parse it.
-#[derive(Debug)]
-pub(super) struct Json<'a>(pub(super) &'a str);
-
-impl<'a> FromSql<'a> for Json<'a> {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(std::str::from_utf8(raw)?))
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::JSON
-    }
-}
-
-/// A transaction's number, with its epoch.
-#[derive(Debug)]
-pub(super) struct Xid(pub(super) u64);
-
-impl<'a> FromSql<'a> for Xid {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(u64::from_be_bytes(raw.try_into()?)))
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::XID8
     }
 }

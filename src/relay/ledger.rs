@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::metrics::Metrics;
-use super::resync::{LOSS_PACE, Losses};
+use super::resync::{Losses, News};
 use crate::mapping::{Failure, Origin, Publication};
 use crate::outbox::{DeadLetter, Error, Leader, Position};
 use crate::publisher::Rejection;
@@ -118,7 +118,7 @@ impl Ledger {
     /// Settles until everything that feeds it has ended; gives the leader back for its last step.
     pub(super) async fn run(mut self) -> Result<Leader, Error> {
         let mut purge_at = Instant::now() + PURGE_PACE.0;
-        let mut loss_at = Instant::now();
+        self.losses.look(&self.leader).await?;
         loop {
             let write_at = self.written_at + CURSOR_PACE;
             tokio::select! {
@@ -130,11 +130,10 @@ impl Ledger {
                     Some(entry) => self.enter(entry),
                     None => break,
                 },
-                lost = self.losses.told() => self.leader.told(lost).await?,
-                () = tokio::time::sleep_until(loss_at) => {
-                    self.losses.look(&self.leader).await?;
-                    loss_at = Instant::now() + LOSS_PACE;
-                }
+                news = self.losses.news() => match news {
+                    News::Counted => self.losses.look(&self.leader).await?,
+                    News::Told(lost) => self.leader.told(lost).await?,
+                },
                 () = tokio::time::sleep_until(purge_at) => {
                     let more = self.leader.purge(self.retention).await?;
                     let pace = (self.retention / PURGE_SHARE).clamp(PURGE_PACE.0, PURGE_PACE.1);

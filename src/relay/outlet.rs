@@ -21,11 +21,12 @@ const CHUNK_CHANGES: usize = 200;
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// The ends of the pipeline, apart from the reader so that both can be borrowed at once.
-pub(super) struct Outlet<'a> {
-    lanes: &'a [mpsc::UnboundedSender<Item>],
-    ledger: &'a mpsc::Sender<Entry>,
-    budget: &'a Arc<Semaphore>,
-    pub(super) metrics: &'a Metrics,
+pub(super) struct Outlet {
+    lanes: Vec<mpsc::UnboundedSender<Item>>,
+    ledger: mpsc::Sender<Entry>,
+    /// The bytes that may still be in flight.
+    budget: Arc<Semaphore>,
+    pub(super) metrics: Arc<Metrics>,
     outcomes: Vec<Outcome>,
     /// What waits for the window's end, since it may become one publication with others.
     collapse: Collapse,
@@ -38,17 +39,12 @@ pub(super) struct Outlet<'a> {
     number: u64,
 }
 
-impl<'a> Outlet<'a> {
-    pub(super) fn new(
-        lanes: &'a [mpsc::UnboundedSender<Item>],
-        ledger: &'a mpsc::Sender<Entry>,
-        budget: &'a Arc<Semaphore>,
-        metrics: &'a Metrics,
-    ) -> Self {
+impl Outlet {
+    pub(super) fn new(lanes: Vec<mpsc::UnboundedSender<Item>>, ledger: mpsc::Sender<Entry>, metrics: Arc<Metrics>) -> Self {
         Self {
             lanes,
             ledger,
-            budget,
+            budget: Arc::new(Semaphore::new(IN_FLIGHT)),
             metrics,
             outcomes: Vec::new(),
             collapse: Collapse::default(),
@@ -118,7 +114,8 @@ impl<'a> Outlet<'a> {
             () = shutdown.cancelled() => None,
             room = self.room() => room,
         };
-        let outcomes = std::mem::take(&mut self.outcomes);
+        let next = Vec::with_capacity(self.outcomes.len());
+        let outcomes = std::mem::replace(&mut self.outcomes, next);
         (self.bytes, self.changes) = (0, 0);
         let since = self.since.take().unwrap_or_else(Timestamp::now);
         let Some(room) = room else { return false };
@@ -133,12 +130,11 @@ impl<'a> Outlet<'a> {
                 parked(failure)
             })
             .collect();
-        let publications: Vec<_> = outcomes.into_iter().flatten().collect();
         let chunk = Chunk {
             number,
             since,
             position,
-            pending: publications.len(),
+            pending: outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
             letters,
             room,
         };
@@ -146,7 +142,7 @@ impl<'a> Outlet<'a> {
         if self.ledger.send(Entry::Chunk(chunk)).await.is_err() {
             return false;
         }
-        for publication in publications {
+        for publication in outcomes.into_iter().flatten() {
             let lane = lane_of(&publication.channel, self.lanes.len());
             // A lane ends only with the whole leadership.
             let _ = self.lanes[lane].send(Item {
@@ -160,7 +156,7 @@ impl<'a> Outlet<'a> {
     /// Room for the chunk; one that is larger than all the room there is takes the whole of it.
     async fn room(&self) -> Option<OwnedSemaphorePermit> {
         let bytes = u32::try_from(self.bytes.min(IN_FLIGHT)).ok()?;
-        Arc::clone(self.budget).acquire_many_owned(bytes).await.ok()
+        Arc::clone(&self.budget).acquire_many_owned(bytes).await.ok()
     }
 }
 

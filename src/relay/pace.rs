@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
-/// The pace while events are dense but few. The runtime's clock ticks in milliseconds, so that it is one of them at most: a commit
-/// waits for half of that on average.
-const QUICK: Duration = Duration::from_micros(100);
+/// The pace while events are dense but few, at the quickest: a commit waits for half of this on average.
+const QUICK: Duration = Duration::from_micros(300);
 /// The pace under load, where each read costs the writers more than the trigger does.
 const STEADY: Duration = Duration::from_millis(8);
 /// More changes a second than this are load.
 const LOAD: f64 = 4_000.0;
-/// Events nearer to each other than this are dense: dozing in between would make nearly every commit notify, and commits that
-/// notify wait for each other. At 200 a second that is nothing yet, and a notification comes sooner than a read.
-const DENSE: Duration = Duration::from_millis(5);
-/// The windows that a rate is taken over, about: a few commits at once are no load yet.
-const WINDOWS: f64 = 8.0;
+/// Below that, the reads between two windows with changes: more of them find nothing, and fewer let a commit wait for longer.
+const READS: u32 = 8;
+/// Commits that notify are flushed one after the other. Events are dense where doing so would take more than this part of the time …
+const SHARE: u32 = 4;
+/// … but never if further from each other than the one, and always if nearer than the other.
+const DENSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
+/// How long a commit takes, until some have shown it.
+const COMMIT: Duration = Duration::from_micros(1_250);
+/// The windows that a rate is taken over, about: a few commits at once are no load yet. So many longer commits make the one that is
+/// expected as long.
+const WINDOWS: u32 = 8;
 /// No window is taken for shorter than this, or two events at once would be load.
 const LEAST: Duration = Duration::from_millis(1);
 
@@ -26,38 +31,78 @@ pub(super) enum Next {
     Doze,
 }
 
+/// The runtime's clock ticks in milliseconds.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Pauses. What is shorter than the runtime's tick is slept by a thread of the system's, whose clock is finer.
+pub(super) async fn nap(pause: Duration) {
+    if pause < TICK {
+        // It fails only where the runtime ends, and this with it.
+        let _ = tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await;
+    } else {
+        tokio::time::sleep(pause).await;
+    }
+}
+
 /// Decides from what came when.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
     /// When the last window with changes was read, since the start.
     last: Option<Duration>,
     /// Whether the changes of the last window lay near each other and to those before.
     dense: bool,
+    /// The time between the last two windows with changes.
+    gap: Duration,
     /// Changes a second, over the last windows.
     rate: f64,
+    /// How long a commit takes that notifies.
+    commit: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            last: None,
+            dense: false,
+            gap: Duration::ZERO,
+            rate: 0.0,
+            commit: COMMIT,
+        }
+    }
 }
 
 impl Pace {
+    /// A change was read so long after its write, as soon as its commit notified: that is its transaction's rest, the flush, a synchronous
+    /// standby's answer. The shortest tell what a commit takes, since transactions may go on for long after a write.
+    pub(super) fn learn(&mut self, age: Duration) {
+        self.commit = match age.checked_sub(self.commit) {
+            Some(more) => self.commit + more / WINDOWS,
+            None => age,
+        };
+    }
+
     /// What follows a window of `changes` read at `now`, a time since the start.
     pub(super) fn after(&mut self, changes: u64, now: Duration) -> Next {
         let since = self.last.map(|last| now.saturating_sub(last));
+        let apart = (self.commit * SHARE).clamp(DENSE.0, DENSE.1);
         if changes > 0 {
-            let dense = DENSE * u32::try_from(changes).unwrap_or(u32::MAX);
+            let dense = apart * u32::try_from(changes).unwrap_or(u32::MAX);
             self.dense = since.is_some_and(|since| since < dense);
             #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits of a count")]
-            let current = changes as f64 / since.unwrap_or(DENSE).max(LEAST).as_secs_f64();
+            let current = changes as f64 / since.unwrap_or(apart).max(LEAST).as_secs_f64();
             self.rate = if self.dense {
-                self.rate + (current - self.rate) / WINDOWS
+                self.rate + (current - self.rate) / f64::from(WINDOWS)
             } else {
                 0.0
             };
+            self.gap = since.unwrap_or_default();
             self.last = Some(now);
-        } else if since.is_none_or(|since| since >= DENSE) {
+        } else if since.is_none_or(|since| since >= apart) {
             self.dense = false;
         }
         match (self.dense, self.rate > LOAD) {
             (true, true) => Next::Read(STEADY),
-            (true, false) => Next::Read(QUICK),
+            (true, false) => Next::Read((self.gap / READS).clamp(QUICK, STEADY)),
             (false, _) => Next::Doze,
         }
     }
@@ -95,6 +140,7 @@ mod tests {
         }
         assert_eq!(pace.after(80, ms(160)), Next::Read(STEADY));
     }
+
     #[test]
     fn a_few_commits_at_once_are_no_load() {
         let mut pace = Pace::default();
@@ -102,5 +148,34 @@ mod tests {
             pace.after(2, ms(window));
         }
         assert_eq!(pace.after(8, ms(20)), Next::Read(QUICK));
+    }
+
+    #[test]
+    fn commits_that_are_soon_flushed_may_notify_more_often() {
+        let mut pace = Pace::default();
+        pace.learn(Duration::from_micros(300));
+        assert_eq!(pace.after(1, ms(0)), Next::Doze);
+        assert_eq!(pace.after(1, ms(2)), Next::Doze);
+        assert_eq!(pace.after(1, ms(3)), Next::Read(QUICK));
+    }
+
+    #[test]
+    fn commits_that_take_long_are_soon_polled_for_and_the_reads_lie_further_apart() {
+        let mut pace = Pace::default();
+        for _ in 0..50 {
+            pace.learn(ms(10));
+        }
+        assert_eq!(pace.after(1, ms(0)), Next::Doze);
+        assert_eq!(pace.after(1, ms(16)), Next::Read(ms(2)));
+        assert_eq!(pace.after(0, ms(18)), Next::Read(ms(2)));
+    }
+
+    #[test]
+    fn one_long_transaction_says_little_of_commits() {
+        let mut pace = Pace::default();
+        pace.learn(Duration::from_micros(300));
+        pace.learn(ms(4));
+        assert_eq!(pace.after(1, ms(0)), Next::Doze);
+        assert_eq!(pace.after(1, ms(4)), Next::Doze);
     }
 }

@@ -1,10 +1,9 @@
 //! Losses: changes that the triggers gave up so that a write could go on. Subscribers are told to load again what they show.
 //!
-//! The ledger, which has the leader's connection, notices a loss and remembers what was told; the [`Herald`] tells it meanwhile, so
-//! that a Centrifugo that is down holds nothing up.
+//! The intake reads their count with each window. The ledger, which has the leader's connection, notices a loss and remembers what was
+//! told; the [`Herald`] tells it meanwhile, so that a Centrifugo that is down holds nothing up.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -16,13 +15,19 @@ use crate::mapping::{Mapping, Publication};
 use crate::outbox::{Error, Leader};
 use crate::publisher::{Directive, Publisher, deliver, directive};
 
-/// How often the count is looked at: one row of a sequence, about as rare as the safety poll.
-pub(super) const LOSS_PACE: Duration = Duration::from_secs(5);
-
 /// The ledger's ends.
 pub(super) struct Losses {
+    counted: watch::Receiver<i64>,
     noticed: watch::Sender<i64>,
     told: mpsc::Receiver<i64>,
+}
+
+/// What becomes known of losses.
+pub(super) enum News {
+    /// The count is another.
+    Counted,
+    /// Subscribers have been told of this count.
+    Told(i64),
 }
 
 /// Tells subscribers.
@@ -34,8 +39,9 @@ pub(super) struct Herald<P> {
     shutdown: CancellationToken,
 }
 
-/// The two, connected.
+/// The two, connected; `counted` changes with the count.
 pub(super) fn losses<P: Publisher>(
+    counted: watch::Receiver<i64>,
     publisher: Arc<P>,
     rules: watch::Receiver<Arc<Mapping>>,
     shutdown: CancellationToken,
@@ -49,7 +55,7 @@ pub(super) fn losses<P: Publisher>(
         rules,
         shutdown,
     };
-    (Losses { noticed, told }, herald)
+    (Losses { counted, noticed, told }, herald)
 }
 
 impl Losses {
@@ -75,12 +81,12 @@ impl Losses {
         Ok(())
     }
 
-    /// The next count that subscribers have been told of.
-    pub(super) async fn told(&mut self) -> i64 {
-        match self.told.recv().await {
-            Some(lost) => lost,
-            // The herald ends with the relay alone.
-            None => std::future::pending().await,
+    /// What the intake or the herald says next; never once both have ended.
+    pub(super) async fn news(&mut self) -> News {
+        tokio::select! {
+            Ok(()) = self.counted.changed() => News::Counted,
+            Some(lost) = self.told.recv() => News::Told(lost),
+            else => std::future::pending().await,
         }
     }
 }

@@ -78,7 +78,7 @@ async fn a_server_that_ends_tells_its_clients_to_come_again_as_centrifugo_does()
     let [centrifugo, hub] = Site::both("").await;
     let (theirs, _) = Wire::connect(&centrifugo, "").await;
     let (ours, _) = Wire::connect(&hub, "").await;
-    centrifugo.centrifugo.terminate().await;
+    centrifugo.centrifugo.signal("TERM").await;
     hub.instant.signal("TERM").await;
     let (theirs, ours) = tokio::join!(ended(theirs), ended(ours));
     assert_eq!(theirs.said, Some((3001, "shutdown".to_owned())));

@@ -119,36 +119,6 @@ async fn a_million_changes_in_one_transaction_pass_in_bounded_memory_and_linear_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_giant_transaction_passes_where_postgresql_may_write_no_large_temporary_files() {
-    for version in postgres::versions() {
-        let mut stack = Stack::start(version, ORDERS).await;
-        let name = &stack.django.database.name;
-        let client = stack.django.database.connect().await;
-        client
-            .batch_execute(&format!("alter database {name} set temp_file_limit = '1MB'"))
-            .await
-            .unwrap();
-        stack.relay.signal("TERM").await;
-        stack.relay.wait(SOON).await;
-        // The limit is reached by the changes, not by their keys.
-        client
-            .batch_execute(
-                "set temp_file_limit = -1;
-                 insert into shop_order (number, status, total, notes) select i, 'new', i, '' from generate_series(1, 40000) as i",
-            )
-            .await
-            .unwrap();
-        stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
-        stack.relay.line("reading them by their keys", SOON).await;
-        for number in 1..=40_000 {
-            let event = stack.public.next(SOON).await.value();
-            assert_eq!(event["data"]["number"], number.to_string());
-        }
-        assert!(stack.events("pass").await.is_empty());
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_full_notify_queue_fails_no_watched_write_and_the_change_arrives_by_the_safety_poll() {
     // Before 17 the queue has 8 GB, which is more than a test should fill.
     for version in postgres::versions().into_iter().filter(|&version| version >= 17) {

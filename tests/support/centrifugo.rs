@@ -121,10 +121,10 @@ impl Centrifugo {
         tether::kill(&mut self.child.take().expect("Centrifugo runs")).await;
     }
 
-    /// Asks it to end, as a service manager does.
-    pub(crate) async fn terminate(&self) {
+    /// Sends it a signal by name: TERM, as a service manager does, STOP, CONT.
+    pub(crate) async fn signal(&self, name: &str) {
         let pid = self.id().to_string();
-        let status = Command::new("kill").args(["-s", "TERM", &pid]).status().await.unwrap();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
         assert!(status.success());
     }
 
