@@ -10,10 +10,11 @@ use crate::guard;
 use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::Scale;
 
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "unwatched",
     "captured by Instant",
     "the same without the trigger's guard",
+    "an insert into the outbox, and nothing else",
     "payload in NOTIFY",
     "Centrifugo's outbox table",
 ];
@@ -29,7 +30,11 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
                 Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
                 guard::remove(&database).await;
             }
-            3 => classic::install(&database, "'public'").await,
+            3 => {
+                Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
+                guard::strip(&database).await;
+            }
+            4 => classic::install(&database, "'public'").await,
             _ => consumer::install(&database, "'public'").await,
         }
         databases.push(database);
@@ -47,7 +52,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             times[at].push(started.elapsed().as_secs_f64());
         }
     }
-    let [unwatched, captured, unguarded, classic, _] = &times;
+    let [unwatched, captured, unguarded, _, classic, _] = &times;
     let mut table = Table::new(["", "s", "by unwatched"]);
     for (name, time) in NAMES.into_iter().zip(&times) {
         table.row([name.to_owned(), time.to_string(), time.over(unwatched).to_string()]);

@@ -56,7 +56,10 @@ pub enum Error {
     #[error("PostgreSQL answered with something unexpected: {0}")]
     Protocol(&'static str),
     /// A large window's changes are no longer where they were.
-    #[error("the outbox was rewritten (by `vacuum full` or the like) while a large transaction's changes were read from it")]
+    #[error(
+        "a large transaction's changes are no longer where they were: the outbox was rewritten (by `vacuum full` or the like), or \
+         rows were deleted from it"
+    )]
     Moved,
     /// The connection ended.
     #[error("the connection to PostgreSQL was lost")]

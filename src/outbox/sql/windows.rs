@@ -70,8 +70,8 @@ pub(in crate::outbox) async fn fetch_rest(client: &Client, count: i64) -> Result
     Ok((places, ids))
 }
 
-/// The changes at these places, by their ids. A row of the outbox is never updated, and so never moves; but a `vacuum full` moves all:
-/// the caller compares the ids.
+/// The changes at these places, by their ids. A row of the outbox is never updated, and so never moves, and the purge takes settled ones
+/// alone; but a `vacuum full` moves all: the caller compares the ids.
 pub(in crate::outbox) async fn changes(client: &Client, places: &[Place]) -> Result<Pin<Box<RowStream>>, Error> {
     let statement = "select null::text as snapshot, id, at, source, op, old, new, xid
                      from instant.outbox
