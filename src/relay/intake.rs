@@ -31,14 +31,6 @@ pub(super) struct Intake {
     pub(super) shutdown: CancellationToken,
 }
 
-/// What ended a doze.
-enum Wake {
-    /// A commit.
-    Notified,
-    /// Changes that were found on the way into it or by the safety poll; none at a shutdown.
-    Read(u64),
-}
-
 /// What a page was.
 struct Turn {
     changes: u64,
@@ -63,16 +55,14 @@ impl Intake {
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let started = Instant::now();
         let mut pace = Pace::default();
-        let (mut read, mut was_notified) = (0, false);
+        let mut read = 0;
         loop {
             let turn = self.page().await?;
             read += turn.changes;
             if self.shutdown.is_cancelled() {
                 return Ok(());
             }
-            if std::mem::take(&mut was_notified)
-                && let Some(age) = turn.age
-            {
+            if let Some(age) = turn.age {
                 pace.learn(age);
             }
             if !turn.ended {
@@ -83,10 +73,7 @@ impl Intake {
                 Next::Read(pause) => pause,
                 Next::Doze if !self.reader.can_doze() => POLL,
                 Next::Doze => {
-                    match self.doze().await? {
-                        Wake::Notified => was_notified = true,
-                        Wake::Read(changes) => read += changes,
-                    }
+                    read += self.doze().await?;
                     continue;
                 }
             };
@@ -97,40 +84,40 @@ impl Intake {
         }
     }
 
-    /// Sleeps until a commit notifies.
-    async fn doze(&mut self) -> Result<Wake, Error> {
+    /// Sleeps until a commit notifies. Returns how many changes were read in the sleep or on the way into it.
+    async fn doze(&mut self) -> Result<u64, Error> {
         let mut pause = RETRY_DOZE.0;
         while !self.reader.try_doze().await? {
             // A transaction is under way that wrote changes and will not notify: read on until it has ended.
             tokio::select! {
                 () = nap(pause) => {}
-                () = self.shutdown.cancelled() => return Ok(Wake::Read(0)),
+                () = self.shutdown.cancelled() => return Ok(0),
             }
             let turn = self.page().await?;
             if turn.changes > 0 || !turn.ended {
-                return Ok(Wake::Read(turn.changes));
+                return Ok(turn.changes);
             }
             pause = (pause * 2).min(RETRY_DOZE.1);
         }
         self.outlet.metrics.dozes.inc();
-        let wake = loop {
+        let changes = loop {
             // Whatever was committed without a NOTIFY is visible by now, and whatever comes later notifies.
             let turn = self.page().await?;
             if turn.changes > 0 || !turn.ended {
-                break Wake::Read(turn.changes);
+                break turn.changes;
             }
             tokio::select! {
                 notified = self.reader.notified() => {
                     notified?;
                     self.outlet.metrics.notifications.inc();
-                    break Wake::Notified;
+                    break 0;
                 }
                 () = tokio::time::sleep(SAFETY_POLL) => {}
-                () = self.shutdown.cancelled() => break Wake::Read(0),
+                () = self.shutdown.cancelled() => break 0,
             }
         };
         self.reader.wake();
-        Ok(wake)
+        Ok(changes)
     }
 
     /// Reads one page into the pipeline.

@@ -16,9 +16,10 @@ const SHARE: u32 = 4;
 const DENSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 /// How long a commit takes, until some have shown it.
 const COMMIT: Duration = Duration::from_micros(1_250);
-/// The windows that a rate is taken over, about: a few commits at once are no load yet. So many longer commits make the one that is
-/// expected as long.
-const WINDOWS: u32 = 8;
+/// Commits that took longer than was known make it longer by this part of the difference.
+const LONGER: u32 = 32;
+/// The windows that a rate is taken over, about: a few commits at once are no load yet.
+const WINDOWS: f64 = 8.0;
 /// No window is taken for shorter than this, or two events at once would be load.
 const LEAST: Duration = Duration::from_millis(1);
 
@@ -55,7 +56,7 @@ pub(super) struct Pace {
     gap: Duration,
     /// Changes a second, over the last windows.
     rate: f64,
-    /// How long a commit takes that notifies.
+    /// How long a commit takes.
     commit: Duration,
 }
 
@@ -72,11 +73,11 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// A change was read so long after its write, as soon as its commit notified: that is its transaction's rest, the flush, a synchronous
-    /// standby's answer. The shortest tell what a commit takes, since transactions may go on for long after a write.
+    /// The last change of a window was read so long after its write: that is its transaction's rest, the flush, a synchronous standby's
+    /// answer, and the wait for the read. The shortest tell what a commit takes.
     pub(super) fn learn(&mut self, age: Duration) {
         self.commit = match age.checked_sub(self.commit) {
-            Some(more) => self.commit + more / WINDOWS,
+            Some(more) => self.commit + more / LONGER,
             None => age,
         };
     }
@@ -91,7 +92,7 @@ impl Pace {
             #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits of a count")]
             let current = changes as f64 / since.unwrap_or(apart).max(LEAST).as_secs_f64();
             self.rate = if self.dense {
-                self.rate + (current - self.rate) / f64::from(WINDOWS)
+                self.rate + (current - self.rate) / WINDOWS
             } else {
                 0.0
             };
@@ -162,7 +163,7 @@ mod tests {
     #[test]
     fn commits_that_take_long_are_soon_polled_for_and_the_reads_lie_further_apart() {
         let mut pace = Pace::default();
-        for _ in 0..50 {
+        for _ in 0..200 {
             pace.learn(ms(10));
         }
         assert_eq!(pace.after(1, ms(0)), Next::Doze);
