@@ -10,9 +10,9 @@ const STEADY: Duration = Duration::from_millis(8);
 const LOAD: f64 = 4_000.0;
 /// Below that, the reads between two windows with changes: more of them find nothing, and fewer let a commit wait for longer.
 const READS: u32 = 8;
-/// Commits that notify are flushed one after the other. Events are dense where doing so would take more than this part of the time …
+/// Commits that notify are flushed one after the other. Events are dense where that would take more than one in so many parts of the time …
 const SHARE: u32 = 4;
-/// … but never if further from each other than the one, and always if nearer than the other.
+/// … but always if they are nearer to each other than the first, and never if they are further than the second.
 const DENSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 /// How long a commit takes, until some have shown it.
 const COMMIT: Duration = Duration::from_micros(1_250);
