@@ -4,9 +4,11 @@
 //! told; the [`Herald`] tells it meanwhile, so that a Centrifugo that is down holds nothing up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -15,9 +17,14 @@ use crate::mapping::{Mapping, Publication};
 use crate::outbox::{Error, Leader};
 use crate::publisher::{Directive, Publisher, deliver, directive};
 
+/// While changes are lost one after the other, subscribers are told to reload at most this often.
+const PACE: Duration = Duration::from_secs(5);
+
 /// The ledger's ends.
 pub(super) struct Losses {
     counted: watch::Receiver<i64>,
+    /// Not before this moment is the count looked at again.
+    quiet_until: Instant,
     noticed: watch::Sender<i64>,
     told: mpsc::Receiver<i64>,
 }
@@ -55,7 +62,13 @@ pub(super) fn losses<P: Publisher>(
         rules,
         shutdown,
     };
-    (Losses { counted, noticed, told }, herald)
+    let losses = Losses {
+        counted,
+        quiet_until: Instant::now(),
+        noticed,
+        told,
+    };
+    (losses, herald)
 }
 
 impl Losses {
@@ -83,9 +96,22 @@ impl Losses {
 
     /// What the intake or the herald says next; never once both have ended.
     pub(super) async fn news(&mut self) -> News {
+        let Self {
+            counted,
+            quiet_until,
+            told,
+            ..
+        } = self;
+        let counted = async {
+            tokio::time::sleep_until(*quiet_until).await;
+            counted.changed().await
+        };
         tokio::select! {
-            Ok(()) = self.counted.changed() => News::Counted,
-            Some(lost) = self.told.recv() => News::Told(lost),
+            Ok(()) = counted => {
+                *quiet_until = Instant::now() + PACE;
+                News::Counted
+            }
+            Some(lost) = told.recv() => News::Told(lost),
             else => std::future::pending().await,
         }
     }

@@ -1,5 +1,7 @@
 //! Changes that were given up so that a write could go on.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use super::{ORDERS, Stack};
@@ -71,6 +73,41 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
         stack.relay.line("subscribers were told to reload", SOON).await;
         stack.told(4).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losses_one_after_the_other_are_told_at_once_and_then_every_few_seconds() {
+    let mut stack = Stack::start(15, ORDERS).await;
+    let client = stack.django.database.connect().await;
+    let begun = Instant::now();
+    let (mut words, mut last) = (0, String::new());
+    for number in 1..=20 {
+        // Each change is a window of its own, and brings the count.
+        let lose = format!(
+            "select nextval('instant.lost');
+             insert into shop_order (number, status, total, notes) values ('{number}', 'new', 1, '')"
+        );
+        client.batch_execute(&lose).await.unwrap();
+        loop {
+            let event = stack.public.next(SOON).await.value();
+            if event["op"] != "resync" {
+                break;
+            }
+            (words, last) = (words + 1, event["id"].to_string());
+        }
+    }
+    assert!(
+        words <= 1 + begun.elapsed().as_secs() / 5,
+        "{words} words within {:?}",
+        begun.elapsed()
+    );
+    while last != "\"lost-20\"" {
+        let event = stack.public.next(SOON).await.value();
+        assert_eq!(event["op"], "resync");
+        (words, last) = (words + 1, event["id"].to_string());
+    }
+    assert!(words >= 2, "the first is told without delay");
+    stack.told(20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
