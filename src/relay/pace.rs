@@ -22,6 +22,8 @@ const LONGER: u32 = 32;
 const WINDOWS: f64 = 8.0;
 /// No window is taken for shorter than this, or two events at once would be load.
 const LEAST: Duration = Duration::from_millis(1);
+/// The runtime's clock ticks in milliseconds.
+const TICK: Duration = Duration::from_millis(1);
 
 /// What the relay does after a window that it has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +33,6 @@ pub(super) enum Next {
     /// Try to sleep until a commit notifies.
     Doze,
 }
-
-/// The runtime's clock ticks in milliseconds.
-const TICK: Duration = Duration::from_millis(1);
 
 /// Pauses. What is shorter than the runtime's tick is slept by a thread of the system's, whose clock is finer.
 pub(super) async fn nap(pause: Duration) {
