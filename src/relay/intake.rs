@@ -21,14 +21,18 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Reads and maps until the shutdown.
 pub(super) struct Intake {
-    pub(super) reader: Reader,
-    pub(super) rules: watch::Receiver<Arc<Mapping>>,
+    reader: Reader,
+    rules: watch::Receiver<Arc<Mapping>>,
     /// What rules read of other tables.
-    pub(super) related: Related,
-    pub(super) outlet: Outlet,
+    related: Related,
+    outlet: Outlet,
     /// The count of lost changes.
-    pub(super) lost: watch::Sender<i64>,
-    pub(super) shutdown: CancellationToken,
+    lost: watch::Sender<i64>,
+    shutdown: CancellationToken,
+    /// Whether every commit of a change notifies.
+    asleep: bool,
+    /// The pause before the doze is tried again.
+    retry: Duration,
 }
 
 /// What a page was.
@@ -52,72 +56,92 @@ impl Turn {
 }
 
 impl Intake {
+    pub(super) const fn new(
+        reader: Reader,
+        rules: watch::Receiver<Arc<Mapping>>,
+        related: Related,
+        outlet: Outlet,
+        lost: watch::Sender<i64>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            reader,
+            rules,
+            related,
+            outlet,
+            lost,
+            shutdown,
+            asleep: false,
+            retry: RETRY_DOZE.0,
+        }
+    }
+
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let started = Instant::now();
         let mut pace = Pace::default();
         let mut read = 0;
-        loop {
+        while !self.shutdown.is_cancelled() {
             let turn = self.page().await?;
             read += turn.changes;
-            if self.shutdown.is_cancelled() {
-                return Ok(());
-            }
             if let Some(age) = turn.age {
                 pace.learn(age);
             }
+            if turn.changes > 0 {
+                self.retry = RETRY_DOZE.0;
+            }
             if !turn.ended {
+                self.rouse();
                 continue;
             }
-            let next = pace.after(std::mem::take(&mut read), started.elapsed());
-            let pause = match next {
-                Next::Read(pause) => pause,
-                Next::Doze if !self.reader.can_doze() => POLL,
-                Next::Doze => {
-                    read += self.doze().await?;
-                    continue;
+            match pace.after(std::mem::take(&mut read), started.elapsed()) {
+                Next::Read(pause) => {
+                    self.rouse();
+                    self.rest(pause).await;
                 }
-            };
-            tokio::select! {
-                () = nap(pause) => {}
-                () = self.shutdown.cancelled() => return Ok(()),
+                Next::Doze => self.doze().await?,
             }
         }
+        Ok(())
     }
 
-    /// Sleeps until a commit notifies. Returns how many changes were read in the sleep or on the way into it.
-    async fn doze(&mut self) -> Result<u64, Error> {
-        let mut pause = RETRY_DOZE.0;
-        while !self.reader.try_doze().await? {
-            // A transaction is under way that wrote changes and will not notify: read on until it has ended.
-            tokio::select! {
-                () = nap(pause) => {}
-                () = self.shutdown.cancelled() => return Ok(0),
-            }
-            let turn = self.page().await?;
-            if turn.changes > 0 || !turn.ended {
-                return Ok(turn.changes);
-            }
-            pause = (pause * 2).min(RETRY_DOZE.1);
-        }
-        self.outlet.metrics.dozes.inc();
-        let changes = loop {
-            // Whatever was committed without a NOTIFY is visible by now, and whatever comes later notifies.
-            let turn = self.page().await?;
-            if turn.changes > 0 || !turn.ended {
-                break turn.changes;
-            }
+    /// One step of a doze: falling asleep, or sleeping until a commit notifies. The relay sleeps on while events are rare, so that
+    /// one costs no more than the read that finds it.
+    async fn doze(&mut self) -> Result<(), Error> {
+        if self.asleep {
             tokio::select! {
                 notified = self.reader.notified() => {
                     notified?;
                     self.outlet.metrics.notifications.inc();
-                    break 0;
                 }
                 () = tokio::time::sleep(SAFETY_POLL) => {}
-                () = self.shutdown.cancelled() => break 0,
+                () = self.shutdown.cancelled() => {}
             }
-        };
-        self.reader.wake();
-        Ok(changes)
+        } else if !self.reader.can_doze() {
+            self.rest(POLL).await;
+        } else if self.reader.try_doze().await? {
+            // What was committed without a NOTIFY is visible by now and read next, without a wait; whatever comes later notifies.
+            self.asleep = true;
+            self.outlet.metrics.dozes.inc();
+        } else {
+            // A transaction is under way that wrote changes and will not notify: read on until it has ended.
+            self.rest(self.retry).await;
+            self.retry = (self.retry * 2).min(RETRY_DOZE.1);
+        }
+        Ok(())
+    }
+
+    /// Ends the doze with the next read.
+    const fn rouse(&mut self) {
+        if std::mem::replace(&mut self.asleep, false) {
+            self.reader.wake();
+        }
+    }
+
+    async fn rest(&self, pause: Duration) {
+        tokio::select! {
+            () = nap(pause) => {}
+            () = self.shutdown.cancelled() => {}
+        }
     }
 
     /// Reads one page into the pipeline.
