@@ -252,16 +252,15 @@ async fn connect(url: &SecretString) -> anyhow::Result<PgPool> {
 
 /// Where the configuration publishes to: Centrifugo, or the hub of the process that runs, whose API has the same shape.
 fn publisher(config: &Config) -> anyhow::Result<Centrifugo> {
-    let (url, key) = match (&config.centrifugo, &config.server) {
-        (Some(server), _) => (&server.url, server.api_key.clone()),
+    match (&config.centrifugo, &config.server) {
+        (Some(server), _) => Ok(Centrifugo::configured(server)?),
         (None, Some(server)) => {
             let key = access::token::hub_key(config)
                 .context("instant.toml has neither `[hub] api_key` nor [django]: the hub has no API")?;
-            (&server.url, key)
+            Ok(Centrifugo::new(&server.url, &key)?)
         }
         (None, None) => anyhow::bail!(NOWHERE),
-    };
-    Ok(Centrifugo::new(url, &key)?)
+    }
 }
 
 /// Asks on a terminal; elsewhere the answer is no.

@@ -116,10 +116,12 @@ pub struct Database {
 pub struct Centrifugo {
     /// The server's base URL, without `/api`.
     pub url: String,
-    /// The key of its HTTP API.
+    /// The key of its APIs.
     pub api_key: SecretString,
     /// `client.token.hmac_secret_key`; none: it is derived from `api_key`.
     pub token_secret: Option<SecretString>,
+    /// The address of its gRPC API, which then takes the publications; none: the HTTP API does.
+    pub grpc_url: Option<String>,
 }
 
 /// `[[watch]]`: a model and the columns captured from it.

@@ -6,7 +6,7 @@ mod policy;
 mod tap;
 
 pub use delivery::{Delivery, deliver};
-pub use policy::{BatchDirective, Directive, directive, on_status};
+pub use policy::{BatchDirective, Directive, directive, on_code, on_status};
 pub use tap::{Observers, Passed, Tap};
 
 use crate::mapping::Publication;

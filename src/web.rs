@@ -117,7 +117,7 @@ impl Web {
         live: Live,
     ) -> Result<Self, StartError> {
         let backend = match (&config.centrifugo, &hub) {
-            (Some(server), _) => Some(Backend::Centrifugo(Arc::new(Centrifugo::new(&server.url, &server.api_key)?))),
+            (Some(server), _) => Some(Backend::Centrifugo(Arc::new(Centrifugo::configured(server)?))),
             (None, Some(hub)) => Some(Backend::Hub(Arc::clone(hub))),
             (None, None) => None,
         };

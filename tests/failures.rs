@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use instant::outbox::Error;
-use instant::publisher::{BatchDirective, Directive, Rejection, directive, on_status};
+use instant::publisher::{BatchDirective, Directive, Rejection, directive, on_code, on_status};
+use tonic::Code;
 
 use crate::support::cache::manifest;
 
@@ -51,6 +52,26 @@ fn the_table_of_http_statuses_says_what_the_policy_does() {
         assert!(
             names(&rows).contains(&&status.to_string()),
             "status {status} is not in the table"
+        );
+    }
+}
+
+#[test]
+fn the_table_of_grpcs_codes_says_what_the_policy_does() {
+    let rows = table("| gRPC | meaning | Instant | hint |");
+    let other = on_code(Code::Unknown);
+    for code in (1..=16).map(Code::from_i32) {
+        let name = format!("{code:?}");
+        let row = rows.iter().find(|row| row.names.contains(&name));
+        let row = row.or_else(|| rows.iter().find(|row| row.names[0] == "any other")).unwrap();
+        let (answer, hint) = match on_code(code) {
+            BatchDirective::Retry { hint } => ("retry", hint),
+            BatchDirective::Split => ("split", None),
+        };
+        assert_eq!((row.answer.as_str(), row.hint.as_deref()), (answer, hint), "{name}");
+        assert!(
+            on_code(code) == other || names(&rows).contains(&&name),
+            "{name} is not in the table"
         );
     }
 }

@@ -8,6 +8,7 @@ mod doctor;
 mod events;
 mod faults;
 mod giant;
+mod grpc;
 mod health;
 mod lanes;
 mod letters;

@@ -15,10 +15,19 @@ use crate::support::postgres::Database;
 /// The channel of an order's customer, as the rules name it.
 pub(crate) const CHANNEL: &str = "'#' || new.customer_id";
 
+const NAMES: [&str; 6] = [
+    "Instant with Centrifugo, constants",
+    "Instant with Centrifugo, templates",
+    "Instant with Centrifugo by gRPC, constants",
+    "Instant with Centrifugo by gRPC, templates",
+    "Instant with its hub, constants",
+    "Centrifugo's consumer",
+];
+
 /// One contestant's figures.
 #[derive(Default)]
-struct Row {
-    rate: Series,
+pub(crate) struct Row {
+    pub(crate) rate: Series,
     relay: Series,
     postgres: Series,
     server: Series,
@@ -26,7 +35,7 @@ struct Row {
 }
 
 impl Row {
-    fn add(&mut self, drained: &Drained, changes: u64) {
+    pub(crate) fn add(&mut self, drained: &Drained, changes: u64) {
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
         let share = |time: Duration| time.as_secs_f64() / (changes as f64 / 100_000.0);
         self.rate.push(drained.rate);
@@ -37,7 +46,7 @@ impl Row {
         self.memory.push(drained.memory as f64 / 1e6);
     }
 
-    fn cells(&self, name: &str) -> Vec<String> {
+    pub(crate) fn cells(&self, name: &str) -> Vec<String> {
         let memory = if self.memory.most() > 0.0 {
             number(self.memory.most())
         } else {
@@ -99,10 +108,13 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         Backlog::new(ground, changes, TEMPLATES).await,
     ];
     let ours = [
-        Instant::new(&backlogs[0].database, To::Centrifugo, CONSTANTS),
-        Instant::new(&backlogs[1].database, To::Centrifugo, TEMPLATES),
-    ];
-    let hub = Instant::new(&backlogs[0].database, To::Hub, CONSTANTS);
+        (0, To::Centrifugo),
+        (1, To::Centrifugo),
+        (0, To::Grpc),
+        (1, To::Grpc),
+        (0, To::Hub),
+    ]
+    .map(|(at, to)| (at, Instant::new(&backlogs[at].database, to, [CONSTANTS, TEMPLATES][at])));
     let mut limits = Vec::new();
     for (backlog, rules) in backlogs.iter().zip([CONSTANTS, TEMPLATES]) {
         instant::rewind(&backlog.database, &backlog.cursor).await;
@@ -110,22 +122,23 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     }
     let fed = fed(ground, changes).await;
 
-    let mut rows: [Row; 4] = Default::default();
+    let mut rows: [Row; NAMES.len()] = Default::default();
     let mut raw = [Series::default(), Series::default()];
     let mut raw_server = [Series::default(), Series::default()];
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let count = changes as f64;
     for _ in 0..scale.rounds {
-        for at in 0..2 {
-            let replayed = limits[at].replay().await;
+        for (at, limit) in limits.iter().enumerate() {
+            let replayed = limit.replay().await;
             raw[at].push(count / replayed.seconds);
             raw_server[at].push(replayed.server.as_secs_f64() / (count / 100_000.0));
-            rows[at].add(&backlogs[at].drain(ground, &ours[at]).await, changes);
         }
-        rows[2].add(&backlogs[0].drain(ground, &hub).await, changes);
+        for (row, (at, instant)) in rows.iter_mut().zip(&ours) {
+            row.add(&backlogs[*at].drain(ground, instant).await, changes);
+        }
         refill(ground, &fed).await;
         let running = consumer::start(&fed).await;
-        rows[3].add(&drain(ground, &running, changes).await, changes);
+        rows[ours.len()].add(&drain(ground, &running, changes).await, changes);
         running.stop().await;
     }
 
@@ -137,10 +150,9 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         "Centrifugo, s",
         "relay's memory at most, MB",
     ]);
-    table.row(rows[0].cells("Instant with Centrifugo, constants"));
-    table.row(rows[1].cells("Instant with Centrifugo, templates"));
-    table.row(rows[2].cells("Instant with its hub, constants"));
-    table.row(rows[3].cells("Centrifugo's consumer"));
+    for (row, name) in rows.iter().zip(NAMES) {
+        table.row(row.cells(name));
+    }
     for (at, name) in ["constants", "templates"].into_iter().enumerate() {
         let name = format!(
             "`/api/batch` alone with the same requests, {name} ({} bytes each)",
@@ -149,46 +161,52 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         let server = number(raw_server[at].median());
         table.row([name, raw[at].to_string(), "–".into(), "–".into(), server, "–".into()]);
     }
-    let [constants, templates, _, consumer] = &rows;
-    let memory = constants.memory.most().max(templates.memory.most());
     Section {
         name: "backlog",
         title: "Backlog",
         how: format!(
-            "{} updates, captured while nobody published, are drained into {} channels. Rules of constants, and of two templates. The \
-             consumer has four partitions, its own notifications, and events that its trigger has built already. `/api/batch` alone is \
-             sent the very requests that Instant makes, recorded before, by as many lanes. Processor times are for 100,000 changes.",
+            "{} updates, captured while nobody published, are drained into {} channels. Rules of constants, and of two templates. \
+             Publications go to Centrifugo's HTTP API, or to its gRPC API (`[centrifugo] grpc_url`). The consumer has four partitions, \
+             its own notifications, and events that its trigger has built already. `/api/batch` alone is sent the very requests that \
+             Instant makes, recorded before, by as many lanes. Processor times are for 100,000 changes.",
             number(count),
             crate::ground::CUSTOMERS
         ),
         tables: vec![table],
-        goals: vec![
-            Goal::new(
-                "backlog, templates, by Centrifugo's consumer",
-                Bound::AtLeast(3.0),
-                " ×",
-                templates.rate.over(&consumer.rate),
-            ),
-            Goal::new(
-                "backlog, constants, of `/api/batch` alone",
-                Bound::AtLeast(85.0),
-                " %",
-                constants.rate.over(&raw[0]).map(|share| share * 100.0),
-            ),
-            Goal::new(
-                "backlog, templates, of `/api/batch` alone",
-                Bound::AtLeast(75.0),
-                " %",
-                templates.rate.over(&raw[1]).map(|share| share * 100.0),
-            ),
-            Goal::new(
-                "backlog, the relay's memory at most",
-                Bound::AtMost(32.0),
-                " MB",
-                memory.into(),
-            ),
-        ],
+        goals: goals(&rows, &raw),
     }
+}
+
+fn goals(rows: &[Row; NAMES.len()], [raw_constants, raw_templates]: &[Series; 2]) -> Vec<Goal> {
+    let [constants, templates, grpc_constants, grpc_templates, _, consumer] = rows;
+    let by_consumer = |name, ours: &Row| {
+        let name = format!("{name}, templates, by Centrifugo's consumer");
+        Goal::new(name, Bound::AtLeast(3.0), " ×", ours.rate.over(&consumer.rate))
+    };
+    let of_limit = |name, bound, ours: &Row, limit| {
+        let name = format!("{name}, of `/api/batch` alone");
+        Goal::new(
+            name,
+            Bound::AtLeast(bound),
+            " %",
+            ours.rate.over(limit).map(|share| share * 100.0),
+        )
+    };
+    let memory = rows[..4].iter().map(|row| row.memory.most()).fold(0.0, f64::max);
+    vec![
+        by_consumer("backlog", templates),
+        by_consumer("backlog by gRPC", grpc_templates),
+        of_limit("backlog, constants", 85.0, constants, raw_constants),
+        of_limit("backlog by gRPC, constants", 85.0, grpc_constants, raw_constants),
+        of_limit("backlog, templates", 75.0, templates, raw_templates),
+        of_limit("backlog by gRPC, templates", 75.0, grpc_templates, raw_templates),
+        Goal::new(
+            "backlog, the relay's memory at most",
+            Bound::AtMost(32.0),
+            " MB",
+            memory.into(),
+        ),
+    ]
 }
 
 /// A database whose changes Centrifugo's consumer takes, with a copy of what its trigger has written.

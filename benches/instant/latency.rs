@@ -21,8 +21,9 @@ const ORDERS: u64 = 10_000;
 /// Django is asked for no more commits a second than one process of it makes.
 const DJANGO: u32 = 100;
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "Instant with Centrifugo",
+    "Instant with Centrifugo by gRPC",
     "Instant with its hub",
     "Centrifugo's consumer",
     "payload in NOTIFY, one listener",
@@ -38,9 +39,9 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     for at in 0..NAMES.len() {
         let database = ground.database(ORDERS).await;
         match at {
-            0 | 1 => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
-            2 => consumer::install(&database, "'public'").await,
-            3 => classic::install(&database, "'public'").await,
+            0..=2 => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
+            3 => consumer::install(&database, "'public'").await,
+            4 => classic::install(&database, "'public'").await,
             _ => {}
         }
         databases.push(database);
@@ -66,9 +67,10 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
 async fn start(at: usize, database: &Database) -> Running {
     match at {
         0 => Instant::new(database, To::Centrifugo, PUBLIC).start().await,
-        1 => Instant::new(database, To::Hub, PUBLIC).start().await,
-        2 => consumer::start(database).await,
-        3 => classic::start(database).await,
+        1 => Instant::new(database, To::Grpc, PUBLIC).start().await,
+        2 => Instant::new(database, To::Hub, PUBLIC).start().await,
+        3 => consumer::start(database).await,
+        4 => classic::start(database).await,
         _ => limit::server().await,
     }
 }
@@ -83,9 +85,9 @@ async fn turn(
     duration: Duration,
 ) -> Option<Vec<f64>> {
     let commits = match at {
-        4 if rate > DJANGO => return None,
-        4 => django::write(database, &running.server, rate, duration).await,
-        5 => pace::publish(&running.server, rate, duration).await,
+        5 if rate > DJANGO => return None,
+        5 => django::write(database, &running.server, rate, duration).await,
+        6 => pace::publish(&running.server, rate, duration).await,
         _ => pace::write(database, rate, duration).await,
     };
     let mut latencies = listener.latencies(&commits).await;
@@ -108,7 +110,7 @@ fn section(scale: &Scale, figures: &[Figures]) -> Section {
     let mut goals = Vec::new();
     for (figures, (rate, _)) in figures.iter().zip(scale.rates) {
         for (share, name) in ["p50", "p99"].into_iter().enumerate() {
-            let [ours, hub, consumer, ..] = figures.each_ref().map(|shares| &shares[share]);
+            let [ours, _, hub, consumer, ..] = figures.each_ref().map(|shares| &shares[share]);
             goals.push(Goal::new(
                 format!("latency at {rate}/s, {name}, by the consumer's"),
                 Bound::AtMost(1.1),

@@ -24,16 +24,18 @@ enum Way {
     Unguarded,
     Bare,
     Carried,
+    ByGrpc,
     Classic,
     Consumed,
 }
 
-const WAYS: [(Way, &str); 7] = [
+const WAYS: [(Way, &str); 8] = [
     (Way::Unwatched, "unwatched"),
     (Way::Captured, "captured by Instant, no relay"),
     (Way::Unguarded, "the same without the trigger's guard"),
     (Way::Bare, "an insert into the outbox, and nothing else"),
     (Way::Carried, "captured, with the relay and Centrifugo"),
+    (Way::ByGrpc, "the same by gRPC"),
     (Way::Classic, "payload in NOTIFY, one listener, Centrifugo"),
     (Way::Consumed, "Centrifugo's outbox table, its consumer"),
 ];
@@ -44,7 +46,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         let database = ground.database(ORDERS).await;
         match way {
             Way::Unwatched => {}
-            Way::Captured | Way::Carried => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
+            Way::Captured | Way::Carried | Way::ByGrpc => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
             Way::Unguarded => {
                 Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
                 guard::remove(&database).await;
@@ -67,7 +69,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             costs[at].push(cost);
         }
     }
-    let [unwatched, captured, unguarded, _, carried, classic, consumed] = &rates;
+    let [unwatched, captured, unguarded, _, carried, by_grpc, classic, consumed] = &rates;
     let share = |one: &Series, of: &Series| one.over(of).map(|share| share * 100.0);
     let mut table = Table::new(["", "commits/s", "of unwatched, %", "PostgreSQL's CPU a commit, µs"]);
     for (at, (_, name)) in WAYS.into_iter().enumerate() {
@@ -94,6 +96,12 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
                 share(carried, unwatched),
             ),
             Goal::new(
+                "writers, with relay and Centrifugo by gRPC, of unwatched",
+                Bound::AtLeast(65.0),
+                " %",
+                share(by_grpc, unwatched),
+            ),
+            Goal::new(
                 "writers, with relay and Centrifugo, by the classic",
                 Bound::AtLeast(2.3),
                 " ×",
@@ -104,6 +112,12 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
                 Bound::AtLeast(4.0),
                 " ×",
                 carried.over(consumed),
+            ),
+            Goal::new(
+                "writers, with relay and Centrifugo by gRPC, by the consumer's",
+                Bound::AtLeast(4.0),
+                " ×",
+                by_grpc.over(consumed),
             ),
             Goal::new(
                 "the guard, of one-row commits",
@@ -120,6 +134,7 @@ async fn write(ground: &Ground, database: &Database, way: Way, scale: &Scale) ->
     let running = match way {
         Way::Unwatched | Way::Captured | Way::Unguarded | Way::Bare => None,
         Way::Carried => Some(Instant::new(database, To::Centrifugo, PUBLIC).start().await),
+        Way::ByGrpc => Some(Instant::new(database, To::Grpc, PUBLIC).start().await),
         Way::Classic => Some(classic::start(database).await),
         Way::Consumed => Some(consumer::start(database).await),
     };

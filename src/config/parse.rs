@@ -38,6 +38,7 @@ const CENTRIFUGO: Keys = Keys::new(
         Key::required("url", Kind::Text),
         Key::required("api_key", Kind::Text),
         Key::new("token_secret", Kind::Text),
+        Key::new("grpc_url", Kind::Text),
     ],
 );
 const OUTBOX: Keys = Keys::new("[outbox]", &[Key::new("retention", Kind::Duration)]);
@@ -50,7 +51,7 @@ const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
 const RELATED_TTL: Duration = Duration::from_mins(1);
 /// The schemes of a database URL.
 const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
-/// The schemes of Centrifugo's URL.
+/// The schemes of Centrifugo's URLs.
 const CENTRIFUGO_SCHEMES: [&str; 2] = ["http://", "https://"];
 
 impl Config {
@@ -164,10 +165,14 @@ fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo
     let api_key = api_key.and_then(|key| not_empty("centrifugo.api_key", key, reading));
     let token_secret = text(&table, "token_secret", reading);
     let token_secret = token_secret.and_then(|secret| not_empty("centrifugo.token_secret", secret, reading));
+    let grpc_url = text(&table, "grpc_url", reading);
+    let grpc_url = grpc_url.and_then(|url| a_url("centrifugo.grpc_url", url, &CENTRIFUGO_SCHEMES, reading));
+    let base = |url: Spanned<String>| url.value.trim_end_matches('/').to_owned();
     Some(Centrifugo {
-        url: url?.value.trim_end_matches('/').to_owned(),
+        url: base(url?),
         api_key: SecretString::from(api_key?.value),
         token_secret: token_secret.map(|secret| SecretString::from(secret.value)),
+        grpc_url: grpc_url.map(base),
     })
 }
 
@@ -238,7 +243,11 @@ pub(super) fn not_empty(name: &str, value: Spanned<String>, reading: &mut Readin
 /// The URL at the last component of `name`, with one of `schemes` and something after it. What it is never shows.
 fn url(table: &Reader<'_>, name: &str, schemes: &[&str], example: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
     let key = name.rsplit('.').next().unwrap_or(name);
-    let value = required(table, key, example, reading).and_then(|value| not_empty(name, value, reading))?;
+    required(table, key, example, reading).and_then(|value| a_url(name, value, schemes, reading))
+}
+
+fn a_url(name: &str, value: Spanned<String>, schemes: &[&str], reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+    let value = not_empty(name, value, reading)?;
     let lower = value.value.to_ascii_lowercase();
     let rest = schemes.iter().find_map(|scheme| lower.strip_prefix(scheme));
     if rest.is_some_and(|rest| !rest.is_empty()) && !value.value.contains(char::is_whitespace) {

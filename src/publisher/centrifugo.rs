@@ -1,8 +1,10 @@
-//! Centrifugo's HTTP API: one `POST /api/batch` a batch.
+//! Centrifugo: one request a batch, over its HTTP API or its gRPC API.
 
 mod call;
 mod cut;
+mod grpc;
 mod probe;
+mod protobuf;
 
 use std::io::Write;
 use std::time::Duration;
@@ -13,7 +15,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, on_status};
+use crate::config;
 use crate::mapping::Publication;
+use grpc::Grpc;
 
 pub use call::CallError;
 pub use probe::Counts;
@@ -32,6 +36,8 @@ const EXCERPT: usize = 200;
 pub struct Centrifugo {
     client: reqwest::Client,
     endpoint: String,
+    /// Where publications go instead of the HTTP API, which answers everything else.
+    grpc: Option<Grpc>,
 }
 
 /// A configuration that no request can be made with.
@@ -43,6 +49,9 @@ pub enum Error {
     /// The client could not be made.
     #[error("the HTTP client could not be made")]
     Client(#[source] reqwest::Error),
+    /// Nothing can be connected to.
+    #[error("`[centrifugo] grpc_url` is no address that can be connected to")]
+    GrpcUrl(#[source] tonic::transport::Error),
 }
 
 impl Centrifugo {
@@ -69,12 +78,32 @@ impl Centrifugo {
         Ok(Self {
             client,
             endpoint: format!("{}/api/batch", url.trim_end_matches('/')),
+            grpc: None,
+        })
+    }
+
+    /// A client for the server that `[centrifugo]` names.
+    ///
+    /// # Errors
+    /// When no request can be made with what it says.
+    pub fn configured(server: &config::Centrifugo) -> Result<Self, Error> {
+        let grpc = server
+            .grpc_url
+            .as_ref()
+            .map(|url| Grpc::new(url, &server.api_key))
+            .transpose()?;
+        Ok(Self {
+            grpc,
+            ..Self::new(&server.url, &server.api_key)?
         })
     }
 }
 
 impl Publisher for Centrifugo {
     async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
+        if let Some(grpc) = &self.grpc {
+            return grpc.publish(batch).await;
+        }
         let response = self
             .client
             .post(&self.endpoint)
@@ -91,12 +120,18 @@ impl Publisher for Centrifugo {
             reason: format!("Centrifugo's reply cannot be read: {error}"),
             hint: Some("is `[centrifugo] url` really Centrifugo?"),
         })?;
-        if replies.len() != batch.len() {
-            let reason = format!("Centrifugo sent {} replies to {} publications", replies.len(), batch.len());
-            return Err(BatchError::Unavailable { reason, hint: None });
-        }
-        Ok(replies.into_iter().map(|reply| reply.error.map_or(Ok(()), Err)).collect())
+        let replies = replies.into_iter().map(|reply| reply.error.map_or(Ok(()), Err)).collect();
+        all_replies(replies, batch.len())
     }
+}
+
+/// The replies, if there are as many as publications.
+fn all_replies(replies: Vec<Reply>, publications: usize) -> Result<Vec<Reply>, BatchError> {
+    if replies.len() == publications {
+        return Ok(replies);
+    }
+    let reason = format!("Centrifugo sent {} replies to {publications} publications", replies.len());
+    Err(BatchError::Unavailable { reason, hint: None })
 }
 
 /// `{"commands":[{"publish":{"channel":…,"idempotency_key":…,"data":EVENT}},…]}`; a batch runs in order unless it says otherwise.

@@ -1,5 +1,7 @@
 //! What an answer of the publisher means for the relay. `docs/failures.md` says it for operators, and a test compares the two.
 
+use tonic::Code;
+
 use super::Rejection;
 
 /// Centrifugo's "internal error", the only rejection that passes by itself.
@@ -31,7 +33,7 @@ pub const fn directive(rejection: &Rejection) -> Directive {
     }
 }
 
-/// What to do with a request that was answered with another HTTP status than 200.
+/// What to do with a request that was not answered as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchDirective {
     /// Send it again, with the same keys, after a while.
@@ -54,6 +56,22 @@ pub const fn on_status(status: u16) -> BatchDirective {
         },
         404 | 405 => BatchDirective::Retry {
             hint: Some("`[centrifugo] url` must be the server's address without `/api`"),
+        },
+        _ => BatchDirective::Retry { hint: None },
+    }
+}
+
+/// What to do after a status of the gRPC API, as [`on_status`]. The server's answer to a message that is too large is
+/// `ResourceExhausted`.
+#[must_use]
+pub const fn on_code(code: Code) -> BatchDirective {
+    match code {
+        Code::ResourceExhausted => BatchDirective::Split,
+        Code::Unauthenticated | Code::PermissionDenied => BatchDirective::Retry {
+            hint: Some("`[centrifugo] api_key` is not the server's `grpc_api.key`"),
+        },
+        Code::Unimplemented => BatchDirective::Retry {
+            hint: Some("`[centrifugo] grpc_url` must be the address of the server's gRPC API, its port 10000"),
         },
         _ => BatchDirective::Retry { hint: None },
     }

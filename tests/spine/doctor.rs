@@ -23,7 +23,7 @@ impl Stack {
     }
 
     /// The one finding of a code.
-    async fn finding(&self, code: &str, arguments: &[&str]) -> Value {
+    pub(super) async fn finding(&self, code: &str, arguments: &[&str]) -> Value {
         let findings = self.findings(arguments, 3).await;
         let found: Vec<_> = findings.iter().filter(|finding| finding["code"] == code).collect();
         assert_eq!(found.len(), 1, "{code} in {findings:#?}");
@@ -34,7 +34,7 @@ impl Stack {
     }
 
     /// Puts something else into the configuration.
-    fn reconfigure(&self, from: &str, to: &str) {
+    pub(super) fn reconfigure(&self, from: &str, to: &str) {
         let path = self.folder.path().join("instant.toml");
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{from} in {text}");

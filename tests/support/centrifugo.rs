@@ -16,8 +16,11 @@ use crate::support::{cache, tether};
 pub(crate) struct Centrifugo {
     /// The base of its HTTP API, as `[centrifugo] url` wants it.
     pub(crate) url: String,
-    /// The key of its HTTP API.
+    /// The key of its APIs.
     pub(crate) api_key: String,
+    /// The address of its gRPC API, where that is switched on.
+    #[allow(dead_code, reason = "the benchmarks configure it themselves")]
+    pub(crate) grpc_url: String,
     /// Where WebSocket clients connect.
     pub(crate) ws_url: String,
     folder: Option<TempDir>,
@@ -37,6 +40,7 @@ impl Centrifugo {
         let mut config = json!({
             "http_server": { "address": "127.0.0.1", "port": port },
             "http_api": { "key": "an api key" },
+            "grpc_api": { "enabled": true, "address": "127.0.0.1", "port": free_port(), "key": "an api key" },
             "client": {
                 "allowed_origins": ["*"],
                 "queue_max_size": 64 << 20,
@@ -71,6 +75,7 @@ impl Centrifugo {
         let mut server = Self {
             url: format!("http://127.0.0.1:{port}"),
             api_key: config["http_api"]["key"].as_str().unwrap().to_owned(),
+            grpc_url: format!("http://127.0.0.1:{}", config["grpc_api"]["port"]),
             ws_url: format!("ws://127.0.0.1:{port}/connection/websocket"),
             folder: Some(folder),
             http: reqwest::Client::new(),
@@ -85,6 +90,7 @@ impl Centrifugo {
         Self {
             url: url.to_owned(),
             api_key: api_key.to_owned(),
+            grpc_url: String::new(),
             ws_url: format!("{}/connection/websocket", url.replace("http://", "ws://")),
             folder: None,
             http: reqwest::Client::new(),

@@ -34,12 +34,14 @@ pub(crate) struct Proxy {
     accepting: AbortHandle,
 }
 
-/// The mode, and how often connections were reset: each connection lives only as long as the count it began with.
+/// The mode, and how often connections were reset or stranded: each connection lives, or passes anything on, only as long as the
+/// count it began with.
 #[derive(Clone, Copy, Debug)]
 struct State {
     mode: Mode,
     target: SocketAddr,
     resets: u64,
+    strandings: u64,
 }
 
 impl Proxy {
@@ -52,6 +54,7 @@ impl Proxy {
             mode: Mode::Pass,
             target,
             resets: 0,
+            strandings: 0,
         });
         let accepting = tokio::spawn(accept(listener, receiver)).abort_handle();
         Self {
@@ -85,6 +88,11 @@ impl Proxy {
         });
     }
 
+    /// Keeps the open connections for ever and passes nothing on through them; new ones are welcome.
+    pub(crate) fn strand(&self) {
+        self.state.send_modify(|state| state.strandings += 1);
+    }
+
     /// Resets the open connections once; new ones are welcome.
     pub(crate) fn reset(&self) {
         self.state.send_modify(|state| state.resets += 1);
@@ -114,7 +122,9 @@ async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
 async fn serve(mut client: TcpStream, mut state: watch::Receiver<State>) {
     // Dropped with a linger of zero, a socket sends RST.
     client.set_zero_linger().unwrap();
-    let State { mode, target, resets } = *state.borrow_and_update();
+    let State {
+        mode, target, resets, ..
+    } = *state.borrow_and_update();
     let mut reset = state.clone();
     let was_reset = async move {
         // An error means that the proxy is gone.
@@ -148,6 +158,7 @@ async fn answer(client: &mut TcpStream, status: u16) {
 
 /// Passes bytes both ways as long as the mode says so.
 async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver<State>) {
+    let strandings = state.borrow().strandings;
     let Ok(mut server) = TcpStream::connect(target).await else {
         return;
     };
@@ -157,23 +168,25 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
     let requests = async {
         let mut buffer = vec![0; BUFFER];
         while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
-            flowing(&mut requests_state).await;
+            flowing(&mut requests_state, strandings).await;
             if to_server.write_all(&buffer[..count]).await.is_err() {
                 break;
             }
         }
         // A network that swallows packets swallows the last one too.
-        flowing(&mut requests_state).await;
+        flowing(&mut requests_state, strandings).await;
     };
     let mut replies_state = state;
     let replies = async {
         let mut buffer = vec![0; BUFFER];
         while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
-            if flowing(&mut replies_state).await == Mode::LoseReplies || to_client.write_all(&buffer[..count]).await.is_err() {
+            if flowing(&mut replies_state, strandings).await == Mode::LoseReplies
+                || to_client.write_all(&buffer[..count]).await.is_err()
+            {
                 break;
             }
         }
-        flowing(&mut replies_state).await;
+        flowing(&mut replies_state, strandings).await;
     };
     tokio::select! {
         () = requests => {}
@@ -181,10 +194,10 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
     }
 }
 
-/// Waits while the proxy stalls, and returns the mode that it went on in.
-async fn flowing(state: &mut watch::Receiver<State>) -> Mode {
+/// Waits while the proxy stalls or has stranded a connection, which began at `strandings`, and returns the mode that it went on in.
+async fn flowing(state: &mut watch::Receiver<State>, strandings: u64) -> Mode {
     state
-        .wait_for(|state| state.mode != Mode::Stall)
+        .wait_for(|state| state.mode != Mode::Stall && state.strandings == strandings)
         .await
         .map_or(Mode::Cut, |state| state.mode)
 }

@@ -48,7 +48,10 @@ message = 'Your order has changed'
 /// Where publications go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum To {
+    /// By its HTTP API.
     Centrifugo,
+    /// By its gRPC API.
+    Grpc,
     Hub,
     /// A server that is there already.
     Port(u16),
@@ -58,6 +61,8 @@ pub(crate) enum To {
 pub(crate) struct Instant {
     folder: TempDir,
     port: u16,
+    /// Of the gRPC API.
+    grpc_port: u16,
     to: To,
 }
 
@@ -67,20 +72,33 @@ impl Instant {
         let folder = tempfile::tempdir().unwrap();
         let port = match to {
             To::Port(port) => port,
-            To::Centrifugo | To::Hub => free_port(),
+            To::Centrifugo | To::Grpc | To::Hub => free_port(),
         };
+        let grpc_port = free_port();
         let server = match to {
             To::Hub => format!(
                 "[hub]\napi_key = '{API_KEY}'\n[server]\nlisten = '127.0.0.1:{port}'\nallowed_origins = ['http://shop.example']\n"
             ),
-            To::Centrifugo | To::Port(_) => format!("[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = '{API_KEY}'\n"),
+            To::Centrifugo | To::Port(_) | To::Grpc => {
+                format!("[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = '{API_KEY}'\n")
+            }
+        };
+        let grpc = if to == To::Grpc {
+            format!("grpc_url = 'http://127.0.0.1:{grpc_port}'\n")
+        } else {
+            String::new()
         };
         let text = format!(
-            "site = 'Shop'\n[database]\nurl = '{}'\n[django]\nsecret_key = 'a key for tests and demos'\n{server}{rules}",
+            "site = 'Shop'\n[database]\nurl = '{}'\n[django]\nsecret_key = 'a key for tests and demos'\n{server}{grpc}{rules}",
             database.url
         );
         std::fs::write(folder.path().join("instant.toml"), text).unwrap();
-        Self { folder, port, to }
+        Self {
+            folder,
+            port,
+            grpc_port,
+            to,
+        }
     }
 
     /// Installs the triggers; returns how long that takes.
@@ -96,6 +114,10 @@ impl Instant {
         let url = format!("http://127.0.0.1:{}", self.port);
         let server = match self.to {
             To::Centrifugo => centrifugo(self.port, json!({})).await,
+            To::Grpc => {
+                let grpc = json!({ "enabled": true, "address": "127.0.0.1", "port": self.grpc_port, "key": API_KEY });
+                centrifugo(self.port, json!({ "grpc_api": grpc })).await
+            }
             To::Hub | To::Port(_) => Centrifugo::at(&url, API_KEY),
         };
         Running {

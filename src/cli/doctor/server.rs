@@ -51,6 +51,9 @@ pub(super) async fn look(
             return false;
         }
     }
+    if !grpc_answers(server, findings).await {
+        return false;
+    }
     for (namespace, channel) in channels {
         let looked = namespace_known(server, namespace, channel, config, findings).await;
         if let Err(error) = looked {
@@ -59,6 +62,26 @@ pub(super) async fn look(
         }
     }
     true
+}
+
+/// Looks at the gRPC API, where publications go there.
+async fn grpc_answers(server: &Centrifugo, findings: &mut Findings) -> bool {
+    match server.reach_grpc().await {
+        Ok(()) => return true,
+        Err(CallError::Key) => findings.add(
+            "centrifugo-key",
+            "Centrifugo's gRPC API does not accept the key",
+            "[centrifugo] api_key",
+            "set Centrifugo's `grpc_api.key` to the same, as `instant gen centrifugo` prints it",
+        ),
+        Err(CallError::Other(error)) => findings.add(
+            "centrifugo-unreachable",
+            error.to_string(),
+            "[centrifugo] grpc_url",
+            "switch Centrifugo's `grpc_api` on, as `instant gen centrifugo` prints it, or set `grpc_url` to its address, with the port 10000 as a rule",
+        ),
+    }
+    false
 }
 
 /// Looks at one namespace: is it there, does it keep what `[channels]` says.

@@ -34,7 +34,7 @@ pub(super) fn configuration(config: &Config, server: &Centrifugo, web: &Server) 
         proxy["enabled"] = true.into();
         proxy
     };
-    json!({
+    let mut made = json!({
         "http_server": address(&server.url),
         "http_api": { "key": server.api_key.expose_secret() },
         "client": {
@@ -50,7 +50,13 @@ pub(super) fn configuration(config: &Config, server: &Centrifugo, web: &Server) 
         "http_stream": { "enabled": true },
         "sse": { "enabled": true },
         "health": { "enabled": true },
-    })
+    });
+    if let Some(url) = &server.grpc_url {
+        made["grpc_api"] = address(url);
+        made["grpc_api"]["enabled"] = true.into();
+        made["grpc_api"]["key"] = server.api_key.expose_secret().into();
+    }
+    made
 }
 
 /// Where the server listens, as far as its URL tells: the address only when it is this machine's own.

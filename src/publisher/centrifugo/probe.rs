@@ -54,6 +54,17 @@ impl Centrifugo {
         Ok(date)
     }
 
+    /// Asks whether its gRPC API is there and takes the key, where publications go there.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub async fn reach_grpc(&self) -> Result<(), CallError> {
+        match &self.grpc {
+            Some(grpc) => grpc.reach().await,
+            None => Ok(()),
+        }
+    }
+
     /// Whether the namespace of `channel` is configured. It asks for none of the channel's history.
     ///
     /// # Errors

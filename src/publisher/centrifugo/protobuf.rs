@@ -1,0 +1,140 @@
+//! The messages of Centrifugo's gRPC API, as far as a batch of publications needs them. Their numbers are those of `api.proto`.
+
+use std::fmt::Write;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::super::{Rejection, Reply};
+use crate::mapping::Publication;
+
+/// The keys of fields that hold a length and as many bytes: the field's number, and wire type 2.
+mod field {
+    pub(super) const BATCH_COMMANDS: u8 = 1 << 3 | 2;
+    pub(super) const COMMAND_PUBLISH: u8 = 4 << 3 | 2;
+    pub(super) const PUBLISH_CHANNEL: u8 = 1 << 3 | 2;
+    pub(super) const PUBLISH_DATA: u8 = 2 << 3 | 2;
+    pub(super) const PUBLISH_IDEMPOTENCY_KEY: u8 = 6 << 3 | 2;
+}
+
+/// A `BatchRequest` with a publication a command; a batch runs in order unless it says otherwise. It is written in one go, since
+/// types with fields of their own would copy each publication before it is encoded.
+pub(super) fn batch(batch: &[&Publication]) -> Bytes {
+    let size = batch
+        .iter()
+        .map(|publication| publication.event.len() + publication.channel.len() + 80)
+        .sum();
+    let (mut body, mut key) = (BytesMut::with_capacity(size), String::new());
+    for publication in batch {
+        key.clear();
+        match &publication.key {
+            Some(own) => key.push_str(own),
+            // Writing to a String cannot fail.
+            None => drop(write!(key, "{}", publication.origin)),
+        }
+        let publish =
+            size_of_field(publication.channel.len()) + size_of_field(publication.event.len()) + size_of_field(key.len());
+        begin(&mut body, field::BATCH_COMMANDS, size_of_field(publish));
+        begin(&mut body, field::COMMAND_PUBLISH, publish);
+        put(&mut body, field::PUBLISH_CHANNEL, publication.channel.as_bytes());
+        put(&mut body, field::PUBLISH_DATA, &publication.event);
+        put(&mut body, field::PUBLISH_IDEMPOTENCY_KEY, key.as_bytes());
+    }
+    body.freeze()
+}
+
+/// What a field of `length` bytes takes, with its key and length.
+fn size_of_field(length: usize) -> usize {
+    1 + prost::length_delimiter_len(length) + length
+}
+
+fn begin(body: &mut BytesMut, key: u8, length: usize) {
+    body.put_u8(key);
+    // It fails only where there is no room, and this grows.
+    let _ = prost::encode_length_delimiter(length, body);
+}
+
+fn put(body: &mut BytesMut, key: u8, value: &[u8]) {
+    begin(body, key, value.len());
+    body.extend_from_slice(value);
+}
+
+/// `BatchResponse`.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Replies {
+    #[prost(message, repeated, tag = "1")]
+    replies: Vec<CommandReply>,
+}
+
+/// `Reply`; its result says nothing that is needed.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct CommandReply {
+    #[prost(message, optional, tag = "2")]
+    error: Option<Failure>,
+}
+
+/// `Error`.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct Failure {
+    #[prost(uint32, tag = "1")]
+    code: u32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+impl Replies {
+    /// One a command, in its order.
+    pub(super) fn into_replies(self) -> Vec<Reply> {
+        let reply = |reply: CommandReply| match reply.error {
+            None => Ok(()),
+            Some(Failure { code, message }) => Err(Rejection {
+                code: i32::try_from(code).unwrap_or(i32::MAX),
+                message,
+            }),
+        };
+        self.replies.into_iter().map(reply).collect()
+    }
+}
+
+/// Sends what [`batch`] has encoded, and reads [`Replies`].
+#[derive(Debug)]
+pub(super) struct Batch;
+
+impl Codec for Batch {
+    type Encode = Bytes;
+    type Decode = Replies;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Batch {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, body: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.reserve(body.len());
+        to.put(body);
+        Ok(())
+    }
+}
+
+impl Decoder for Batch {
+    type Item = Replies;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Replies>, Status> {
+        Replies::decode(from)
+            .map(Some)
+            .map_err(|error| Status::internal(error.to_string()))
+    }
+}
