@@ -14,7 +14,7 @@ use crate::config::{Config, Server};
 use crate::hub::{Hub, Limits};
 use crate::mapping::Mapping;
 use crate::outbox::{self, Operator};
-use crate::publisher::{Observers, Tap};
+use crate::publisher::{Observers, Publisher, Tap};
 use crate::relay::{Metrics, Relay, Role};
 use crate::web::{self, Live, Web};
 
@@ -62,7 +62,7 @@ impl Service {
             tokio::spawn(relay(config, Tap::new(hub, observers), rules, &metrics, &shutdown).run())
         } else {
             let server = Arc::new(publisher(config)?);
-            tokio::spawn(relay(config, Tap::new(server, observers), rules, &metrics, &shutdown).run())
+            alone(relay(config, Tap::new(server, observers), rules, &metrics, &shutdown))?
         };
         let web = web.map(|(listener, web)| {
             let serving = tokio::spawn(web::serve(listener, Arc::clone(&web), closing.clone()));
@@ -152,6 +152,13 @@ fn relay<P>(
         metrics: Arc::clone(metrics),
         shutdown: shutdown.clone(),
     }
+}
+
+/// Runs the relay on a thread of its own. Its tasks hand work to each other all the time, and on one thread that wakes no other, whose
+/// core PostgreSQL and Centrifugo can use. With the hub it stays beside the connections that it hands its publications to.
+fn alone<P: Publisher>(relay: Relay<P>) -> anyhow::Result<JoinHandle<Result<(), outbox::Error>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(tokio::task::spawn_blocking(move || runtime.block_on(relay.run())))
 }
 
 /// Opens the server's port, so that a port that is taken is told before anything starts.
