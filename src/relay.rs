@@ -132,8 +132,8 @@ impl<P: Publisher> Relay<P> {
         let related = Related::new(self.database.clone(), self.related_ttl);
         let outlet = Outlet::new(lanes, settled.clone(), Arc::clone(&self.metrics));
         let intake = Intake::new(reader, self.rules.clone(), related, outlet, lost, self.shutdown.clone());
-        // Tasks of their own, so that reading, mapping and publishing use every core. The intake ends at the shutdown and drops the
-        // lanes' queues; the lanes end when these are empty, then the ledger.
+        // Tasks of their own, so that none waits for another's answers. The intake ends at the shutdown and drops the lanes' queues;
+        // the lanes end when these are empty, then the ledger.
         let mut tasks = JoinSet::new();
         tasks.spawn(intake.run());
         for queue in queues {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use instant::outbox::Error;
-use instant::publisher::{BatchDirective, Directive, Rejection, directive, on_code, on_status};
+use instant::publisher::{self, BatchDirective, Directive, Rejection, directive, on_code, on_status};
 use tonic::Code;
 
 use crate::support::cache::manifest;
@@ -59,6 +59,7 @@ fn the_table_of_http_statuses_says_what_the_policy_does() {
 #[test]
 fn the_table_of_grpcs_codes_says_what_the_policy_does() {
     let rows = table("| gRPC | meaning | Instant | hint |");
+    let on_code = |code| on_code(code, "grpc: received message larger than max (4194305 vs. 4194304)");
     let other = on_code(Code::Unknown);
     for code in (1..=16).map(Code::from_i32) {
         let name = format!("{code:?}");
@@ -74,6 +75,7 @@ fn the_table_of_grpcs_codes_says_what_the_policy_does() {
             "{name} is not in the table"
         );
     }
+    assert_eq!(publisher::on_code(Code::ResourceExhausted, "too many requests"), other);
 }
 
 #[test]

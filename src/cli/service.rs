@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
 
 use super::{NOWHERE, publisher};
@@ -29,6 +29,8 @@ pub(super) struct Service {
     rules: watch::Sender<Arc<Mapping>>,
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
+    /// The relay's thread outlives nobody who has dropped the service.
+    _stops: DropGuard,
     /// Of the HTTP server.
     closing: CancellationToken,
 }
@@ -73,6 +75,7 @@ impl Service {
             web,
             rules: replace,
             metrics,
+            _stops: shutdown.clone().drop_guard(),
             shutdown,
             closing,
         })

@@ -167,6 +167,7 @@ fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo
     let token_secret = token_secret.and_then(|secret| not_empty("centrifugo.token_secret", secret, reading));
     let grpc_url = text(&table, "grpc_url", reading);
     let grpc_url = grpc_url.and_then(|url| a_url("centrifugo.grpc_url", url, &CENTRIFUGO_SCHEMES, reading));
+    let grpc_url = grpc_url.and_then(|url| an_address("centrifugo.grpc_url", url, reading));
     let base = |url: Spanned<String>| url.value.trim_end_matches('/').to_owned();
     Some(Centrifugo {
         url: base(url?),
@@ -255,5 +256,17 @@ fn a_url(name: &str, value: Spanned<String>, schemes: &[&str], reading: &mut Rea
     }
     let message = format!("`{name}` must be a URL that begins with `{}`", schemes.join("` or `"));
     reading.problem(Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a URL"));
+    None
+}
+
+/// A URL that says no more than where to connect.
+fn an_address(name: &str, url: Spanned<String>, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+    let rest = url.value.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
+    if !rest.contains(['/', '@', '?', '#']) {
+        return Some(url);
+    }
+    let message = format!("`{name}` must be an address alone");
+    let problem = Diagnostic::error(code::BAD_VALUE, url.span, message, "a path or a name is not used");
+    reading.problem(problem.help("write it like `http://127.0.0.1:10000`".to_owned()));
     None
 }

@@ -87,7 +87,7 @@ impl Reader {
             };
             (rest.page(client).await?, Some(within.until.clone()))
         } else {
-            // In one flight: the event that ended the doze waits for one answer, not for two.
+            // In one flight: what this read finds waits for one answer, not for two.
             let first_page = windows::first_page(client, &self.window, &self.start, FIRST_PAGE);
             let (woken, rows) = tokio::join!(patiently(wake), patiently(first_page));
             woken?;

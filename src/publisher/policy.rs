@@ -61,12 +61,12 @@ pub const fn on_status(status: u16) -> BatchDirective {
     }
 }
 
-/// What to do after a status of the gRPC API, as [`on_status`]. The server's answer to a message that is too large is
-/// `ResourceExhausted`.
+/// What to do after a status of the gRPC API, as [`on_status`]. `ResourceExhausted` is the server's answer to a message that is too
+/// large, and that of proxies to too many requests; only the former's words tell of a size.
 #[must_use]
-pub const fn on_code(code: Code) -> BatchDirective {
+pub fn on_code(code: Code, message: &str) -> BatchDirective {
     match code {
-        Code::ResourceExhausted => BatchDirective::Split,
+        Code::ResourceExhausted if message.contains("larger than max") || message.contains("too large") => BatchDirective::Split,
         Code::Unauthenticated | Code::PermissionDenied => BatchDirective::Retry {
             hint: Some("`[centrifugo] api_key` is not the server's `grpc_api.key`"),
         },

@@ -94,10 +94,9 @@ impl Intake {
                 continue;
             }
             match pace.after(std::mem::take(&mut read), started.elapsed()) {
-                Next::Read(pause) => {
-                    self.rouse();
-                    self.rest(pause).await;
-                }
+                // The doze ends with the next read, which is not to wait either.
+                Next::Read(_) if self.rouse() => {}
+                Next::Read(pause) => self.rest(pause).await,
                 Next::Doze => self.doze().await?,
             }
         }
@@ -105,7 +104,7 @@ impl Intake {
     }
 
     /// One step of a doze: falling asleep, or sleeping until a commit notifies. The relay sleeps on while events are rare, so that
-    /// one costs no more than the read that finds it.
+    /// one costs no more than the read that finds it, unless that read may last.
     async fn doze(&mut self) -> Result<(), Error> {
         if self.asleep {
             tokio::select! {
@@ -115,6 +114,9 @@ impl Intake {
                 }
                 () = tokio::time::sleep(SAFETY_POLL) => {}
                 () = self.shutdown.cancelled() => {}
+            }
+            if self.may_wait() {
+                self.rouse();
             }
         } else if !self.reader.can_doze() {
             self.rest(POLL).await;
@@ -130,11 +132,18 @@ impl Intake {
         Ok(())
     }
 
-    /// Ends the doze with the next read.
-    const fn rouse(&mut self) {
-        if std::mem::replace(&mut self.asleep, false) {
+    /// Whether the next read may have to wait for Centrifugo or for a table that is locked, while commits would go on to notify.
+    fn may_wait(&self) -> bool {
+        self.outlet.is_crowded() || !self.rules.borrow().lookups().is_empty()
+    }
+
+    /// Ends the doze with the next read; false where there is none.
+    const fn rouse(&mut self) -> bool {
+        let was_asleep = std::mem::replace(&mut self.asleep, false);
+        if was_asleep {
             self.reader.wake();
         }
+        was_asleep
     }
 
     async fn rest(&self, pause: Duration) {

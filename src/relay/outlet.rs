@@ -103,6 +103,11 @@ impl Outlet {
         !self.outcomes.is_empty()
     }
 
+    /// Whether what is in flight leaves little room, since the publisher is slow or away.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.budget.available_permits() < IN_FLIGHT / 2
+    }
+
     pub(super) const fn is_full(&self) -> bool {
         self.changes >= CHUNK_CHANGES || self.bytes >= CHUNK_BYTES
     }

@@ -35,6 +35,7 @@ fn the_tables_at_the_top_are_read() {
     assert_eq!(centrifugo.url, "http://127.0.0.1:8000");
     assert_eq!(centrifugo.api_key.expose_secret(), "development");
     assert_eq!(centrifugo.token_secret.unwrap().expose_secret(), "another");
+    assert_eq!(centrifugo.grpc_url.unwrap(), "http://127.0.0.1:10000");
     assert_eq!(config.retention, Duration::from_hours(7 * 24));
     assert_eq!(config.prefix, "shop:");
     assert!(!config.anonymous);

@@ -1,29 +1,47 @@
 //! Centrifugo's gRPC API: one `Batch` a batch, over one connection.
 
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
+use http::{Request as HttpRequest, Response as HttpResponse, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use tonic::body::Body;
 use tonic::client::Grpc as Client;
+use tonic::codegen::{Service, StdError};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::super::{BatchDirective, BatchError, Reply, on_code};
+use super::super::{BatchDirective, BatchError, Reply, on_code, on_status};
 use super::call::CallError;
 use super::{CONNECT_TIMEOUT, EXCERPT, Error, TIMEOUT, all_replies, protobuf};
 use crate::mapping::Publication;
 
 const BATCH: PathAndQuery = PathAndQuery::from_static("/centrifugal.centrifugo.api.CentrifugoApi/Batch");
 
+/// A connection that nothing comes through is tried so often, and given up after so many tries without an answer. The server forbids
+/// HTTP/2's own pings between requests.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
+
 /// The gRPC API of a server.
 #[derive(Debug)]
 pub(super) struct Grpc {
     endpoint: Endpoint,
     authorization: MetadataValue<Ascii>,
-    /// The connection, which comes up with the first request and again after a failure. None: it is not to be trusted.
-    channel: Mutex<Option<Channel>>,
+    connection: Mutex<Connection>,
+}
+
+/// The connection, which comes up with the first request and again after a failure.
+#[derive(Debug, Default)]
+struct Connection {
+    /// How many were given up before it.
+    number: u64,
+    /// None: the last one is not to be trusted.
+    channel: Option<Channel>,
 }
 
 impl Grpc {
@@ -37,15 +55,18 @@ impl Grpc {
         let mut endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(Error::GrpcUrl)?
             .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(Some(KEEPALIVE.0))
+            .tcp_keepalive_interval(Some(KEEPALIVE.1))
+            .tcp_keepalive_retries(Some(KEEPALIVE.2))
             .tcp_nodelay(true);
-        if url.starts_with("https:") {
+        if endpoint.uri().scheme_str() == Some("https") {
             let tls = ClientTlsConfig::new().with_native_roots();
             endpoint = endpoint.tls_config(tls).map_err(Error::GrpcUrl)?;
         }
         Ok(Self {
             endpoint,
             authorization,
-            channel: Mutex::new(None),
+            connection: Mutex::default(),
         })
     }
 
@@ -62,13 +83,16 @@ impl Grpc {
     pub(super) async fn reach(&self) -> Result<(), CallError> {
         match self.send(Bytes::new()).await {
             Ok(_) => Ok(()),
-            Err(Failure::Status(status)) if status.code() == Code::Unauthenticated => Err(CallError::Key),
+            Err(Failure::Status(status)) if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) => {
+                Err(CallError::Key)
+            }
             Err(failure) => Err(failure.into_batch().into()),
         }
     }
 
     async fn send(&self, body: Bytes) -> Result<protobuf::Replies, Failure> {
-        let mut client = Client::new(self.channel());
+        let (number, channel) = self.channel();
+        let mut client = Client::new(Checked(channel));
         let mut request = Request::new(body);
         request.metadata_mut().insert("authorization", self.authorization.clone());
         let answer = async {
@@ -78,17 +102,60 @@ impl Grpc {
         if let Ok(answer) = tokio::time::timeout(TIMEOUT, answer).await {
             return Ok(answer?.into_inner());
         }
-        // A connection whose other end has gone away would stay silent for as long as TCP has patience; the next request opens another.
-        *self.lock() = None;
+        self.give_up(number);
         Err(Failure::Silent)
     }
 
-    fn channel(&self) -> Channel {
-        self.lock().get_or_insert_with(|| self.endpoint.connect_lazy()).clone()
+    fn channel(&self) -> (u64, Channel) {
+        let mut connection = self.lock();
+        let channel = connection.channel.get_or_insert_with(|| self.endpoint.connect_lazy()).clone();
+        (connection.number, channel)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Channel>> {
-        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The next request opens another connection: one whose other end has gone away would stay silent for as long as TCP has patience.
+    /// Where another lane has opened one already, that stays.
+    fn give_up(&self, number: u64) {
+        let mut connection = self.lock();
+        if connection.number == number {
+            *connection = Connection {
+                number: number + 1,
+                channel: None,
+            };
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A channel that turns answers without gRPC away by their HTTP status, before their bodies are taken for messages.
+#[derive(Clone, Debug)]
+struct Checked(Channel);
+
+/// The status of such an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unlike(StatusCode);
+
+impl Service<HttpRequest<Body>> for Checked {
+    type Response = HttpResponse<Body>;
+    type Error = StdError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, StdError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), StdError>> {
+        self.0.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
+        let answer = self.0.call(request);
+        Box::pin(async {
+            let answer = answer.await?;
+            match answer.status() {
+                StatusCode::OK => Ok(answer),
+                other => Err(Unlike(other).into()),
+            }
+        })
     }
 }
 
@@ -117,20 +184,64 @@ impl Failure {
             Self::Silent => return unavailable("Centrifugo's gRPC API did not answer in time"),
             Self::Status(status) => status,
         };
-        // A status of the connection's own names addresses and errors of the system, a server's has no cause.
-        if std::error::Error::source(&status).is_some() {
-            return unavailable(match status.code() {
-                Code::Unavailable => "Centrifugo's gRPC API cannot be reached",
-                _ => "the connection to Centrifugo's gRPC API broke",
-            });
+        // A status of the connection's own has a cause and names addresses; a server's has none.
+        if let Some(cause) = std::error::Error::source(&status) {
+            return match (cause.downcast_ref(), status.code()) {
+                (Some(Unlike(status)), _) if on_status(status.as_u16()) == BatchDirective::Split => {
+                    BatchError::Refused(status.to_string())
+                }
+                (Some(Unlike(status)), _) => unavailable(&format!("Centrifugo's gRPC API answered {status}")),
+                (None, Code::Unavailable) => unavailable("Centrifugo's gRPC API cannot be reached"),
+                (None, _) => unavailable("the connection to Centrifugo's gRPC API broke"),
+            };
         }
         let message: String = status.message().chars().take(EXCERPT).collect();
-        match on_code(status.code()) {
+        match on_code(status.code(), status.message()) {
             BatchDirective::Split => BatchError::Refused(message),
             BatchDirective::Retry { hint } => BatchError::Unavailable {
                 reason: format!("Centrifugo's gRPC API answered {:?}: {message}", status.code()),
                 hint,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::server::conn::http2;
+    use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What comes of a request that a proxy answers with this status and a page.
+    async fn answered(status: u16) -> BatchError {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            let page = service_fn(move |_| async move {
+                let answer = HttpResponse::builder().status(status).body("<html>no</html>".to_owned());
+                Ok::<_, Infallible>(answer.unwrap())
+            });
+            let _ = http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(socket), page)
+                .await;
+        });
+        let grpc = Grpc::new(&url, &"key".into()).unwrap();
+        grpc.publish(&[]).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_answers_without_grpc_is_taken_by_its_http_status() {
+        assert!(matches!(answered(413).await, BatchError::Refused(_)));
+        for status in [401, 429, 502] {
+            let error = answered(status).await;
+            assert!(matches!(error, BatchError::Unavailable { .. }), "{error:?}");
+            assert!(error.to_string().contains(&status.to_string()), "{error}");
         }
     }
 }
