@@ -88,11 +88,11 @@ async fn a_grpc_api_that_does_not_answer_or_take_the_key_is_found() {
     stack.publish_to(&grpc).await;
     assert!(stack.command(&["doctor"], 0).await.contains("all is well"));
     let nobody = "http://127.0.0.1:1".to_owned();
-    for (other, says) in [(nobody, "cannot be reached"), (stack.centrifugo.url.clone(), "connection")] {
+    for other in [nobody, stack.centrifugo.url.clone()] {
         stack.reconfigure(&format!("grpc_url = '{grpc}'"), &format!("grpc_url = '{other}'"));
         let finding = stack.finding("centrifugo-unreachable", &[]).await;
         assert_eq!(finding["place"], "[centrifugo] grpc_url");
-        assert!(finding["what"].as_str().unwrap().contains(says), "{finding}");
+        assert!(finding["what"].as_str().unwrap().contains("gRPC API"), "{finding}");
         grpc = other;
     }
 }
