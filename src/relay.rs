@@ -32,7 +32,7 @@ use crate::mapping::Mapping;
 use crate::outbox::{Error, Leader, Reader};
 use crate::publisher::Publisher;
 use backoff::Backoff;
-use intake::Intake;
+use intake::{Doze, Intake};
 use lane::Lane;
 use ledger::Ledger;
 use outlet::Outlet;
@@ -129,9 +129,15 @@ impl<P: Publisher> Relay<P> {
         let (settled, settlements) = mpsc::channel(1024);
         let (lost, counted) = watch::channel(0);
         let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
-        let related = Related::new(self.database.clone(), self.related_ttl);
-        let outlet = Outlet::new(lanes, settled.clone(), Arc::clone(&self.metrics));
-        let intake = Intake::new(reader, self.rules.clone(), related, outlet, lost, self.shutdown.clone());
+        let intake = Intake {
+            reader,
+            rules: self.rules.clone(),
+            related: Related::new(self.database.clone(), self.related_ttl),
+            outlet: Outlet::new(lanes, settled.clone(), Arc::clone(&self.metrics)),
+            lost,
+            shutdown: self.shutdown.clone(),
+            doze: Doze::default(),
+        };
         // Tasks of their own, so that none waits for another's answers. The intake ends at the shutdown and drops the lanes' queues;
         // the lanes end when these are empty, then the ledger.
         let mut tasks = JoinSet::new();

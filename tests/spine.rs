@@ -86,6 +86,14 @@ impl Stack {
         }
     }
 
+    /// Puts something else into the configuration.
+    fn reconfigure(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("instant.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from} in {text}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+
     /// What a command prints, once it has ended with `code`.
     async fn command(&self, arguments: &[&str], code: i32) -> String {
         let output = instant(self.folder.path(), arguments, &[]).await;

@@ -29,7 +29,7 @@ pub(super) struct Service {
     rules: watch::Sender<Arc<Mapping>>,
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
-    /// The relay's thread outlives nobody who has dropped the service.
+    /// A service that is dropped stops the relay, whose thread nothing else could end.
     _stops: DropGuard,
     /// Of the HTTP server.
     closing: CancellationToken,

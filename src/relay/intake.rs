@@ -21,18 +21,32 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Reads and maps until the shutdown.
 pub(super) struct Intake {
-    reader: Reader,
-    rules: watch::Receiver<Arc<Mapping>>,
+    pub(super) reader: Reader,
+    pub(super) rules: watch::Receiver<Arc<Mapping>>,
     /// What rules read of other tables.
-    related: Related,
-    outlet: Outlet,
+    pub(super) related: Related,
+    pub(super) outlet: Outlet,
     /// The count of lost changes.
-    lost: watch::Sender<i64>,
-    shutdown: CancellationToken,
+    pub(super) lost: watch::Sender<i64>,
+    pub(super) shutdown: CancellationToken,
+    pub(super) doze: Doze,
+}
+
+/// The relay's sleep.
+pub(super) struct Doze {
     /// Whether every commit of a change notifies.
     asleep: bool,
-    /// The pause before the doze is tried again.
+    /// The pause before it is tried again.
     retry: Duration,
+}
+
+impl Default for Doze {
+    fn default() -> Self {
+        Self {
+            asleep: false,
+            retry: RETRY_DOZE.0,
+        }
+    }
 }
 
 /// What a page was.
@@ -56,26 +70,6 @@ impl Turn {
 }
 
 impl Intake {
-    pub(super) const fn new(
-        reader: Reader,
-        rules: watch::Receiver<Arc<Mapping>>,
-        related: Related,
-        outlet: Outlet,
-        lost: watch::Sender<i64>,
-        shutdown: CancellationToken,
-    ) -> Self {
-        Self {
-            reader,
-            rules,
-            related,
-            outlet,
-            lost,
-            shutdown,
-            asleep: false,
-            retry: RETRY_DOZE.0,
-        }
-    }
-
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let started = Instant::now();
         let mut pace = Pace::default();
@@ -87,7 +81,7 @@ impl Intake {
                 pace.learn(age);
             }
             if turn.changes > 0 {
-                self.retry = RETRY_DOZE.0;
+                self.doze.retry = RETRY_DOZE.0;
             }
             if !turn.ended {
                 self.rouse();
@@ -106,7 +100,7 @@ impl Intake {
     /// One step of a doze: falling asleep, or sleeping until a commit notifies. The relay sleeps on while events are rare, so that
     /// one costs no more than the read that finds it, unless that read may last.
     async fn doze(&mut self) -> Result<(), Error> {
-        if self.asleep {
+        if self.doze.asleep {
             tokio::select! {
                 notified = self.reader.notified() => {
                     notified?;
@@ -122,12 +116,12 @@ impl Intake {
             self.rest(POLL).await;
         } else if self.reader.try_doze().await? {
             // What was committed without a NOTIFY is visible by now and read next, without a wait; whatever comes later notifies.
-            self.asleep = true;
+            self.doze.asleep = true;
             self.outlet.metrics.dozes.inc();
         } else {
             // A transaction is under way that wrote changes and will not notify: read on until it has ended.
-            self.rest(self.retry).await;
-            self.retry = (self.retry * 2).min(RETRY_DOZE.1);
+            self.rest(self.doze.retry).await;
+            self.doze.retry = (self.doze.retry * 2).min(RETRY_DOZE.1);
         }
         Ok(())
     }
@@ -139,7 +133,7 @@ impl Intake {
 
     /// Ends the doze with the next read; false where there is none.
     const fn rouse(&mut self) -> bool {
-        let was_asleep = std::mem::replace(&mut self.asleep, false);
+        let was_asleep = std::mem::replace(&mut self.doze.asleep, false);
         if was_asleep {
             self.reader.wake();
         }

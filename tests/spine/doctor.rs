@@ -33,14 +33,6 @@ impl Stack {
         found[0].clone()
     }
 
-    /// Puts something else into the configuration.
-    pub(super) fn reconfigure(&self, from: &str, to: &str) {
-        let path = self.folder.path().join("instant.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{from} in {text}");
-        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
-    }
-
     /// Runs a finding's own statement.
     async fn mend(&self, finding: &Value) {
         let client = self.django.database.connect().await;

@@ -26,9 +26,9 @@ async fn by_grpc_an_outage_costs_no_event_and_repeats_none() {
     let proxy = Proxy::to(&stack.centrifugo.grpc_url).await;
     stack.publish_to(&proxy.url(&stack.centrifugo.grpc_url)).await;
     let outages = [
-        (Mode::Cut, "publications wait"),
-        (Mode::LoseReplies, "publications wait"),
-        (Mode::Answer(503), "publications wait"),
+        (Mode::Cut, "gRPC API"),
+        (Mode::LoseReplies, "the connection to Centrifugo's gRPC API broke"),
+        (Mode::Answer(503), "gRPC API"),
         // Sooner than TCP itself gives up a connection on which nothing comes, and which no request is to meet again.
         (Mode::Stall, "Centrifugo's gRPC API did not answer in time"),
     ];

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{Request as HttpRequest, Response as HttpResponse, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use tonic::body::Body;
 use tonic::client::Grpc as Client;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::codegen::http::{Request as HttpRequest, Response as HttpResponse, StatusCode};
 use tonic::codegen::{Service, StdError};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};

@@ -1,7 +1,5 @@
 //! The messages of Centrifugo's gRPC API, as far as a batch of publications needs them. Their numbers are those of `api.proto`.
 
-use std::fmt::Write;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use tonic::Status;
@@ -26,14 +24,9 @@ pub(super) fn batch(batch: &[&Publication]) -> Bytes {
         .iter()
         .map(|publication| publication.event.len() + publication.channel.len() + 80)
         .sum();
-    let (mut body, mut key) = (BytesMut::with_capacity(size), String::new());
+    let mut body = BytesMut::with_capacity(size);
     for publication in batch {
-        key.clear();
-        match &publication.key {
-            Some(own) => key.push_str(own),
-            // Writing to a String cannot fail.
-            None => drop(write!(key, "{}", publication.origin)),
-        }
+        let key = publication.idempotency_key();
         let publish =
             size_of_field(publication.channel.len()) + size_of_field(publication.event.len()) + size_of_field(key.len());
         begin(&mut body, field::BATCH_COMMANDS, size_of_field(publish));
