@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// One change, borrowed from the row that it was read from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Change<'a> {
     /// Its number in the outbox: ids order the changes of one row.
     pub id: i64,

@@ -6,6 +6,7 @@
 //! A third, [`Lookups`], reads rows of the project's tables, where rules name columns of them. Beside them [`Operator`] is the session of a person's commands.
 
 mod adopt;
+mod announcement;
 mod broadcast;
 mod handshake;
 mod incumbent;
@@ -24,6 +25,7 @@ mod status;
 mod tls;
 
 pub use adopt::Adopted;
+pub use announcement::Announcement;
 pub use broadcast::Message;
 pub use leader::{DeadLetter, Leader, Losses};
 pub use letters::{LetterFilter, Refusal, StoredLetter};
@@ -43,3 +45,6 @@ const STANDBY_CHANNEL: &str = "instant_standby";
 
 /// The channel that triggers notify while the relay dozes.
 const CHANNEL: &str = "instant";
+
+/// How the names of the channels begin on which they announce changes.
+const ANNOUNCEMENTS: &str = "instant_announcements_";

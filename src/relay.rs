@@ -120,6 +120,9 @@ impl<P: Publisher> Relay<P> {
         };
         let position = leader.cursor().await?;
         let reader = Reader::open(&self.database, position).await?;
+        if let Err(error) = reader.hear_announcements().await {
+            warn!("changes are not announced, so that each waits for the read that finds it: {error}");
+        }
         // In this order: see `adrift`.
         self.metrics.health().becomes(Role::Leading);
         self.publisher.lead(true);

@@ -1,5 +1,6 @@
 //! The triggers, and the commands that put them there and take them away, on real tables.
 
+mod announcements;
 mod audience;
 mod broadcast;
 mod controls;

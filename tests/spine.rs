@@ -1,5 +1,6 @@
 //! From a saved row to a browser: Django, PostgreSQL, the triggers, the relay, Centrifugo and a WebSocket client, all real.
 
+mod announced;
 mod apply;
 mod broadcast;
 mod collapse;

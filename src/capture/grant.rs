@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 
 use super::identifier::{QualifiedName, identifier};
-use super::schema::BROADCAST;
+use super::schema::{ANNOUNCE, BROADCAST};
 use super::watch::Watch;
 
 /// What a role must be allowed on one object.
@@ -23,8 +23,8 @@ enum Object {
     Function(&'static str),
 }
 
-/// The relay reads and purges the outbox, moves its cursor, parks dead letters and counts losses; `instant send` is its role's too.
-pub(super) const RELAY: [Right; 7] = [
+/// The relay reads and purges the outbox, moves its cursor, names its channel of announcements, parks dead letters and counts losses; `instant send` is its role's too.
+pub(super) const RELAY: [Right; 8] = [
     Right {
         object: Object::Schema,
         privileges: &["usage"],
@@ -35,6 +35,10 @@ pub(super) const RELAY: [Right; 7] = [
     },
     Right {
         object: Object::Table("instant.relay"),
+        privileges: &["select", "update"],
+    },
+    Right {
+        object: Object::Table("instant.announcement"),
         privileges: &["select", "update"],
     },
     Right {
@@ -68,7 +72,7 @@ pub(super) const SENDER: [Right; 2] = [
 ];
 
 /// The owner of a trigger function, as whom it writes.
-pub(super) const DEFINER: [Right; 3] = [
+pub(super) const DEFINER: [Right; 4] = [
     Right {
         object: Object::Schema,
         privileges: &["usage"],
@@ -80,6 +84,10 @@ pub(super) const DEFINER: [Right; 3] = [
     Right {
         object: Object::Sequence("instant.lost"),
         privileges: &["usage"],
+    },
+    Right {
+        object: Object::Function(ANNOUNCE),
+        privileges: &["execute"],
     },
 ];
 

@@ -12,13 +12,16 @@ static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 pub(super) const MIGRATIONS_TABLE: &str = "instant._sqlx_migrations";
 
 /// The relations that the migrations make, in an order in which they can be dropped.
-pub(super) const TABLES: [&str; 4] = ["outbox", "relay", "dead_letter", "_sqlx_migrations"];
+pub(super) const TABLES: [&str; 5] = ["outbox", "relay", "dead_letter", "announcement", "_sqlx_migrations"];
 
 /// The functions that the migrations make, with the types of their arguments.
-pub(super) const FUNCTIONS: [&str; 1] = [BROADCAST];
+pub(super) const FUNCTIONS: [&str; 2] = [BROADCAST, ANNOUNCE];
 
 /// The push by hand.
 pub(super) const BROADCAST: &str = "instant.broadcast(text, text, text, json, text, text, text)";
+
+/// What triggers call while the relay sleeps.
+pub(super) const ANNOUNCE: &str = "instant.announce(bigint, timestamptz, text, \"char\", json, json)";
 
 /// The sequences that the migrations make beside those of columns.
 pub(super) const SEQUENCES: [&str; 1] = ["lost"];

@@ -140,8 +140,8 @@ fn body(watch: &Watch) -> String {
     let hears_rows = Operations::ROWS.iter().any(hears);
     let rows = if hears_rows { rows(watch) } else { String::new() };
     format!(
-        "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.\ndeclare\n    new_json json;\n    \
-         old_json json;\n    state    text;\nbegin\n{return_early}{rows}{}",
+        "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.\ndeclare\n    new_json  json;\n    \
+         old_json  json;\n    change_id bigint;\n    change_at timestamptz;\n    state     text;\nbegin\n{return_early}{rows}{}",
         insert(watch)
     )
 }
@@ -218,21 +218,23 @@ fn insert(watch: &Watch) -> String {
     let source = literal(&watch.source);
     let row = format!(
         "insert into instant.outbox (source, op, old, new)\n            values ({source}, left(tg_op, 1)::\"char\", old_json, \
-         new_json);"
+         new_json)"
     );
     format!(
-        r"    if current_setting('instant.tx', true) = '1:' || pg_current_xact_id() then
-        {row}
+        r#"    if current_setting('instant.tx', true) = '1:' || pg_current_xact_id() then
+        {row};
     elsif current_setting('instant.tx', true) = '0:' || pg_current_xact_id() then
 {lost}    else
         begin
             {row}
+            returning id, at into change_id, change_at;
             -- A relay that sleeps holds this lock; one that is awake cannot fall asleep before this transaction ends. Where
             -- transactions can be prepared, which a notification forbids, it polls. A full queue would fail the commit.
             if current_setting('max_prepared_transactions') = '0'
                 and not pg_try_advisory_xact_lock_shared({DOZE_LOCK})
                 and pg_notification_queue_usage() < 0.5
             then
+                perform instant.announce(change_id, change_at, {source}, left(tg_op, 1)::"char", old_json, new_json);
                 perform pg_notify('instant', '');
             end if;
             state := set_config('instant.tx', '1:' || pg_current_xact_id(), true);
@@ -248,7 +250,7 @@ fn insert(watch: &Watch) -> String {
     end if;
     return null;
 end
-",
+"#,
         lost = count_lost("        "),
         nested = count_lost("            "),
     )

@@ -32,6 +32,12 @@ impl Snapshot {
         valid.then(|| Self(text.into()))
     }
 
+    /// Its xmin and its xmax: below the one all transactions have ended, and none from the other on was visible.
+    pub(super) fn bounds(&self) -> Option<(u64, u64)> {
+        let mut parts = self.0.split(':').map(str::parse);
+        Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    }
+
     /// PostgreSQL's text.
     pub(super) fn as_str(&self) -> &str {
         &self.0
@@ -64,6 +70,12 @@ impl Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_snapshot_has_bounds() {
+        assert_eq!(Snapshot::new("10:20:10,14,15").unwrap().bounds(), Some((10, 20)));
+        assert_eq!(Snapshot::new("10").unwrap().bounds(), None);
+    }
 
     #[test]
     fn nothing_but_a_snapshot_is_taken_for_one() {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_postgres::{Row, Statement};
 
+use super::announcement::{Announcement, Seen};
 use super::position::{Position, Snapshot, Within};
 use super::rest::Rest;
 use super::rows::Rows;
@@ -34,6 +35,8 @@ pub struct Reader {
     read_at: Timestamp,
     /// The count of lost changes by then.
     lost: i64,
+    /// What was read, and announced.
+    seen: Seen,
 }
 
 /// The changes of one page, as they come from the socket.
@@ -68,7 +71,33 @@ impl Reader {
             rest: None,
             read_at: Timestamp::UNIX_EPOCH,
             lost: 0,
+            seen: Seen::default(),
         })
+    }
+
+    /// Has the triggers announce changes to this reader while it dozes; whoever heard them before hears them no more.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn hear_announcements(&self) -> Result<(), Error> {
+        patiently(sql::hear_announcements(&self.session.client)).await
+    }
+
+    /// What was announced and not asked for yet. It is published before it is read where it is [admitted](Self::admit).
+    pub fn announced(&mut self) -> Option<Announcement> {
+        self.session.announced.try_recv().ok().map(Announcement::new)
+    }
+
+    /// Takes an announced change, if all with smaller ids were read or taken; the window that has it [knows](Page::is_new) it. Ids
+    /// order the changes of one row, so that a change before it cannot come later.
+    pub fn admit(&mut self, change: &Change<'_>) -> bool {
+        self.seen.admit(change)
+    }
+
+    /// What is read, or was announced before it is, comes after this.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position::at(self.start.clone())
     }
 
     /// The next page: the rest of the window under way, or the first page of a new one.
@@ -161,7 +190,9 @@ impl Page<'_> {
                 return Ok(None);
             };
             if let Some(text) = row.try_get::<_, Option<&str>>(0)? {
-                self.until = Some(Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot"))?);
+                let until = Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot"))?;
+                self.reader.seen.begin(&until, row.try_get(9)?);
+                self.until = Some(until);
                 self.reader.read_at = row.try_get(2)?;
                 self.reader.lost = row.try_get(8)?;
                 continue;
@@ -169,6 +200,11 @@ impl Page<'_> {
             self.count += 1;
             return Ok(Some(ChangeRow(row)));
         }
+    }
+
+    /// Whether a change of this page was not [admitted](Reader::admit) before, as it is. It is to be asked of each change, once.
+    pub fn is_new(&mut self, change: &Change<'_>) -> bool {
+        self.reader.seen.read(change)
     }
 
     /// The position that is reached once the change `id` of this page is settled.
@@ -201,6 +237,7 @@ impl Page<'_> {
             rest.close(&reader.session.client).await?;
         }
         reader.within = None;
+        reader.seen.end();
         reader.start = until.clone();
         Ok(Some(Position::at(until)))
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
-use super::{handshake, sql, tls};
+use super::{ANNOUNCEMENTS, handshake, sql, tls};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,6 +20,9 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(6);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_RETRIES: u32 = 3;
+
+/// The announcements that wait to be taken; of more the rest is passed over, and read.
+const ANNOUNCED: usize = 64;
 
 /// How long a statement may take, unless it is one that sorts: then the connection counts as lost.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -110,8 +113,10 @@ impl Error {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
-    /// Woken by every notification.
+    /// Woken by every notification but announcements.
     pub(super) notified: Arc<Notify>,
+    /// What was announced.
+    pub(super) announced: mpsc::Receiver<String>,
     closed: CancellationToken,
 }
 
@@ -129,11 +134,15 @@ impl Session {
         let (client, mut connection) = config.connect(tls).await?;
         let notified = Arc::new(Notify::new());
         let closed = CancellationToken::new();
+        let (announce, announced) = mpsc::channel(ANNOUNCED);
         let (wake, guard) = (Arc::clone(&notified), closed.clone().drop_guard());
         tokio::spawn(async move {
             let _closed_at_the_end = guard;
             loop {
                 match poll_fn(|context| connection.poll_message(context)).await {
+                    Some(Ok(AsyncMessage::Notification(announcement))) if announcement.channel().starts_with(ANNOUNCEMENTS) => {
+                        let _ = announce.try_send(announcement.payload().to_owned());
+                    }
                     Some(Ok(AsyncMessage::Notification(_))) => wake.notify_one(),
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => break,
@@ -143,6 +152,7 @@ impl Session {
         let session = Self {
             client,
             notified,
+            announced,
             closed,
         };
         sql::pin_settings(&session.client).await?;

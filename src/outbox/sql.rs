@@ -22,7 +22,7 @@ use tokio_postgres::{Client, Error, Row, Statement};
 
 use super::broadcast::Message;
 use super::position::Position;
-use super::{CHANNEL, LEADER_LOCK};
+use super::{ANNOUNCEMENTS, CHANNEL, LEADER_LOCK};
 use crate::capture::DOZE_LOCK;
 
 /// Pins what a server's, a database's or a role's settings might otherwise change. Time-outs would end a dozing relay;
@@ -40,7 +40,7 @@ pub(super) async fn pin_settings(client: &Client) -> Result<(), Error> {
                 ('enable_seqscan', 'off'), ('jit', 'off'), ('max_parallel_workers_per_gather', '0'),
                 ('search_path', 'pg_catalog'), ('synchronous_commit', 'off'),
                 ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3'),
-                ('tcp_user_timeout', '6000')
+                ('tcp_user_timeout', '6000'), ('trace_notify', 'off')
              ) as pinned (name, value)
              join pg_catalog.pg_settings as setting on setting.name = pinned.name",
         )
@@ -76,6 +76,30 @@ pub(super) async fn step_down(client: &Client) -> Result<(), Error> {
 /// Subscribes to the triggers' notifications.
 pub(super) async fn listen(client: &Client) -> Result<(), Error> {
     client.batch_execute(&format!("listen {CHANNEL}")).await
+}
+
+/// Subscribes to announcements, on a channel that nobody can guess and that `pg_stat_activity` does not show. Not where the database
+/// has no encoding: the driver ends a connection that brings what is no text. It locks the one row of its table until it is done;
+/// triggers read that row beside it.
+pub(super) async fn hear_announcements(client: &Client) -> Result<(), Error> {
+    client
+        .batch_execute(&format!(
+            "update instant.announcement
+             set channel = case
+                 when getdatabaseencoding() <> 'SQL_ASCII' then '{ANNOUNCEMENTS}' || replace(gen_random_uuid()::text, '-', '')
+             end
+             where name = 'main';
+             do $$
+                 declare
+                     named text := (select channel from instant.announcement where name = 'main');
+                 begin
+                     if named is not null then
+                         execute format('listen %I', named);
+                     end if;
+                 end
+             $$"
+        ))
+        .await
 }
 
 /// Whether triggers may notify at all: where two-phase commit is on they do not, since NOTIFY would make PREPARE fail.

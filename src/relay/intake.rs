@@ -109,8 +109,11 @@ impl Intake {
                 () = tokio::time::sleep(SAFETY_POLL) => {}
                 () = self.shutdown.cancelled() => {}
             }
-            if self.may_wait() {
+            let rules = Arc::clone(&self.rules.borrow());
+            if self.may_wait(&rules) {
                 self.rouse();
+            } else {
+                self.take_announced(&rules).await?;
             }
         } else if !self.reader.can_doze() {
             self.rest(POLL).await;
@@ -126,9 +129,26 @@ impl Intake {
         Ok(())
     }
 
+    /// Publishes what came with notifications, if nothing may come before it. The read that follows finds it again, and passes it over.
+    async fn take_announced(&mut self, rules: &Arc<Mapping>) -> Result<(), Error> {
+        while let Some(announcement) = self.reader.announced() {
+            let Some((change, transaction)) = announcement.change() else {
+                continue;
+            };
+            if self.reader.admit(&change) {
+                self.outlet.take(rules, &change, || Ok(transaction), &NoRows)?;
+                self.outlet.metrics.announced.inc();
+            }
+        }
+        if self.outlet.has_outcomes() {
+            self.outlet.hand_on(self.reader.position(), &self.shutdown).await;
+        }
+        Ok(())
+    }
+
     /// Whether the next read may have to wait for Centrifugo or for a table that is locked, while commits would go on to notify.
-    fn may_wait(&self) -> bool {
-        self.outlet.is_crowded() || !self.rules.borrow().lookups().is_empty()
+    fn may_wait(&self, rules: &Mapping) -> bool {
+        self.outlet.is_crowded() || !rules.lookups().is_empty()
     }
 
     /// Ends the doze with the next read; false where there is none.
@@ -162,7 +182,9 @@ impl Intake {
         if rules.lookups().is_empty() {
             while let Some(row) = page.next().await? {
                 let change = row.change()?;
-                outlet.take(&rules, &row, &change, &NoRows)?;
+                if page.is_new(&change) {
+                    outlet.take(&rules, &change, || row.transaction(), &NoRows)?;
+                }
                 changes += 1;
                 last = Some((change.id, change.at));
                 if outlet.is_full() && !outlet.hand_on(page.after(outlet.reached(change.id))?, shutdown).await {
@@ -182,7 +204,9 @@ impl Intake {
                     () = shutdown.cancelled() => return Ok(Turn::unfinished(changes)),
                 }
                 for (row, change) in rows.iter().zip(&batch) {
-                    outlet.take(&rules, row, change, related.rows())?;
+                    if page.is_new(change) {
+                        outlet.take(&rules, change, || row.transaction(), related.rows())?;
+                    }
                     changes += 1;
                     if outlet.is_full() && !outlet.hand_on(page.after(outlet.reached(change.id))?, shutdown).await {
                         return Ok(Turn::unfinished(changes));

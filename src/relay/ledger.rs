@@ -86,6 +86,8 @@ pub(super) struct Ledger {
     open: BTreeMap<u64, Chunk>,
     /// The furthest settled position that is not written yet.
     settled: Option<Position>,
+    /// The one that was written last.
+    written: Option<Position>,
     /// Dead letters that are not written yet.
     letters: Vec<DeadLetter>,
     written_at: Instant,
@@ -108,6 +110,7 @@ impl Ledger {
             retention,
             open,
             settled: None,
+            written: None,
             letters,
             written_at: Instant::now(),
             losses,
@@ -167,7 +170,11 @@ impl Ledger {
         while let Some(first) = self.open.first_entry()
             && first.get().is_finished()
         {
-            self.settled = Some(first.remove().position);
+            let position = first.remove().position;
+            // What was announced has the position before it, and settles nothing until it is read.
+            if self.written.as_ref() != Some(&position) {
+                self.settled = Some(position);
+            }
         }
         self.metrics
             .health()
@@ -198,7 +205,9 @@ impl Ledger {
     async fn write(&mut self) -> Result<(), Error> {
         if self.has_news() {
             self.leader.settle(self.settled.as_ref(), &self.letters).await?;
-            self.settled = None;
+            if let Some(settled) = self.settled.take() {
+                self.written = Some(settled);
+            }
             self.letters.clear();
             self.written_at = Instant::now();
         }

@@ -36,6 +36,7 @@ pub struct Metrics {
     pub(super) retries: Counter,
     pub(super) dozes: Counter,
     pub(super) notifications: Counter,
+    pub(super) announced: Counter,
     pub(super) reconnections: Counter,
     lags: Family<Model, Histogram, fn() -> Histogram>,
     parked: Family<Model, Counter>,
@@ -81,6 +82,7 @@ impl Default for Metrics {
             retries: Counter::default(),
             dozes: Counter::default(),
             notifications: Counter::default(),
+            announced: Counter::default(),
             reconnections: Counter::default(),
             lags: Family::new_with_constructor(|| Histogram::new(LAGS)),
             parked: Family::default(),
@@ -122,6 +124,11 @@ impl Metrics {
         );
         to.register("dozes", "How often the relay fell asleep", self.dozes.clone());
         to.register("notifications", "How often a commit woke it", self.notifications.clone());
+        to.register(
+            "announced",
+            "Changes that were taken as they were announced, before they were read",
+            self.announced.clone(),
+        );
         to.register("reconnections", "How often it lost PostgreSQL", self.reconnections.clone());
         let lags = self.lags.clone();
         to.register_with_unit(

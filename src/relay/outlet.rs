@@ -13,7 +13,7 @@ use super::ledger::{Chunk, Entry, parked};
 use super::metrics::Metrics;
 use crate::change::Change;
 use crate::mapping::{Collapse, Mapping, Outcome, Publication, Rows};
-use crate::outbox::{ChangeRow, Error, Position};
+use crate::outbox::{Error, Position};
 
 /// A chunk is handed on when it holds this many changes …
 const CHUNK_CHANGES: usize = 200;
@@ -56,18 +56,18 @@ impl Outlet {
         }
     }
 
-    /// Maps a change.
+    /// Maps a change; `transaction` tells which one wrote it, where that matters.
     pub(super) fn take(
         &mut self,
         rules: &Arc<Mapping>,
-        row: &ChangeRow,
         change: &Change<'_>,
+        transaction: impl FnOnce() -> Result<u64, Error>,
         related: &dyn Rows,
     ) -> Result<(), Error> {
         let before = self.outcomes.len();
         rules.map(change, related, &mut self.outcomes);
         if rules.collapses() || !self.collapse.is_empty() {
-            self.collapse.take(rules, row.transaction()?, &mut self.outcomes, before);
+            self.collapse.take(rules, transaction()?, &mut self.outcomes, before);
         }
         self.changes += 1;
         self.since.get_or_insert(change.at);

@@ -106,8 +106,8 @@ async fn set_by_the_body_and_not_by_the_function_the_lock_timeout_stays_with_the
     for version in versions() {
         let fixture = survivor(version).await;
         fixture.without("SET lock_timeout TO '50ms'", "").await;
-        let set = "state    text := set_config('lock_timeout', '50ms', true);";
-        fixture.without("state    text;", set).await;
+        let set = "state     text := set_config('lock_timeout', '50ms', true);";
+        fixture.without("state     text;", set).await;
         fixture.run("begin; insert into item (id) values (1)").await;
         let setting: String = fixture.client.query_one("show lock_timeout", &[]).await.unwrap().get(0);
         assert_eq!(setting, "50ms");

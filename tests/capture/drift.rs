@@ -180,6 +180,7 @@ async fn the_relays_role_gets_its_grants_and_nothing_else() {
             "select last_value from instant.lost",
             "select 1 from instant._sqlx_migrations",
             "select 1 from instant.dead_letter",
+            "update instant.announcement set channel = channel",
         ] {
             sqlx::query(allowed)
                 .execute(&pool)
@@ -190,6 +191,7 @@ async fn the_relays_role_gets_its_grants_and_nothing_else() {
             "select 1 from item",
             "insert into instant.outbox (source, op) values ('x', 'I')",
             "select nextval('instant.lost')",
+            "select instant.announce(1, now(), 'item', 'I', null, null)",
             "update instant._sqlx_migrations set version = 9",
             "create table instant.mine ()",
         ] {

@@ -81,6 +81,7 @@ async fn metrics_tell_what_passed_what_was_parked_and_what_waits() {
     for name in [
         "instant_dozes_total",
         "instant_notifications_total",
+        "instant_announced_total",
         "instant_outbox_bytes",
         "instant_batch_publications_count",
     ] {

@@ -10,16 +10,17 @@ use crate::outbox::position::{Snapshot, Within};
 
 /// The first page of the window that begins at a snapshot and ends now: `(snapshot, limit)`. A row visible to the statement was
 /// committed before its snapshot, so the window needs no further test. The first row has the snapshot, the
-/// moment, and the count of lost changes.
+/// moment, the count of lost changes, and how many transactions had a number from the snapshot's xmax on.
 pub(in crate::outbox) async fn prepare(client: &Client) -> Result<Statement, Error> {
     client
         .prepare(
             "select pg_current_snapshot()::text as snapshot, null::bigint as id, clock_timestamp() as at,
                     null::text as source, null::\"char\" as op, null::json as old, null::json as new, null::xid8 as xid,
-                    case when lost.is_called then lost.last_value + 1 else 0 end as lost
+                    case when lost.is_called then lost.last_value + 1 else 0 end as lost,
+                    age(pg_snapshot_xmax(pg_current_snapshot())::xid) as ahead
              from instant.lost
              union all
-             (select null, id, at, source, op, old, new, xid, null
+             (select null, id, at, source, op, old, new, xid, null, null
               from instant.outbox
               where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
                  or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot)))

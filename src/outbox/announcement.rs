@@ -1,0 +1,124 @@
+//! Announcements: changes that come with the notifications of a doze, and which of them may be taken before they are read.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::position::Snapshot;
+use crate::change::{Change, Operation};
+
+/// What `instant.announce` notified.
+#[derive(Debug)]
+pub struct Announcement(String);
+
+/// Its columns: the transaction, the id, microseconds since 1970, the source, the operation's letter, and the row before and after.
+#[derive(Deserialize)]
+struct Columns<'a>(
+    &'a str,
+    i64,
+    i64,
+    &'a str,
+    char,
+    #[serde(borrow)] Option<&'a RawValue>,
+    #[serde(borrow)] Option<&'a RawValue>,
+);
+
+impl Announcement {
+    pub(super) const fn new(payload: String) -> Self {
+        Self(payload)
+    }
+
+    /// The change and the transaction that wrote it; none where it is anything else.
+    #[must_use]
+    pub fn change(&self) -> Option<(Change<'_>, u64)> {
+        let Columns(transaction, id, at, source, letter, old, new) = serde_json::from_str(&self.0).ok()?;
+        let change = Change {
+            id,
+            at: Timestamp::from_microsecond(at).ok()?,
+            source,
+            operation: Operation::from_letter(letter)?,
+            old: old.map(RawValue::get),
+            new: new.map(RawValue::get),
+        };
+        Some((change, transaction.parse().ok()?))
+    }
+}
+
+/// Which ids were seen, as far as it takes to know that a change is the next one: that whatever has a smaller id was seen.
+///
+/// Ids are given out one by one, each to a transaction that has its number already. So an id that was passed over belongs to a
+/// transaction that has ended, or to one that had begun by the time of the window.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The largest id; none before the first.
+    last: Option<i64>,
+    /// The changes that were announced and are to be read with the window: their ids and what they hash to.
+    announced: Vec<(i64, u64)>,
+    /// Whether the window under way passed over an id.
+    gap: bool,
+    /// Transactions with smaller numbers than this may still bring ids that were passed over.
+    doubt: Option<u64>,
+    window: Option<Window>,
+}
+
+/// What is known of the transactions at a window's end.
+#[derive(Debug)]
+struct Window {
+    /// All with smaller numbers have ended.
+    ended: u64,
+    /// None with this number or a larger one had begun.
+    begun: u64,
+}
+
+impl Seen {
+    /// A window begins whose snapshot is `until`; by then `ahead` transactions had numbers from its xmax on.
+    pub(super) fn begin(&mut self, until: &Snapshot, ahead: i32) {
+        self.window = until.bounds().map(|(xmin, xmax)| Window {
+            ended: xmin,
+            begun: xmax + u64::from(ahead.unsigned_abs()),
+        });
+    }
+
+    /// A change of the window; false if it was announced as it is.
+    pub(super) fn read(&mut self, change: &Change<'_>) -> bool {
+        let announced = self.announced.iter().position(|(id, _)| *id == change.id);
+        if let Some(index) = announced {
+            let (_, hash) = self.announced.swap_remove(index);
+            return hash != hash_of(change);
+        }
+        self.gap |= self.last.is_none_or(|last| change.id > last + 1);
+        self.last = self.last.max(Some(change.id));
+        true
+    }
+
+    /// The window has ended.
+    pub(super) fn end(&mut self) {
+        self.announced.clear();
+        if let Some(window) = self.window.take() {
+            if std::mem::take(&mut self.gap) {
+                self.doubt = Some(window.begun);
+            }
+            self.doubt = self.doubt.filter(|doubt| *doubt > window.ended);
+        }
+    }
+
+    /// Takes a change that was announced, if it is the next one.
+    pub(super) fn admit(&mut self, change: &Change<'_>) -> bool {
+        let is_next = !self.gap && self.doubt.is_none() && self.last.is_some_and(|last| change.id == last + 1);
+        if is_next {
+            self.announced.push((change.id, hash_of(change)));
+            self.last = Some(change.id);
+        }
+        is_next
+    }
+}
+
+/// Whoever announces what nobody wrote cannot know when the next change will be written, which is a part of it.
+fn hash_of(change: &Change<'_>) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(change)
+}
+
+#[cfg(test)]
+mod tests;
