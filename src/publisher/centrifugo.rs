@@ -3,21 +3,22 @@
 mod call;
 mod cut;
 mod grpc;
+mod http;
 mod probe;
 mod protobuf;
 
 use std::io::Write;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use hyper::StatusCode;
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, on_status};
 use crate::config;
 use crate::mapping::Publication;
 use grpc::Grpc;
+use http::Http;
 
 pub use call::CallError;
 pub use probe::Counts;
@@ -26,16 +27,16 @@ pub use probe::Counts;
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Centrifugo closes connections that were idle for 30 s; ours are dropped before, so that no request meets a closing one.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A connection that nothing comes through is tried first after so long, then so often, and given up after so many tries without an
+/// answer.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
 /// What a reply says about a failure is kept to this many characters.
 const EXCERPT: usize = 200;
 
 /// A Centrifugo server.
 #[derive(Debug)]
 pub struct Centrifugo {
-    client: reqwest::Client,
-    endpoint: String,
+    http: Http,
     /// Where publications go instead of the HTTP API, which answers everything else.
     grpc: Option<Grpc>,
 }
@@ -46,9 +47,12 @@ pub enum Error {
     /// The key cannot stand in a header.
     #[error("`[centrifugo] api_key` holds characters that an HTTP header cannot carry")]
     ApiKey,
-    /// The client could not be made.
-    #[error("the HTTP client could not be made")]
-    Client(#[source] reqwest::Error),
+    /// Nothing can be asked.
+    #[error("`[centrifugo] url` is no URL that can be asked")]
+    Url,
+    /// Nothing can be encrypted.
+    #[error("the certificates of the authorities that this system trusts cannot be read")]
+    Certificates(#[source] std::io::Error),
     /// Nothing can be connected to.
     #[error("`[centrifugo] grpc_url` is no address that can be connected to")]
     GrpcUrl(#[source] tonic::transport::Error),
@@ -58,26 +62,10 @@ impl Centrifugo {
     /// A client for the server at `url`, without `/api`.
     ///
     /// # Errors
-    /// When the key cannot stand in a header.
+    /// When no request can be made with them.
     pub fn new(url: &str, api_key: &SecretString) -> Result<Self, Error> {
-        let mut key = HeaderValue::from_str(api_key.expose_secret()).map_err(|_| Error::ApiKey)?;
-        key.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert("X-API-Key", key);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let client = reqwest::Client::builder()
-            .default_headers(headers)
-            .timeout(TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .build()
-            .map_err(Error::Client)?;
         Ok(Self {
-            client,
-            endpoint: format!("{}/api/batch", url.trim_end_matches('/')),
+            http: Http::new(url, api_key)?,
             grpc: None,
         })
     }
@@ -104,19 +92,11 @@ impl Publisher for Centrifugo {
         if let Some(grpc) = &self.grpc {
             return grpc.publish(batch).await;
         }
-        let response = self
-            .client
-            .post(&self.endpoint)
-            .body(encode(batch))
-            .send()
-            .await
-            .map_err(|error| unavailable(&error))?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(|error| unavailable(&error))?;
-        if status != StatusCode::OK {
-            return Err(refusal(status, &body));
+        let answer = self.http.batch(encode(batch)).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(refusal(answer.status(), answer.body()));
         }
-        let Batch { replies } = serde_json::from_slice(&body).map_err(|error| BatchError::Unavailable {
+        let Batch { replies } = serde_json::from_slice(answer.body()).map_err(|error| BatchError::Unavailable {
             reason: format!("Centrifugo's reply cannot be read: {error}"),
             hint: Some("is `[centrifugo] url` really Centrifugo?"),
         })?;
@@ -172,21 +152,6 @@ fn refusal(status: StatusCode, body: &[u8]) -> BatchError {
             reason: format!("Centrifugo answered {status}"),
             hint,
         },
-    }
-}
-
-/// A request that got no whole answer. The text names no URL, since a URL may hold a password.
-fn unavailable(error: &reqwest::Error) -> BatchError {
-    let reason = if error.is_connect() {
-        "Centrifugo cannot be reached"
-    } else if error.is_timeout() {
-        "Centrifugo did not answer in time"
-    } else {
-        "the connection to Centrifugo broke"
-    };
-    BatchError::Unavailable {
-        reason: reason.to_owned(),
-        hint: None,
     }
 }
 

@@ -1,13 +1,13 @@
 //! One call of Centrifugo's HTTP API.
 
+use hyper::StatusCode;
+use hyper::header::DATE;
 use jiff::Timestamp;
-use reqwest::StatusCode;
-use reqwest::header::DATE;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::{BatchError, Rejection};
-use super::{Centrifugo, refusal, unavailable};
+use super::{Centrifugo, refusal};
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -31,20 +31,16 @@ pub(super) struct Answer {
 impl Centrifugo {
     /// Calls a method; returns its answer and the server's clock, to the second.
     pub(super) async fn call(&self, method: &str, parameters: &Value) -> Result<(Answer, Option<Timestamp>), CallError> {
-        let endpoint = format!("{}/{method}", self.endpoint.trim_end_matches("/batch"));
-        let response = self.client.post(endpoint).body(parameters.to_string()).send().await;
-        let response = response.map_err(|error| unavailable(&error))?;
-        let status = response.status();
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let answer = self.http.call(method, parameters.to_string().into_bytes()).await?;
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let date = date.map(|date| date.timestamp());
-        let body = response.bytes().await.map_err(|error| unavailable(&error))?;
-        match status {
+        match answer.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(CallError::Key),
-            other => return Err(refusal(other, &body).into()),
+            other => return Err(refusal(other, answer.body()).into()),
         }
-        let answer = serde_json::from_slice(&body).map_err(|error| BatchError::Unavailable {
+        let answer = serde_json::from_slice(answer.body()).map_err(|error| BatchError::Unavailable {
             reason: format!("the answer cannot be read: {error}"),
             hint: Some("is `[centrifugo] url` really Centrifugo?"),
         })?;

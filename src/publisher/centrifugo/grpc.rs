@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,14 +17,10 @@ use tonic::{Code, Request, Status};
 
 use super::super::{BatchDirective, BatchError, Reply, on_code, on_status};
 use super::call::CallError;
-use super::{CONNECT_TIMEOUT, EXCERPT, Error, TIMEOUT, all_replies, protobuf};
+use super::{CONNECT_TIMEOUT, EXCERPT, Error, KEEPALIVE, TIMEOUT, all_replies, protobuf};
 use crate::mapping::Publication;
 
 const BATCH: PathAndQuery = PathAndQuery::from_static("/centrifugal.centrifugo.api.CentrifugoApi/Batch");
-
-/// A connection that nothing comes through is tried so often, and given up after so many tries without an answer. The server forbids
-/// HTTP/2's own pings between requests.
-const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
 
 /// The gRPC API of a server.
 #[derive(Debug)]

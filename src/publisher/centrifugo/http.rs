@@ -1,0 +1,155 @@
+//! Centrifugo's HTTP API: one POST a call, over connections that are kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Request, Response, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::super::BatchError;
+use super::{CONNECT_TIMEOUT, Error, KEEPALIVE, TIMEOUT};
+
+/// Centrifugo closes connections that were idle for 30 s; ours are dropped before, so that no request meets a closing one.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes of the largest answer. Those to a batch of 1,000 publications have a tenth of it.
+const LARGEST_ANSWER: usize = 1 << 20;
+
+/// The HTTP API of a server.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// The URL of a method, but for its name.
+    base: String,
+    /// The method that publications go to.
+    batch: Uri,
+    /// What each request carries.
+    headers: HeaderMap,
+}
+
+impl Http {
+    /// # Errors
+    /// When the URL or the key is none, or the system's certificates cannot be read.
+    pub(super) fn new(url: &str, api_key: &SecretString) -> Result<Self, Error> {
+        let mut url: Url = format!("{}/api/", url.trim_end_matches('/'))
+            .parse()
+            .map_err(|_| Error::Url)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert("X-API-Key", secret(api_key.expose_secret()).ok_or(Error::ApiKey)?);
+        if let Some(login) = login(&url) {
+            headers.insert(AUTHORIZATION, secret(&login).ok_or(Error::Url)?);
+            url.set_username("").map_err(|()| Error::Url)?;
+            url.set_password(None).map_err(|()| Error::Url)?;
+        }
+        let base = String::from(url);
+        Ok(Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+                .pool_timer(TokioTimer::new())
+                .build(connector(base.starts_with("https:"))?),
+            batch: format!("{base}batch").parse().map_err(|_| Error::Url)?,
+            base,
+            headers,
+        })
+    }
+
+    /// Sends a batch of commands.
+    pub(super) async fn batch(&self, body: Vec<u8>) -> Result<Response<Bytes>, BatchError> {
+        self.post(self.batch.clone(), body).await
+    }
+
+    /// Calls a method.
+    pub(super) async fn call(&self, method: &str, body: Vec<u8>) -> Result<Response<Bytes>, BatchError> {
+        let uri = format!("{}{method}", self.base).parse().map_err(|_| broken())?;
+        self.post(uri, body).await
+    }
+
+    async fn post(&self, uri: Uri, body: Vec<u8>) -> Result<Response<Bytes>, BatchError> {
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers.clone();
+        let answer = async {
+            let response = self.client.request(request).await.map_err(|error| {
+                if error.is_connect() {
+                    unavailable("Centrifugo cannot be reached")
+                } else {
+                    broken()
+                }
+            })?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|_| broken())?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        tokio::time::timeout(TIMEOUT, answer)
+            .await
+            .unwrap_or_else(|_| Err(unavailable("Centrifugo did not answer in time")))
+    }
+}
+
+/// Connections that are encrypted where the URL says so, by the authorities that the system trusts.
+fn connector(is_encrypted: bool) -> Result<HttpsConnector<HttpConnector>, Error> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEPALIVE.0));
+    tcp.set_keepalive_interval(Some(KEEPALIVE.1));
+    tcp.set_keepalive_retries(Some(KEEPALIVE.2));
+    let builder = HttpsConnectorBuilder::new();
+    let builder = if is_encrypted {
+        builder
+            .with_provider_and_platform_verifier(ring::default_provider())
+            .map_err(Error::Certificates)?
+    } else {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::Certificates(std::io::Error::other(error)))?;
+        let config = config.with_root_certificates(RootCertStore::empty());
+        builder.with_tls_config(config.with_no_client_auth())
+    };
+    Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
+}
+
+/// The value that a name and a password in the URL stand for.
+fn login(url: &Url) -> Option<String> {
+    let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut login = decoded(url.username());
+    login.push(b':');
+    login.extend(decoded(url.password().unwrap_or_default()));
+    Some(format!("Basic {}", STANDARD.encode(login)))
+}
+
+fn secret(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn broken() -> BatchError {
+    unavailable("the connection to Centrifugo broke")
+}
+
+/// A request that got no whole answer. The text names no URL, since a URL may hold a password.
+fn unavailable(reason: &str) -> BatchError {
+    BatchError::Unavailable {
+        reason: reason.to_owned(),
+        hint: None,
+    }
+}
