@@ -32,8 +32,9 @@ pub use letters::{LetterFilter, Refusal, StoredLetter};
 pub use lookup::{Answer, LookedUp, Lookups, foreign_statement};
 pub use operator::Operator;
 pub use position::{Position, Snapshot};
-pub use reader::{ChangeRow, Feed, Page, Reader};
+pub use reader::{Feed, Page, Reader};
 pub use replay::{Replay, Span};
+pub use rows::ChangeRow;
 pub use session::Error;
 pub use status::{BACKLOG_LIMIT, Backlog, Depth, LeaderSession, OutboxSize, Status};
 

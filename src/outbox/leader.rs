@@ -196,6 +196,5 @@ pub(super) fn check_cluster(row: &Row) -> Result<(), Error> {
 /// A snapshot among the cursor's columns.
 fn snapshot(row: &Row, index: usize) -> Result<Option<Snapshot>, Error> {
     let text: Option<&str> = row.try_get(index)?;
-    text.map(|text| Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot")))
-        .transpose()
+    text.map(Snapshot::new).transpose()
 }

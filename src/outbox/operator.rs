@@ -30,7 +30,7 @@ impl Operator {
     /// When PostgreSQL does not answer.
     pub async fn here(&self) -> Result<Position, Error> {
         let snapshot = patiently(sql::current_snapshot(&self.session.client)).await?;
-        let snapshot = Snapshot::new(&snapshot).ok_or(Error::Protocol("no pg_snapshot"))?;
+        let snapshot = Snapshot::new(&snapshot)?;
         Ok(Position::at(snapshot))
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::session::Error;
+
 /// A `pg_snapshot`: which transactions were visible at a moment, as `xmin:xmax:xip,…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot(Arc<str>);
@@ -27,9 +29,9 @@ pub struct Within {
 
 impl Snapshot {
     /// Takes PostgreSQL's text; only digits and separators pass, so that it may stand in a statement as it is.
-    pub(super) fn new(text: &str) -> Option<Self> {
+    pub(super) fn new(text: &str) -> Result<Self, Error> {
         let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b','));
-        valid.then(|| Self(text.into()))
+        valid.then(|| Self(text.into())).ok_or(Error::Protocol("no pg_snapshot"))
     }
 
     /// Its xmin and its xmax: below the one all transactions have ended, and none from the other on was visible.
@@ -79,9 +81,9 @@ mod tests {
 
     #[test]
     fn nothing_but_a_snapshot_is_taken_for_one() {
-        assert!(Snapshot::new("10:20:10,14,15").is_some());
-        assert!(Snapshot::new("10:20:").is_some());
-        assert!(Snapshot::new("").is_none());
-        assert!(Snapshot::new("10:20:'; drop table x").is_none());
+        assert!(Snapshot::new("10:20:10,14,15").is_ok());
+        assert!(Snapshot::new("10:20:").is_ok());
+        assert!(Snapshot::new("").is_err());
+        assert!(Snapshot::new("10:20:'; drop table x").is_err());
     }
 }

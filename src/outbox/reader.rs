@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::Statement;
 
 use super::announcement::{Announcement, Seen};
 use super::position::{Position, Snapshot, Within};
 use super::rest::Rest;
-use super::rows::Rows;
+use super::rows::{ChangeRow, Rows};
 use super::session::{Error, Session, patiently};
-use super::sql::{self, Json, Xid, windows};
-use crate::change::{Change, Operation};
+use super::sql::{self, windows};
+use crate::change::Change;
 
 /// The changes of a window's first page. A window that fills it may be a giant one, and is read on through a held cursor.
 const FIRST_PAGE: i64 = 1_000;
@@ -59,6 +59,12 @@ impl Reader {
         let wake = patiently(sql::prepare_wake(&session.client)).await?;
         patiently(sql::listen(&session.client)).await?;
         let can_doze = patiently(sql::triggers_notify(&session.client)).await?;
+        let mut within = position.within;
+        if within.is_none() && patiently(windows::holds_more(&session.client, &position.snapshot, FIRST_PAGE)).await? {
+            // A backlog: finding the first page of it takes as long as sorting it all. No id is below 1.
+            let until = Snapshot::new(&patiently(sql::current_snapshot(&session.client)).await?)?;
+            within = Some(Within { until, after: 0 });
+        }
         Ok(Self {
             session,
             window,
@@ -67,7 +73,7 @@ impl Reader {
             can_doze,
             wakes: false,
             start: position.snapshot,
-            within: position.within,
+            within,
             rest: None,
             read_at: Timestamp::UNIX_EPOCH,
             lost: 0,
@@ -190,7 +196,7 @@ impl Page<'_> {
                 return Ok(None);
             };
             if let Some(text) = row.try_get::<_, Option<&str>>(0)? {
-                let until = Snapshot::new(text).ok_or(Error::Protocol("no pg_snapshot"))?;
+                let until = Snapshot::new(text)?;
                 self.reader.seen.begin(&until, row.try_get(9)?);
                 self.until = Some(until);
                 self.reader.read_at = row.try_get(2)?;
@@ -198,7 +204,7 @@ impl Page<'_> {
                 continue;
             }
             self.count += 1;
-            return Ok(Some(ChangeRow(row)));
+            return Ok(Some(ChangeRow::new(row)));
         }
     }
 
@@ -255,41 +261,5 @@ pub trait Feed: Send {
 impl Feed for Page<'_> {
     async fn next_row(&mut self) -> Result<Option<ChangeRow>, Error> {
         self.next().await
-    }
-}
-
-/// One row of a page.
-#[derive(Debug)]
-pub struct ChangeRow(Row);
-
-impl ChangeRow {
-    /// A row whose columns are those of a window's statement.
-    pub(super) const fn new(row: Row) -> Self {
-        Self(row)
-    }
-
-    /// The transaction that wrote it.
-    ///
-    /// # Errors
-    /// When the row is not one of the outbox as this binary knows it.
-    pub fn transaction(&self) -> Result<u64, Error> {
-        Ok(self.0.try_get::<_, Xid>(7)?.0)
-    }
-
-    /// The change that the row holds.
-    ///
-    /// # Errors
-    /// When the row is not one of the outbox as this binary knows it.
-    pub fn change(&self) -> Result<Change<'_>, Error> {
-        let Self(row) = self;
-        let letter = row.try_get::<_, i8>(4)?.cast_unsigned();
-        Ok(Change {
-            id: row.try_get(1)?,
-            at: row.try_get::<_, Timestamp>(2)?,
-            source: row.try_get(3)?,
-            operation: Operation::from_letter(char::from(letter)).ok_or(Error::Protocol("an operation of a newer version"))?,
-            old: row.try_get::<_, Option<Json<'_>>>(5)?.map(|json| json.0),
-            new: row.try_get::<_, Option<Json<'_>>>(6)?.map(|json| json.0),
-        })
     }
 }

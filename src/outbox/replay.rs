@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use tokio_postgres::RowStream;
 
 use super::operator::Operator;
-use super::reader::{ChangeRow, Feed};
+use super::reader::Feed;
+use super::rows::ChangeRow;
 use super::session::{Error, patiently, within};
 use super::sql::replay as sql;
 

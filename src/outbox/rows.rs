@@ -4,9 +4,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{FutureExt, TryStreamExt};
+use jiff::Timestamp;
 use tokio_postgres::{Row, RowStream};
 
 use super::session::{Error, within};
+use super::sql::{Json, Xid};
+use crate::change::{Change, Operation};
 
 /// How long PostgreSQL may take for the next row.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -35,5 +38,41 @@ impl Rows {
             }
         }
         Ok(row)
+    }
+}
+
+/// One row of a page.
+#[derive(Debug)]
+pub struct ChangeRow(Row);
+
+impl ChangeRow {
+    /// A row whose columns are those of a window's statement.
+    pub(super) const fn new(row: Row) -> Self {
+        Self(row)
+    }
+
+    /// The transaction that wrote it.
+    ///
+    /// # Errors
+    /// When the row is not one of the outbox as this binary knows it.
+    pub fn transaction(&self) -> Result<u64, Error> {
+        Ok(self.0.try_get::<_, Xid>(7)?.0)
+    }
+
+    /// The change that the row holds.
+    ///
+    /// # Errors
+    /// When the row is not one of the outbox as this binary knows it.
+    pub fn change(&self) -> Result<Change<'_>, Error> {
+        let Self(row) = self;
+        let letter = row.try_get::<_, i8>(4)?.cast_unsigned();
+        Ok(Change {
+            id: row.try_get(1)?,
+            at: row.try_get::<_, Timestamp>(2)?,
+            source: row.try_get(3)?,
+            operation: Operation::from_letter(char::from(letter)).ok_or(Error::Protocol("an operation of a newer version"))?,
+            old: row.try_get::<_, Option<Json<'_>>>(5)?.map(|json| json.0),
+            new: row.try_get::<_, Option<Json<'_>>>(6)?.map(|json| json.0),
+        })
     }
 }

@@ -41,6 +41,20 @@ pub(in crate::outbox) async fn first_page(
     client.query_raw(statement, parameters).await.map(Box::pin)
 }
 
+/// Whether the window that begins at a snapshot and ends now has more than `limit` changes. Each part by itself: of both together a
+/// plan that ends early would go through all that is dead.
+pub(in crate::outbox) async fn holds_more(client: &Client, from: &Snapshot, limit: i64) -> Result<bool, Error> {
+    let statement = format!(
+        "select count(*) > $1::bigint
+         from (
+             (select from instant.outbox where xid >= pg_snapshot_xmax('{from}') limit $1::bigint + 1)
+             union all
+             (select from instant.outbox where xid = any (array(select pg_snapshot_xip('{from}'))) limit $1::bigint + 1)
+         ) as change"
+    );
+    client.query_one(&statement, &[&limit]).await?.try_get(0)
+}
+
 /// Opens a cursor on the rest of a window. WITH HOLD: the server materialises it at commit, so that neither its memory nor ours,
 /// nor the xmin horizon, depends on how long the publishing takes.
 pub(in crate::outbox) async fn hold_rest(client: &Client, from: &Snapshot, within: &Within) -> Result<(), Error> {
