@@ -53,15 +53,15 @@ impl Scale {
     /// A look within three minutes.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
-        backlog: 100_000,
-        growth: &[10_000, 100_000],
-        compared: 50_000,
+        backlog: 50_000,
+        growth: &[10_000, 50_000],
+        compared: 25_000,
         writing: Duration::from_secs(2),
         rates: &[(100, Duration::from_secs(1)), (2_000, Duration::from_secs(1))],
         bulk: 20_000,
         idle: Duration::from_secs(10),
         dead: 50_000,
         tables: 50,
-        deliveries: 200_000,
+        deliveries: 100_000,
     };
 }

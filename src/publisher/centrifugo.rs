@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that nothing comes through is tried first after so long, then so often, and given up after so many tries without an
-/// answer.
+/// answer. Over gRPC the server forbids HTTP/2's own pings between requests.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
 /// What a reply says about a failure is kept to this many characters.
 const EXCERPT: usize = 200;

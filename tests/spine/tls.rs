@@ -1,13 +1,21 @@
-//! TLS between Instant and PostgreSQL, on the data plane and on the control plane.
+//! TLS between Instant and PostgreSQL, on the data plane and on the control plane, and between Instant and Centrifugo.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use instant::outbox::{Error, Leader};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
+use super::Stack;
 use crate::support::postgres::Cluster;
-use crate::support::process::instant;
+use crate::support::process::{Process, instant};
 use crate::support::wait::{SOON, eventually};
 
 /// An authority, and a server's certificate for `localhost` that it signed, as files; another authority beside it.
@@ -109,4 +117,56 @@ async fn connections_are_encrypted_and_certificates_checked_as_sslmode_says() {
         let said = String::from_utf8_lossy(&planned.stderr).into_owned();
         assert_eq!(said.contains("cannot be reached"), !fits, "{said}");
     }
+}
+
+/// Takes the encryption off what comes for `localhost`, and passes it on to `server`; returns the port.
+async fn front(folder: &Path, server: String) -> u16 {
+    let certificate = CertificateDer::from_pem_file(folder.join("server.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let (acceptor, server) = (acceptor.clone(), server.clone());
+            tokio::spawn(async move {
+                let mut within = TcpStream::connect(server).await.unwrap();
+                // A client that does not trust the certificate ends the handshake.
+                if let Ok(mut without) = acceptor.accept(connection).await {
+                    let _ = tokio::io::copy_bidirectional(&mut without, &mut within).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn centrifugo_is_reached_over_tls_if_the_system_trusts_its_authority() {
+    let mut stack = Stack::start(15, "").await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let server = stack.centrifugo.url.trim_start_matches("http://").to_owned();
+    let port = front(folder.path(), server).await;
+    stack.reconfigure(&stack.centrifugo.url, &format!("https://localhost:{port}"));
+    let trusting = |name: &str| folder.path().join(name).display().to_string();
+
+    let stranger = trusting("another.crt");
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[("SSL_CERT_FILE", &stranger)]);
+    stack.django.run("Country.objects.create(code='a', name='')").await;
+    stack.relay.line("Centrifugo cannot be reached", SOON).await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+
+    let ours = trusting("ca.crt");
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[("SSL_CERT_FILE", &ours)]);
+    assert_eq!(stack.public.next(SOON).await.value()["pk"], "a");
 }

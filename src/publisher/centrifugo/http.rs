@@ -24,7 +24,7 @@ use super::{CONNECT_TIMEOUT, Error, KEEPALIVE, TIMEOUT};
 
 /// Centrifugo closes connections that were idle for 30 s; ours are dropped before, so that no request meets a closing one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Bytes of the largest answer. Those to a batch of 1,000 publications have a tenth of it.
+/// Bytes of the largest answer. Those to the 200 publications of a request have a fraction of it.
 const LARGEST_ANSWER: usize = 1 << 20;
 
 /// The HTTP API of a server.
