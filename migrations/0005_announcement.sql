@@ -9,7 +9,7 @@ create table instant.announcement (
 );
 insert into instant.announcement values ('main', null);
 
--- Announces a change that this transaction has captured. It never raises: the change is captured already. A notification of 8,000
+-- Announces a change that this transaction has captured. It raises nothing but a cancellation: the change is captured already. A notification of 8,000
 -- bytes or more would, and one that finds the queue full fails the commit: the caller has seen that half of it is free, in which all
 -- connections together have room, a page each. It does not read the outbox, which would make serializable writers depend on each
 -- other. `trace_notify` would show the name to the writer. Takes ACCESS SHARE on Instant's own table.

@@ -23,7 +23,8 @@ enum Object {
     Function(&'static str),
 }
 
-/// The relay reads and purges the outbox, moves its cursor, names its channel of announcements, parks dead letters and counts losses; `instant send` is its role's too.
+/// The relay reads and purges the outbox, moves its cursor, names its channel of announcements, parks dead letters and counts losses;
+/// `instant send` is its role's too.
 pub(super) const RELAY: [Right; 8] = [
     Right {
         object: Object::Schema,

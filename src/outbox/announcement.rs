@@ -13,7 +13,8 @@ use crate::change::{Change, Operation};
 #[derive(Debug)]
 pub struct Announcement(String);
 
-/// Its columns: the transaction, the id, microseconds since 1970, the source, the operation's letter, and the row before and after.
+/// Its columns: the transaction, the id, microseconds since 1970, the source, the operation's letter, and the row before and after. A
+/// source that JSON has to escape cannot be borrowed: such a change is left to the read.
 #[derive(Deserialize)]
 struct Columns<'a>(
     &'a str,
@@ -83,10 +84,12 @@ impl Seen {
 
     /// A change of the window; false if it was announced as it is.
     pub(super) fn read(&mut self, change: &Change<'_>) -> bool {
-        let announced = self.announced.iter().position(|(id, _)| *id == change.id);
-        if let Some(index) = announced {
-            let (_, hash) = self.announced.swap_remove(index);
-            return hash != hash_of(change);
+        if let Some(index) = self.announced.iter().position(|(id, _)| *id == change.id) {
+            let is_the_same = self.announced[index].1 == hash_of(change);
+            if is_the_same {
+                self.announced.swap_remove(index);
+            }
+            return !is_the_same;
         }
         self.gap |= self.last.is_none_or(|last| change.id > last + 1);
         self.last = self.last.max(Some(change.id));
@@ -95,7 +98,11 @@ impl Seen {
 
     /// The window has ended.
     pub(super) fn end(&mut self) {
-        self.announced.clear();
+        if !self.announced.is_empty() {
+            // What nobody wrote was announced, so that nothing is known of the ids up to the last one.
+            self.announced.clear();
+            self.last = None;
+        }
         if let Some(window) = self.window.take() {
             if std::mem::take(&mut self.gap) {
                 self.doubt = Some(window.begun);
@@ -115,7 +122,7 @@ impl Seen {
     }
 }
 
-/// Whoever announces what nobody wrote cannot know when the next change will be written, which is a part of it.
+/// Whoever announces what nobody wrote cannot know when the next change will be written, which goes into it.
 fn hash_of(change: &Change<'_>) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(change)
 }

@@ -80,11 +80,12 @@ pub(super) async fn listen(client: &Client) -> Result<(), Error> {
 
 /// Subscribes to announcements, on a channel that nobody can guess and that `pg_stat_activity` does not show. Not where the database
 /// has no encoding: the driver ends a connection that brings what is no text. It locks the one row of its table until it is done;
-/// triggers read that row beside it.
+/// triggers read that row beside it. It waits for a lock no longer than a read may be kept waiting.
 pub(super) async fn hear_announcements(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(&format!(
-            "update instant.announcement
+            "select set_config('lock_timeout', '1s', true);
+             update instant.announcement
              set channel = case
                  when getdatabaseencoding() <> 'SQL_ASCII' then '{ANNOUNCEMENTS}' || replace(gen_random_uuid()::text, '-', '')
              end

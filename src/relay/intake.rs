@@ -131,7 +131,9 @@ impl Intake {
 
     /// Publishes what came with notifications, if nothing may come before it. The read that follows finds it again, and passes it over.
     async fn take_announced(&mut self, rules: &Arc<Mapping>) -> Result<(), Error> {
-        while let Some(announcement) = self.reader.announced() {
+        while !self.outlet.is_full()
+            && let Some(announcement) = self.reader.announced()
+        {
             let Some((change, transaction)) = announcement.change() else {
                 continue;
             };

@@ -7,19 +7,38 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use super::Stack;
-use crate::support::postgres;
+use crate::support::postgres::{self, free_port};
 use crate::support::wait::{SOON, eventually};
 
 /// A change that is announced is heard within this; one that has to be read is not, as long as nothing can be read.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-const NOTES: &str = "
-[[watch]]
-model = 'shop.Order'
-fields = ['number', 'notes']
-[[watch.rule]]
-target = 'public'
-";
+/// A watch, and a server that says what was counted.
+fn notes(port: u16) -> String {
+    format!(
+        "[[watch]]\nmodel = 'shop.Order'\nfields = ['number', 'notes']\n[[watch.rule]]\ntarget = 'public'\n\
+         [server]\nlisten = '127.0.0.1:{port}'\n"
+    )
+}
+
+/// What a relay has counted under this name, with its labels.
+async fn counted(port: u16, name: &str) -> usize {
+    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or("0").parse().unwrap()
+}
+
+/// Checks that so many publications were sent: what was sent twice under one key would be heard once.
+async fn sent(port: u16, publications: usize) {
+    eventually(SOON, "all to be read", async || {
+        (counted(port, "instant_changes_total").await == publications).then_some(())
+    })
+    .await;
+    tokio::time::sleep(AT_ONCE / 4).await;
+    let sent = counted(port, "instant_publish_lag_seconds_count{model=\"shop.Order\"}").await;
+    assert_eq!(sent, publications);
+}
 
 const WAITING: &str = "select count(*) from pg_locks where relation = 'instant.outbox'::regclass and not granted";
 
@@ -65,7 +84,8 @@ fn insert(number: &str, notes: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_announced_change_is_published_before_it_is_read_and_once() {
     for version in postgres::versions() {
-        let mut stack = Stack::start(version, NOTES).await;
+        let port = free_port();
+        let mut stack = Stack::start(version, &notes(port)).await;
         let writer = stack.django.database.connect().await;
         let mut announced = 0;
         for number in 0..10 {
@@ -87,17 +107,20 @@ async fn an_announced_change_is_published_before_it_is_read_and_once() {
         let heard = written_while_nothing_can_be_read(&mut stack, &writer, "large", &large).await;
         assert_eq!(heard, None);
         assert_eq!(stack.public.next(SOON).await.value()["data"]["number"], "large");
+        sent(port, 11).await;
+        assert_eq!(counted(port, "instant_announced_total").await, announced);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_writers_beside_each_other_each_row_is_heard_in_order_and_once_whatever_is_announced() {
     for version in postgres::versions() {
-        in_order_and_once(Stack::start(version, NOTES).await).await;
+        let port = free_port();
+        in_order_and_once(Stack::start(version, &notes(port)).await, port).await;
     }
 }
 
-async fn in_order_and_once(mut stack: Stack) {
+async fn in_order_and_once(mut stack: Stack, port: u16) {
     const ROUNDS: usize = 60;
     let database = &stack.django.database;
     let rows = ["a", "b", "c", "d"];
@@ -126,12 +149,15 @@ async fn in_order_and_once(mut stack: Stack) {
         heard[row] += 1;
     }
     assert_eq!(heard, [ROUNDS + 1; 4]);
+    sent(port, rows.len() * (ROUNDS + 1)).await;
+    let announced = counted(port, "instant_announced_total").await;
+    assert!(announced > ROUNDS / 4, "{announced}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_not_lost_although_another_was_announced_in_its_place() {
     for version in postgres::versions() {
-        let mut stack = Stack::start(version, NOTES).await;
+        let mut stack = Stack::start(version, &notes(free_port())).await;
         let writer = stack.django.database.connect().await;
         let mut forged = 0;
         for number in 0..10 {

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use instant::outbox::{Error, Leader};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -169,4 +170,16 @@ async fn centrifugo_is_reached_over_tls_if_the_system_trusts_its_authority() {
     let ours = trusting("ca.crt");
     stack.relay = Process::instant(stack.folder.path(), &["run"], &[("SSL_CERT_FILE", &ours)]);
     assert_eq!(stack.public.next(SOON).await.value()["pk"], "a");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_that_begins_no_encryption_is_given_up_as_one_that_cannot_be_reached() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", silent.local_addr().unwrap().port());
+    let centrifugo = instant::publisher::centrifugo::Centrifugo::new(&url, &"a key".into()).unwrap();
+    let begun = Instant::now();
+    let error = centrifugo.clock().await.unwrap_err();
+    assert!(error.to_string().contains("cannot be reached"), "{error}");
+    // It is 5 s for a connection, and 15 s for an answer.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }

@@ -217,5 +217,19 @@ fn a_change_is_new_that_was_announced_otherwise() {
     assert!(seen.read(&change(5)));
     assert!(!seen.read(&change(6)));
     seen.end();
-    assert!(seen.admit(&change(7)));
+}
+
+#[test]
+fn nothing_is_admitted_after_what_nobody_wrote_until_the_ids_are_known_again() {
+    let mut seen = Seen::default();
+    read(&mut seen, 10, &[4]);
+    assert!(seen.admit(&change(5)));
+    assert!(seen.admit(&change(6)));
+    // 6 is not there yet, and may come after 7.
+    seen.begin(&Snapshot::new("12:12:").unwrap(), 0);
+    assert!(!seen.read(&change(5)));
+    seen.end();
+    assert!(!seen.admit(&change(7)));
+    read(&mut seen, 13, &[6, 7]);
+    assert!(seen.admit(&change(8)));
 }

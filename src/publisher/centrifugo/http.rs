@@ -6,10 +6,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -27,10 +28,13 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes of the largest answer. Those to the 200 publications of a request have a fraction of it.
 const LARGEST_ANSWER: usize = 1 << 20;
 
+/// A name that is looked up, a connection and its encryption have one time-out together.
+type Connector = TimeoutConnector<HttpsConnector<HttpConnector>>;
+
 /// The HTTP API of a server.
 #[derive(Debug)]
 pub(super) struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     /// The URL of a method, but for its name.
     base: String,
     /// The method that publications go to.
@@ -40,8 +44,10 @@ pub(super) struct Http {
 }
 
 impl Http {
+    /// A client for the server at `url`, without `/api`.
+    ///
     /// # Errors
-    /// When the URL or the key is none, or the system's certificates cannot be read.
+    /// When the URL or the key is not one, or the system's certificates cannot be read.
     pub(super) fn new(url: &str, api_key: &SecretString) -> Result<Self, Error> {
         let mut url: Url = format!("{}/api/", url.trim_end_matches('/'))
             .parse()
@@ -91,7 +97,13 @@ impl Http {
                 }
             })?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|_| broken())?;
+            let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    too_large()
+                } else {
+                    broken()
+                }
+            })?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         tokio::time::timeout(TIMEOUT, answer)
@@ -101,11 +113,10 @@ impl Http {
 }
 
 /// Connections that are encrypted where the URL says so, by the authorities that the system trusts.
-fn connector(is_encrypted: bool) -> Result<HttpsConnector<HttpConnector>, Error> {
+fn connector(is_encrypted: bool) -> Result<Connector, Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     tcp.set_keepalive(Some(KEEPALIVE.0));
     tcp.set_keepalive_interval(Some(KEEPALIVE.1));
     tcp.set_keepalive_retries(Some(KEEPALIVE.2));
@@ -121,7 +132,9 @@ fn connector(is_encrypted: bool) -> Result<HttpsConnector<HttpConnector>, Error>
         let config = config.with_root_certificates(RootCertStore::empty());
         builder.with_tls_config(config.with_no_client_auth())
     };
-    Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
+    let mut connector = TimeoutConnector::new(builder.https_or_http().enable_http1().wrap_connector(tcp));
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    Ok(connector)
 }
 
 /// The value that a name and a password in the URL stand for.
@@ -142,6 +155,13 @@ fn secret(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+fn too_large() -> BatchError {
+    BatchError::Unavailable {
+        reason: format!("the answer has more than {LARGEST_ANSWER} bytes"),
+        hint: Some("is `[centrifugo] url` really Centrifugo?"),
+    }
+}
+
 fn broken() -> BatchError {
     unavailable("the connection to Centrifugo broke")
 }
@@ -151,5 +171,35 @@ fn unavailable(reason: &str) -> BatchError {
     BatchError::Unavailable {
         reason: reason.to_owned(),
         hint: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http(url: &str) -> Http {
+        Http::new(url, &"a key".into()).unwrap()
+    }
+
+    #[test]
+    fn a_path_stays_and_a_name_with_its_password_becomes_a_header() {
+        let http = http("HTTP://me:p%20w@[::1]:8000/live/");
+        assert_eq!(http.base, "http://[::1]:8000/live/api/");
+        assert_eq!(http.batch, "http://[::1]:8000/live/api/batch");
+        assert_eq!(http.headers[AUTHORIZATION], "Basic bWU6cCB3");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let shown = format!("{:?}", http("http://me:password@localhost:8000"));
+        for secret in ["a key", "password", "Basic"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        assert!(matches!(Http::new("http://:8000", &"a key".into()), Err(Error::Url)));
     }
 }
