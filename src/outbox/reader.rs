@@ -208,6 +208,12 @@ impl Page<'_> {
         }
     }
 
+    /// Whether it goes on with a window that a page before it began.
+    #[must_use]
+    pub const fn goes_on(&self) -> bool {
+        self.rows.expected.is_some()
+    }
+
     /// Whether a change of this page was not [admitted](Reader::admit) before, as it is. It is to be asked of each change, once.
     pub fn is_new(&mut self, change: &Change<'_>) -> bool {
         self.reader.seen.read(change)

@@ -218,14 +218,16 @@ impl Intake {
                 outlet.metrics.health().reading(None);
             }
         }
+        let goes_on = page.goes_on();
         let (rest, ended) = match last {
             Some((id, _)) => (Some(page.after(outlet.reached(id))?), page.end(Some(id)).await?),
             None => (None, page.end(None).await?),
         };
         let has_ended = ended.is_some();
         outlet.end(changes, has_ended);
-        // A window without changes moves only the memory's cursor: writing it would make an idle relay write for ever.
-        if let Some(position) = ended.filter(|_| changes > 0 || outlet.has_outcomes()).or(rest) {
+        // A window without changes moves only the memory's cursor: writing it would make an idle relay write for ever. Of one with
+        // changes the last page may be empty.
+        if let Some(position) = ended.filter(|_| changes > 0 || goes_on || outlet.has_outcomes()).or(rest) {
             outlet.hand_on(position, shutdown).await;
         }
         let count = self.reader.lost();
