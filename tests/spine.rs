@@ -27,6 +27,7 @@ mod status;
 mod tail;
 mod tls;
 
+use instant::capture::DOZE_LOCK;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -102,6 +103,16 @@ impl Stack {
         let (out, error) = (text(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "instant {arguments:?}: {out}{error}");
         out + &error
+    }
+
+    /// Whether the relay sleeps: it holds the doze lock of its database.
+    async fn sleeps(&self) -> bool {
+        let held = format!(
+            "select count(*) from pg_locks where locktype = 'advisory' and objsubid = 1 and mode = 'ExclusiveLock' and granted
+             and (classid::bigint << 32) + objid::bigint = {DOZE_LOCK}
+             and database = (select oid from pg_database where datname = current_database())"
+        );
+        self.count(&held).await == 1
     }
 
     /// A number that the database tells.

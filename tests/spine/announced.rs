@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use instant::capture::DOZE_LOCK;
 use serde_json::Value;
 use tokio_postgres::Client;
 
 use super::Stack;
+use super::health::ask;
 use crate::support::django::Django;
 use crate::support::postgres::{self, Cluster, free_port};
 use crate::support::wait::{SOON, eventually};
@@ -24,13 +24,12 @@ fn notes(port: u16) -> String {
 
 /// What a relay has counted under this name, with its labels.
 async fn counted(port: u16, name: &str) -> usize {
-    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
-    let metrics = metrics.text().await.unwrap();
+    let (_, metrics) = ask(port, "/metrics").await;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or("0").parse().unwrap()
 }
 
-/// Checks that so many publications were sent: what was sent twice under one key would be heard once.
+/// Checks that so many publications were sent: what was sent twice under one key would be heard once. The pause leaves time for that.
 async fn sent(port: u16, publications: usize) {
     eventually(SOON, "all to be read", async || {
         (counted(port, "instant_changes_total").await == publications).then_some(())
@@ -48,11 +47,7 @@ const WAITING: &str = "select count(*) from pg_locks where relation = 'instant.o
 /// Writes an order of this number while the relay sleeps, and from its commit on holds the outbox, so that nothing can be read. None
 /// where it was not heard until then.
 async fn written_while_nothing_can_be_read(stack: &mut Stack, writer: &Client, number: &str, notes: &str) -> Option<Value> {
-    let asleep = asleep();
-    eventually(SOON, "the relay sleeps", async || {
-        (stack.count(&asleep).await == 1).then_some(())
-    })
-    .await;
+    eventually(SOON, "the relay sleeps", async || stack.sleeps().await.then_some(())).await;
     let locker = stack.django.database.connect().await;
     writer
         .batch_execute(&format!("begin; {}", insert(number, notes)))
@@ -69,15 +64,6 @@ async fn written_while_nothing_can_be_read(stack: &mut Stack, writer: &Client, n
     let heard = tokio::time::timeout(AT_ONCE, stack.public.next(SOON)).await.ok();
     locker.batch_execute("commit").await.unwrap();
     heard.map(|publication| publication.value())
-}
-
-/// Whether the relay of this database sleeps.
-fn asleep() -> String {
-    format!(
-        "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and granted
-         and objid = ({DOZE_LOCK} & 4294967295)::oid
-         and database = (select oid from pg_database where datname = current_database())"
-    )
 }
 
 fn insert(number: &str, notes: &str) -> String {
@@ -167,10 +153,7 @@ async fn a_change_is_not_lost_although_another_was_announced_in_its_place() {
         let writer = stack.django.database.connect().await;
         let mut forged = 0;
         for number in 0..10 {
-            eventually(SOON, "the relay sleeps", async || {
-                (stack.count(&asleep()).await == 1).then_some(())
-            })
-            .await;
+            eventually(SOON, "the relay sleeps", async || stack.sleeps().await.then_some(())).await;
             let forge = "do $$ begin
                 perform pg_notify(
                     (select channel from instant.announcement),

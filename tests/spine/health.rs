@@ -18,7 +18,8 @@ async fn answering(port: u16, more: &str) -> Stack {
     Stack::start(15, &server).await
 }
 
-async fn ask(port: u16, path: &str) -> (u16, String) {
+/// The status and the text of a page.
+pub(super) async fn ask(port: u16, path: &str) -> (u16, String) {
     let answer = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
