@@ -1,13 +1,12 @@
 //! Messages that were sent by hand, with `instant.broadcast`.
 
 use std::borrow::Cow;
-use std::io::Write;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::event::write_string;
+use super::event::{write_string, write_time};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::Change;
 
@@ -116,13 +115,15 @@ impl Broadcasts {
             member(&mut out, ",\"bucket\":", bucket);
         }
         let data = message.data.map_or("{}", RawValue::get);
-        // Writing to a Vec cannot fail.
-        let _ = write!(
-            out,
-            ",\"data\":{data},\"id\":\"{origin}\",\"at\":\"{:.3}\",\"op\":\"{}\"}}",
-            origin.at,
-            origin.operation.name()
-        );
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(data.as_bytes());
+        out.extend_from_slice(b",\"id\":\"");
+        origin.write(&mut out);
+        out.extend_from_slice(b"\",\"at\":\"");
+        write_time(&mut out, origin.at);
+        out.extend_from_slice(b"\",\"op\":\"");
+        out.extend_from_slice(origin.operation.name().as_bytes());
+        out.extend_from_slice(b"\"}");
         out
     }
 }

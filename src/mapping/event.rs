@@ -1,12 +1,15 @@
 //! The event: the JSON object that a browser gets.
 
-use std::fmt::Display;
-use std::io::Write;
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 
 use super::Origin;
 use super::collapse::Group;
 use super::related::Branches;
 use super::row::Row;
+
+/// Milliseconds, as browsers count them.
+const TIMES: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// The parts of an event that its rule fixes, as JSON already.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl Frame {
         if !origin.left {
             self.related.write(&mut out, row.related, &row.current, separate);
         }
-        self.tail(&mut out, origin, origin);
+        self.tail(&mut out, |out| origin.write(out), origin);
         row.write_pk(&mut out);
         out.push(b'}');
         out
@@ -68,9 +71,10 @@ impl Frame {
     /// Encodes the one event of many changes: no data, their number, and their keys where these are not too many.
     pub(super) fn encode_group(&self, id: &str, group: &Group, message: &str) -> Vec<u8> {
         let mut out = self.head(&group.event_class, message, &group.channel);
-        self.tail(&mut out, &id, &group.origin);
-        // Writing to a Vec cannot fail.
-        let _ = write!(out, "null,\"count\":{},\"keys\":", group.count);
+        self.tail(&mut out, |out| out.extend_from_slice(id.as_bytes()), &group.origin);
+        out.extend_from_slice(b"null,\"count\":");
+        write_number(&mut out, group.count);
+        out.extend_from_slice(b",\"keys\":");
         match group.keys() {
             Some(keys) => {
                 out.push(b'[');
@@ -98,11 +102,36 @@ impl Frame {
     }
 
     /// All between the data and the key.
-    fn tail(&self, out: &mut Vec<u8>, id: &dyn Display, origin: &Origin) {
-        // Writing to a Vec cannot fail.
-        let _ = write!(out, "}},\"id\":\"{id}\",\"at\":\"{:.3}\"", origin.at);
+    fn tail(&self, out: &mut Vec<u8>, write_id: impl FnOnce(&mut Vec<u8>), origin: &Origin) {
+        out.extend_from_slice(b"},\"id\":\"");
+        write_id(out);
+        out.extend_from_slice(b"\",\"at\":\"");
+        write_time(out, origin.at);
+        out.push(b'"');
         out.extend_from_slice(&self.model);
-        let _ = write!(out, ",\"op\":\"{}\",\"pk\":", origin.what());
+        out.extend_from_slice(b",\"op\":\"");
+        out.extend_from_slice(origin.what().as_bytes());
+        out.extend_from_slice(b"\",\"pk\":");
+    }
+}
+
+/// Appends a moment, to the millisecond.
+pub(super) fn write_time(out: &mut Vec<u8>, at: Timestamp) {
+    // Every timestamp has this form, and writing to a Vec cannot fail.
+    let _ = TIMES.print_timestamp(&at, out);
+}
+
+/// Appends a number in decimal digits.
+pub(super) fn write_number(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a number in hexadecimal digits.
+pub(super) fn write_hex(out: &mut Vec<u8>, number: u64) {
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        let digit = (number >> (4 * place)) & 0xf;
+        out.push(b"0123456789abcdef"[digit as usize]);
     }
 }
 
@@ -110,4 +139,26 @@ impl Frame {
 pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
     // A string always has a JSON form, and writing to a Vec cannot fail.
     let _ = serde_json::to_writer(out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_moments_are_written_as_the_standard_library_and_jiff_write_them() {
+        for number in [0, 1, 9, 10, 15, 16, 255, 256, 6_610_473_297_240, i64::MAX, i64::MIN, -1] {
+            let mut out = Vec::new();
+            write_number(&mut out, number);
+            out.push(b' ');
+            write_hex(&mut out, number.cast_unsigned());
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{number} {number:x}"));
+        }
+        for microsecond in [0, 999, 1_795_521_600_123_999, -1] {
+            let at = Timestamp::from_microsecond(microsecond).unwrap();
+            let mut out = Vec::new();
+            write_time(&mut out, at);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{at:.3}"));
+        }
+    }
 }

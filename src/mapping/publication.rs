@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Member;
+use super::event::{write_hex, write_number};
 use crate::change::Operation;
 
 /// A message for one channel.
@@ -31,6 +32,14 @@ impl Publication {
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         self.key.as_ref().map_or_else(|| self.origin.to_string(), ToString::to_string)
+    }
+
+    /// Appends the [idempotency key](Self::idempotency_key).
+    pub fn write_idempotency_key(&self, out: &mut Vec<u8>) {
+        match &self.key {
+            Some(key) => out.extend_from_slice(key.as_bytes()),
+            None => self.origin.write(out),
+        }
     }
 
     /// What it weighs while it is held or in flight, in bytes.
@@ -65,6 +74,19 @@ impl Origin {
         if self.left { "leave" } else { self.operation.name() }
     }
 
+    /// Appends the idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule, and
+    /// for the departure among the two publications of one change and rule.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        write_number(out, self.change_id);
+        out.push(b'-');
+        write_hex(out, self.at.as_microsecond().cast_unsigned());
+        out.push(b'-');
+        write_number(out, self.rule.number);
+        if self.left {
+            out.extend_from_slice(LEFT.as_bytes());
+        }
+    }
+
     /// Whether an idempotency key is that of a departure.
     #[must_use]
     pub fn is_departure(key: &str) -> bool {
@@ -83,18 +105,12 @@ pub struct RuleName {
     pub number: u32,
 }
 
-/// The idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule, and for the
-/// departure among the two publications of one change and rule.
+/// The idempotency key.
 impl Display for Origin {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let left = if self.left { LEFT } else { "" };
-        write!(
-            f,
-            "{}-{:x}-{}{left}",
-            self.change_id,
-            self.at.as_microsecond(),
-            self.rule.number
-        )
+        let mut key = Vec::new();
+        self.write(&mut key);
+        f.write_str(&String::from_utf8_lossy(&key))
     }
 }
 

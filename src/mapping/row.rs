@@ -78,6 +78,14 @@ impl<'a> Row<'a> {
         self.key.iter().filter_map(|name| self.current.get(name))
     }
 
+    /// The value of a key of one column.
+    pub(super) fn sole_key(&self) -> Option<&'a RawValue> {
+        match self.key {
+            [name] => self.current.get(name),
+            _ => None,
+        }
+    }
+
     /// Whether an update changed one of `columns`. A column whose former value is not there counts as changed: better once too
     /// often than not at all.
     pub(super) fn changed(&self, columns: &[String]) -> bool {

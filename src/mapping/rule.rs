@@ -5,6 +5,7 @@ mod compile;
 mod departure;
 mod silence;
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use minijinja::Value;
 
 use super::event::Frame;
 use super::row::{Row, plain};
-use super::template::{Reads, Templates, Text};
+use super::template::{Reads, Templates, Text, View};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::{Change, Operation, Operations};
 
@@ -31,17 +32,17 @@ pub(super) struct Rule {
     destination: Destination,
     event_class: Option<Text>,
     /// "Order created", … by [`Operation::ALL`], for rules without an event class.
-    default_classes: [Arc<str>; 4],
+    default_classes: [String; 4],
     /// "Order left".
-    left: Arc<str>,
+    left: String,
     message: Option<Text>,
     /// The model's bare name, for rules without a message.
     subject: String,
     model: Arc<str>,
     frame: Frame,
     collapse: Option<Burst>,
-    /// What the templates read; none: there is no template to render.
-    reads: Option<Reads>,
+    /// What the templates read.
+    reads: Reads,
     /// The relations that it reads from the row, and from the former row.
     related: [Vec<usize>; 2],
 }
@@ -49,14 +50,16 @@ pub(super) struct Rule {
 /// Where the publications go.
 #[derive(Debug)]
 enum Destination {
-    /// One channel, known beforehand or rendered.
+    /// One channel.
+    Fixed(Arc<str>),
+    /// The channel that a template names.
     Channel(Text),
     /// The channel of the group that a template names.
     Group { prefix: String, name: Text },
-    /// The channel of the user whose key a column holds.
-    User { prefix: String, column: String },
+    /// The channel of the user whose key a column holds; `nobody` is what every user's channel begins with.
+    User { nobody: String, column: String },
     /// The same with a column of another table: the relation, and the value's place in its row.
-    RelatedUser { prefix: String, value: (usize, usize) },
+    RelatedUser { nobody: String, value: (usize, usize) },
 }
 
 impl Rule {
@@ -68,7 +71,7 @@ impl Rule {
     /// The channel, where it is known without a row.
     pub(super) const fn fixed_channel(&self) -> Option<&Arc<str>> {
         match &self.destination {
-            Destination::Channel(Text::Constant(channel)) => Some(channel),
+            Destination::Fixed(channel) => Some(channel),
             _ => None,
         }
     }
@@ -99,22 +102,21 @@ impl Rule {
             return Ok(None);
         }
         self.check(row)?;
-        let scope = self.scope(change, row);
-        let render = |part: &str, text: &Text| render(templates, &scope, part, text);
-        let Some(channel) = self.audience(templates, &scope, row)? else {
+        let view = self.view(change, row);
+        let Some(channel) = self.audience(templates, &view, row)? else {
             return Ok(None);
         };
         let event_class = match &self.event_class {
-            Some(text) => render("event_class", text)?,
-            None => Arc::clone(&self.default_classes[change.operation as usize]),
+            Some(text) => render(templates, &view, "event_class", text)?,
+            None => Cow::Borrowed(self.default_classes[change.operation as usize].as_str()),
         };
         let message = match &self.message {
-            Some(text) => render("message", text)?,
-            None => self.default_message(row).into(),
+            Some(text) => render(templates, &view, "message", text)?,
+            None => Cow::Owned(self.default_message(row)),
         };
         let origin = origin();
         let event = self.frame.encode(&origin, &event_class, &message, &channel, row);
-        let member = self.member(&origin, event_class, row);
+        let member = self.member(&origin, &event_class, row);
         Ok(Some(Publication {
             origin,
             channel,
@@ -137,40 +139,47 @@ impl Rule {
     }
 
     /// What the templates see.
-    fn scope(&self, change: &Change<'_>, row: &Row<'_>) -> Value {
-        let reads = self.reads.as_ref();
-        reads.map_or_else(|| Value::from(()), |reads| reads.scope(change, &self.model, row))
+    fn view<'a>(&'a self, change: &'a Change<'_>, row: &'a Row<'_>) -> View<'a, impl FnOnce() -> Value> {
+        View::new(Some(row), || self.reads.scope(change, &self.model, row))
     }
 
     /// Whether the row matches `when`.
-    fn matches(&self, templates: &Templates, scope: &Value) -> Result<bool, String> {
+    fn matches<F: FnOnce() -> Value>(&self, templates: &Templates, view: &View<'_, F>) -> Result<bool, String> {
         match &self.when {
-            Some(when) => Ok(!render(templates, scope, "when", when)?.is_empty()),
+            Some(when) => Ok(!render(templates, view, "when", when)?.is_empty()),
             None => Ok(true),
         }
     }
 
     /// The channel of those who hear `row`; none where it does not match `when`, or the target is null.
-    fn audience(&self, templates: &Templates, scope: &Value, row: &Row<'_>) -> Result<Option<Arc<str>>, String> {
-        if !self.matches(templates, scope)? {
+    fn audience<F: FnOnce() -> Value>(
+        &self,
+        templates: &Templates,
+        view: &View<'_, F>,
+        row: &Row<'_>,
+    ) -> Result<Option<Arc<str>>, String> {
+        if !self.matches(templates, view)? {
             return Ok(None);
         }
-        let render = |part: &str, text: &Text| render(templates, scope, part, text);
-        let channel = match &self.destination {
-            Destination::Channel(text) => render("channel", text)?,
-            Destination::Group { prefix, name } => format!("{prefix}{}", channel::group(&render("target", name)?)).into(),
-            Destination::User { prefix, column } => match row.current.get(column).map(plain) {
-                Some(Some(user)) => format!("{prefix}{}", channel::personal(&user)).into(),
+        let channel: Arc<str> = match &self.destination {
+            Destination::Fixed(channel) => Arc::clone(channel),
+            Destination::Channel(text) => render(templates, view, "channel", text)?.into(),
+            Destination::Group { prefix, name } => {
+                let group = render(templates, view, "target", name)?;
+                [prefix, channel::group(&group).as_str()].concat().into()
+            }
+            Destination::User { nobody, column } => match row.current.get(column).map(plain) {
+                Some(Some(user)) => [nobody, &*user].concat().into(),
                 Some(None) => return Ok(None),
                 None => return Err(format!("target: the row has no column `{column}`")),
             },
-            Destination::RelatedUser { prefix, value } => {
+            Destination::RelatedUser { nobody, value } => {
                 let user = row
                     .related
                     .value(*value, &row.current)
                     .map_err(|reason| format!("target: {reason}"))?;
                 let Some(user) = user.and_then(plain) else { return Ok(None) };
-                format!("{prefix}{}", channel::personal(&user)).into()
+                [nobody, &*user].concat().into()
             }
         };
         if channel.is_empty() {
@@ -192,8 +201,13 @@ impl Rule {
 }
 
 /// Renders one part of a rule.
-fn render(templates: &Templates, scope: &Value, part: &str, text: &Text) -> Result<Arc<str>, String> {
-    templates.render(text, scope).map_err(|error| failure(part, &error))
+fn render<'t, F: FnOnce() -> Value>(
+    templates: &Templates,
+    view: &View<'_, F>,
+    part: &str,
+    text: &'t Text,
+) -> Result<Cow<'t, str>, String> {
+    templates.render(text, view).map_err(|error| failure(part, &error))
 }
 
 /// Which part failed and why, in one line.

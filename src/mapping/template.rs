@@ -1,15 +1,19 @@
-//! Templates and conditions of rules, and what they see of a change.
+//! Templates and conditions of rules.
 
+mod joined;
+mod scope;
+
+use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Object};
 use minijinja::{Environment, Value};
-use serde_json::value::RawValue;
 
-use super::related::Branches;
-use super::row::{Columns, Row};
-use crate::change::Change;
-use crate::config::{self, Expression, Reference, Side, Template};
+use super::row::Row;
+use crate::config::{self, Expression, Template};
+use joined::Joined;
+
+pub(super) use scope::{Reads, Version, from_json};
 
 /// The work one template may do, in minijinja's instructions: a loop over a large JSON column ends in an error, not in a stuck relay.
 const FUEL: u64 = 100_000;
@@ -41,6 +45,24 @@ pub(super) enum Text {
     Constant(Arc<str>),
     /// Rendered for each change, by its name among [`Templates`].
     Rendered(String),
+    /// Values between constants, joined where they are what most are; otherwise rendered, by this name.
+    Joined(Joined, String),
+}
+
+/// What a text is rendered from: a change's row, and the engine's values of it, which are made when the first text needs them.
+pub(super) struct View<'a, F> {
+    row: Option<&'a Row<'a>>,
+    scope: LazyCell<Value, F>,
+}
+
+impl<'a, F: FnOnce() -> Value> View<'a, F> {
+    /// Of a change whose row is `row`; of many changes there is none.
+    pub(super) const fn new(row: Option<&'a Row<'a>>, scope: F) -> Self {
+        Self {
+            row,
+            scope: LazyCell::new(scope),
+        }
+    }
 }
 
 impl Templates {
@@ -56,7 +78,10 @@ impl Templates {
         if template.references.is_empty() {
             return Ok(Text::Constant(self.environment.get_template(&name)?.render(())?.into()));
         }
-        Ok(Text::Rendered(name))
+        Ok(match Joined::parse(template) {
+            Some(joined) => Text::Joined(joined, name),
+            None => Text::Rendered(name),
+        })
     }
 
     /// Compiles the condition `expression` under `name`, as a template that renders to something or to nothing.
@@ -68,182 +93,22 @@ impl Templates {
     }
 
     /// Renders a text.
-    pub(super) fn render(&self, text: &Text, scope: &Value) -> Result<Arc<str>, minijinja::Error> {
-        match text {
-            Text::Constant(text) => Ok(Arc::clone(text)),
-            Text::Rendered(name) => Ok(self.environment.get_template(name)?.render(scope)?.into()),
-        }
-    }
-}
-
-/// What a rule's templates read; only that is turned from JSON into values.
-#[derive(Debug, Default)]
-pub(super) struct Reads {
-    row: Vec<String>,
-    old: Vec<String>,
-    whole_row: bool,
-    whole_old: bool,
-    pk: bool,
-    /// What is read of the rows that `row` leads to.
-    related_row: Branches,
-    /// The same of `old`.
-    related_old: Branches,
-}
-
-impl Reads {
-    /// Adds what a rule reads; `related` takes what it reads of other tables.
-    pub(super) fn add<'r>(&mut self, references: &'r [Reference], mut related: impl FnMut(&mut Branches, &'r str)) {
-        for reference in references {
-            match reference {
-                Reference::Row(column) => self.row.push(column.clone()),
-                Reference::Old(column) => self.old.push(column.clone()),
-                Reference::Related(Side::Row, name) => related(&mut self.related_row, name),
-                Reference::Related(Side::Old, name) => related(&mut self.related_old, name),
-                Reference::Whole(Side::Row) => self.whole_row = true,
-                Reference::Whole(Side::Old) => self.whole_old = true,
-                Reference::Variable(name) => self.pk |= name == "pk",
-            }
-        }
-    }
-
-    /// The relations that are read from `row`, and from `old`.
-    pub(super) fn nodes(&self) -> [Vec<usize>; 2] {
-        [self.related_row.nodes(), self.related_old.nodes()]
-    }
-
-    /// The variables in a template's scope.
-    pub(super) fn scope(&self, change: &Change<'_>, model: &Arc<str>, row: &Row<'_>) -> Value {
-        let pk = if self.pk {
-            let mut json = Vec::new();
-            row.write_pk(&mut json);
-            std::str::from_utf8(&json).ok().map_or_else(|| Value::from(()), from_json)
-        } else {
-            Value::from(())
+    pub(super) fn render<'t, F: FnOnce() -> Value>(
+        &self,
+        text: &'t Text,
+        view: &View<'_, F>,
+    ) -> Result<Cow<'t, str>, minijinja::Error> {
+        let name = match text {
+            Text::Constant(text) => return Ok(Cow::Borrowed(text)),
+            Text::Rendered(name) => name,
+            Text::Joined(joined, name) => match view.row.and_then(|row| joined.join(row)) {
+                Some(text) => return Ok(Cow::Owned(text)),
+                None => name,
+            },
         };
-        Value::from_object(Scope {
-            row: version(
-                &row.current,
-                &self.row,
-                self.whole_row,
-                self.related_row.values(row.related, &row.current),
-            ),
-            old: version(
-                &row.old,
-                &self.old,
-                self.whole_old,
-                self.related_old.values(row.related, &row.old),
-            ),
-            pk,
-            operation: change.operation,
-            model: Arc::clone(model),
-            at: change.at,
-        })
-    }
-}
-
-/// Converts the columns of one version that are read; `related` are the rows that it leads to.
-fn version(columns: &Columns<'_>, names: &[String], whole: bool, related: Vec<(Arc<str>, Value)>) -> Value {
-    let convert = |(name, value): (&str, &RawValue)| (Arc::from(name), from_json(value.get()));
-    let columns = if whole {
-        columns.iter().map(convert).collect()
-    } else {
-        names
-            .iter()
-            .filter_map(|name| columns.get(name).map(|value| convert((name, value))))
-            .collect()
-    };
-    Value::from_object(Version::new(columns, related))
-}
-
-/// A JSON value as a template sees it. Integers keep all their digits, and decimals are strings already.
-pub(super) fn from_json(json: &str) -> Value {
-    match json.as_bytes().first() {
-        Some(b'n') => Value::from(()),
-        Some(b't') => Value::from(true),
-        Some(b'f') => Value::from(false),
-        Some(b'"' | b'{' | b'[') => serde_json::from_str(json).unwrap_or_else(|_| Value::from(json)),
-        _ => json
-            .parse::<i64>()
-            .map(Value::from)
-            .or_else(|_| json.parse::<i128>().map(Value::from))
-            .or_else(|_| json.parse::<f64>().map(Value::from))
-            .unwrap_or_else(|_| Value::from(json)),
-    }
-}
-
-/// The names of the top level.
-#[derive(Debug)]
-struct Scope {
-    row: Value,
-    old: Value,
-    pk: Value,
-    operation: crate::change::Operation,
-    model: Arc<str>,
-    at: jiff::Timestamp,
-}
-
-impl Object for Scope {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(match key.as_str()? {
-            "row" => self.row.clone(),
-            "old" => self.old.clone(),
-            "pk" => self.pk.clone(),
-            "op" => Value::from(self.operation.name()),
-            "verb" => Value::from(self.operation.verb()),
-            "model" => Value::from(&self.model),
-            "at" => Value::from(format!("{:.3}", self.at)),
-            _ => return None,
-        })
-    }
-}
-
-/// `row` or `old`, or a row that they lead to.
-#[derive(Debug)]
-pub(super) struct Version {
-    columns: Vec<(Arc<str>, Value)>,
-    /// The rows that it leads to; iterating does not come by them.
-    related: Vec<(Arc<str>, Value)>,
-}
-
-impl Version {
-    pub(super) const fn new(columns: Vec<(Arc<str>, Value)>, related: Vec<(Arc<str>, Value)>) -> Self {
-        Self { columns, related }
-    }
-}
-
-impl Object for Version {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let key = key.as_str()?;
-        let mut all = self.columns.iter().chain(&self.related);
-        all.find(|(name, _)| &**name == key).map(|(_, value)| value.clone())
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.columns.iter().map(|(name, _)| Value::from(name)).collect())
+        Ok(Cow::Owned(self.environment.get_template(name)?.render(&*view.scope)?))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_big_integer_keeps_all_its_digits() {
-        for digits in [
-            "9223372036854775807",
-            "-9223372036854775808",
-            "170141183460469231731687303715884105727",
-        ] {
-            assert_eq!(from_json(digits).to_string(), digits);
-        }
-    }
-
-    #[test]
-    fn json_becomes_what_a_template_expects() {
-        assert!(from_json("null").is_none());
-        assert_eq!(from_json("true"), Value::from(true));
-        assert_eq!(from_json("\"a\\u00e9\\n\"").as_str(), Some("aé\n"));
-        assert_eq!(from_json("1.5").to_string(), "1.5");
-        assert_eq!(from_json("[1,{\"a\":2}]").to_string(), "[1, {'a': 2}]");
-    }
-}
+mod tests;

@@ -7,7 +7,6 @@ mod http;
 mod probe;
 mod protobuf;
 
-use std::io::Write;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -126,14 +125,17 @@ fn encode(batch: &[&Publication]) -> Vec<u8> {
         if index > 0 {
             body.push(b',');
         }
-        // Writing to a Vec cannot fail, and a string always has a JSON form.
         body.extend_from_slice(b"{\"publish\":{\"channel\":");
+        // Writing to a Vec cannot fail, and a string always has a JSON form.
         let _ = serde_json::to_writer(&mut body, &*publication.channel);
         body.extend_from_slice(b",\"idempotency_key\":");
-        let _ = match &publication.key {
-            Some(key) => serde_json::to_writer(&mut body, &**key).map_err(std::io::Error::from),
-            None => write!(body, "\"{}\"", publication.origin),
-        };
+        if let Some(key) = &publication.key {
+            let _ = serde_json::to_writer(&mut body, &**key);
+        } else {
+            body.push(b'"');
+            publication.origin.write(&mut body);
+            body.push(b'"');
+        }
         body.extend_from_slice(b",\"data\":");
         body.extend_from_slice(&publication.event);
         body.extend_from_slice(b"}}");

@@ -1,5 +1,6 @@
 //! What a rule makes of many changes of one transaction.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use minijinja::context;
@@ -9,7 +10,7 @@ use crate::change::Operation;
 use crate::config;
 use crate::mapping::collapse::{Group, Member};
 use crate::mapping::row::Row;
-use crate::mapping::template::{Templates, Text};
+use crate::mapping::template::{Templates, Text, View};
 use crate::mapping::{Origin, Publication};
 
 /// `collapse`, compiled.
@@ -35,13 +36,13 @@ impl Burst {
 
 impl Rule {
     /// What a publication brings along where it may become one with others: none of a truncate, which is one change already.
-    pub(super) fn member(&self, origin: &Origin, event_class: Arc<str>, row: &Row<'_>) -> Option<Box<Member>> {
+    pub(super) fn member(&self, origin: &Origin, event_class: &str, row: &Row<'_>) -> Option<Box<Member>> {
         let burst = self.collapse.as_ref().filter(|_| origin.operation != Operation::Truncate)?;
         let mut pk = Vec::new();
         row.write_pk(&mut pk);
         Some(Box::new(Member {
             above: burst.above,
-            event_class,
+            event_class: event_class.into(),
             pk,
         }))
     }
@@ -52,9 +53,9 @@ impl Rule {
         let Group { origin, count, .. } = group;
         let verb = if origin.left { "left" } else { origin.operation.verb() };
         let given = self.collapse.as_ref().and_then(|burst| burst.message.as_ref());
-        let scope = || context! { count, verb, op => origin.what(), model => &self.model };
-        let message = given.and_then(|text| templates.render(text, &scope()).ok());
-        let message = message.unwrap_or_else(|| format!("{}: {count} {verb}", self.subject).into());
+        let view = View::new(None, || context! { count, verb, op => origin.what(), model => &self.model });
+        let message = given.and_then(|text| templates.render(text, &view).ok());
+        let message = message.unwrap_or_else(|| Cow::Owned(format!("{}: {count} {verb}", self.subject)));
         let key = group.key();
         let event = self.frame.encode_group(&key, group, &message);
         Publication {

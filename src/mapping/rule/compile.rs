@@ -77,16 +77,9 @@ impl Rule {
             Some(collapse) => Some(Burst::compile(templates, name("collapse"), collapse).map_err(failed("collapse"))?),
             None => None,
         };
-        let renders = |text: &Text| matches!(text, Text::Rendered(_));
-        let channel_renders = match &destination {
-            Destination::Channel(text) => renders(text),
-            Destination::Group { .. } => true,
-            Destination::User { .. } | Destination::RelatedUser { .. } => false,
-        };
         let [mut of_row, of_old] = reads.nodes();
         of_row.extend(published.nodes());
         of_row.extend(related_user.map(|(node, _)| node));
-        let any = channel_renders || [&event_class, &message, &when].into_iter().flatten().any(renders);
         Ok(Self {
             name: Arc::new(RuleName {
                 source: watch.source.clone(),
@@ -100,14 +93,14 @@ impl Rule {
             moved_by: rule.moved_by.clone(),
             destination,
             event_class,
-            default_classes: Operation::ALL.map(|operation| format!("{} {}", watch.name, operation.verb()).into()),
-            left: format!("{} left", watch.name).into(),
+            default_classes: Operation::ALL.map(|operation| format!("{} {}", watch.name, operation.verb())),
+            left: format!("{} left", watch.name),
             message,
             subject: watch.name.clone(),
             model: watch.model.as_str().into(),
             frame: Frame::new(*site, &watch.model, &rule.data, published),
             collapse,
-            reads: any.then_some(reads),
+            reads,
             related: [of_row, of_old],
         })
     }
@@ -120,24 +113,31 @@ fn destination(
     related_user: (usize, usize),
     text: &mut dyn FnMut(&'static str, &Template) -> Result<Text, CompileError>,
 ) -> Result<Destination, CompileError> {
-    let fixed = |channel: &str| Destination::Channel(Text::Constant(format!("{prefix}{channel}").into()));
+    let fixed = |channel: &str| Destination::Fixed(format!("{prefix}{channel}").into());
     let prefix = prefix.to_owned();
+    let nobody = || format!("{prefix}{}", channel::personal(""));
     Ok(match configured {
-        watch::Destination::Channel(template) => Destination::Channel(text("channel", template)?),
+        watch::Destination::Channel(template) => match text("channel", template)? {
+            Text::Constant(channel) => Destination::Fixed(channel),
+            text => Destination::Channel(text),
+        },
         watch::Destination::Public => fixed(channel::PUBLIC),
         watch::Destination::Users => fixed(channel::USERS),
         watch::Destination::Staff => fixed(channel::STAFF),
         watch::Destination::Superuser => fixed(channel::SUPERUSER),
         watch::Destination::Group(template) => match text("target", template)? {
             Text::Constant(group) => fixed(&channel::group(&group)),
-            name @ Text::Rendered(_) => Destination::Group { prefix, name },
+            name => Destination::Group { prefix, name },
         },
         watch::Destination::User(column) => {
             let column = column.clone();
-            Destination::User { prefix, column }
+            Destination::User {
+                nobody: nobody(),
+                column,
+            }
         }
         watch::Destination::RelatedUser(_) => Destination::RelatedUser {
-            prefix,
+            nobody: nobody(),
             value: related_user,
         },
     })

@@ -1,7 +1,5 @@
 //! The word to those who heard a row and hear it no more: an update took it to another channel, or out of what a rule follows.
 
-use std::sync::Arc;
-
 use super::Rule;
 use crate::change::{Change, Operation};
 use crate::mapping::row::Row;
@@ -30,20 +28,20 @@ impl Rule {
         let former = row.former();
         self.check(row)?;
         self.check(&former)?;
-        let scope = self.scope(change, row);
+        let view = self.view(change, row);
         // Without `follow` a change that does not match `when` counts for nobody.
-        if !self.follow && !self.matches(templates, &scope)? {
+        if !self.follow && !self.matches(templates, &view)? {
             return Ok(None);
         }
-        let now = self.audience(templates, &scope, row)?;
-        let before = self.audience(templates, &self.scope(change, &former), &former)?;
+        let now = self.audience(templates, &view, row)?;
+        let before = self.audience(templates, &self.view(change, &former), &former)?;
         let Some(channel) = before.filter(|before| now.as_ref() != Some(before)) else {
             return Ok(None);
         };
         let origin = self.departure(change);
         let message = self.default_message(&former);
         let event = self.frame.encode(&origin, &self.left, &message, &channel, &former);
-        let member = self.member(&origin, Arc::clone(&self.left), &former);
+        let member = self.member(&origin, &self.left, &former);
         Ok(Some(Publication {
             origin,
             channel,

@@ -11,10 +11,10 @@ impl Rule {
         if !self.counts(change, row) {
             return Some("nothing of `changed` has changed");
         }
-        let scope = self.scope(change, row);
-        match self.matches(templates, &scope) {
+        let view = self.view(change, row);
+        match self.matches(templates, &view) {
             Ok(false) => Some("`when` does not match"),
-            Ok(true) => match self.audience(templates, &scope, row) {
+            Ok(true) => match self.audience(templates, &view, row) {
                 Ok(None) => Some("its target is null"),
                 _ => None,
             },

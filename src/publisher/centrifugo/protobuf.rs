@@ -25,15 +25,17 @@ pub(super) fn batch(batch: &[&Publication]) -> Bytes {
         .map(|publication| publication.event.len() + publication.channel.len() + 80)
         .sum();
     let mut body = BytesMut::with_capacity(size);
+    let mut key = Vec::new();
     for publication in batch {
-        let key = publication.idempotency_key();
+        key.clear();
+        publication.write_idempotency_key(&mut key);
         let publish =
             size_of_field(publication.channel.len()) + size_of_field(publication.event.len()) + size_of_field(key.len());
         begin(&mut body, field::BATCH_COMMANDS, size_of_field(publish));
         begin(&mut body, field::COMMAND_PUBLISH, publish);
         put(&mut body, field::PUBLISH_CHANNEL, publication.channel.as_bytes());
         put(&mut body, field::PUBLISH_DATA, &publication.event);
-        put(&mut body, field::PUBLISH_IDEMPOTENCY_KEY, key.as_bytes());
+        put(&mut body, field::PUBLISH_IDEMPOTENCY_KEY, &key);
     }
     body.freeze()
 }
