@@ -15,7 +15,7 @@ use crate::outbox::{ChangeRow, Error, Reader};
 /// A missed notification is made good by a read this long after, which also notices lost changes and a half-open connection.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
 /// The first pause before the doze is tried again while writers hold it up, and the longest.
-const RETRY_DOZE: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
+const RETRY_DOZE: (Duration, Duration) = (Duration::from_micros(300), Duration::from_millis(20));
 /// The pause between reads where triggers may not notify.
 const POLL: Duration = Duration::from_millis(20);
 

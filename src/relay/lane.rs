@@ -89,33 +89,37 @@ impl<P: Publisher> Lane<P> {
     /// The next batch, as full as the queue is and never waiting to fill: first what is due again, then what is new. None when
     /// all is done.
     async fn gather(&mut self) -> Option<Vec<Item>> {
+        let mut batch = Batch::default();
         loop {
-            let mut batch = Batch::default();
-            if Instant::now() >= self.retry_at {
-                while batch.has_room()
-                    && let Some(item) = self.held.pop_front()
-                {
-                    batch.push(item);
-                }
-            }
-            while batch.has_room()
-                && let Ok(item) = self.queue.try_recv()
-            {
-                self.sort_in(item, &mut batch);
-            }
-            if batch.items.is_empty() {
-                tokio::select! {
-                    item = self.queue.recv() => match item {
-                        Some(item) => self.sort_in(item, &mut batch),
-                        None if self.held.is_empty() => return None,
-                        None => tokio::time::sleep_until(self.retry_at).await,
-                    },
-                    () = tokio::time::sleep_until(self.retry_at), if !self.held.is_empty() => {}
-                }
-            }
+            self.fill(&mut batch);
             if !batch.items.is_empty() {
                 return Some(batch.items);
             }
+            tokio::select! {
+                item = self.queue.recv() => match item {
+                    // What came with it is to go with it.
+                    Some(item) => self.sort_in(item, &mut batch),
+                    None if self.held.is_empty() => return None,
+                    None => tokio::time::sleep_until(self.retry_at).await,
+                },
+                () = tokio::time::sleep_until(self.retry_at), if !self.held.is_empty() => {}
+            }
+        }
+    }
+
+    /// Takes what is there.
+    fn fill(&mut self, batch: &mut Batch) {
+        if Instant::now() >= self.retry_at {
+            while batch.has_room()
+                && let Some(item) = self.held.pop_front()
+            {
+                batch.push(item);
+            }
+        }
+        while batch.has_room()
+            && let Ok(item) = self.queue.try_recv()
+        {
+            self.sort_in(item, batch);
         }
     }
 
@@ -229,3 +233,6 @@ fn log(publication: &Publication, outcome: &'static str) {
         "{} {} → {channel}", origin.rule.model, origin.what()
     );
 }
+
+#[cfg(test)]
+mod tests;

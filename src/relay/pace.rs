@@ -11,17 +11,17 @@ const LOAD: f64 = 4_000.0;
 /// Below that, the reads between two windows with changes: more of them find nothing, and fewer let a commit wait for longer.
 const READS: u32 = 8;
 /// Commits that notify are flushed one after the other. Events are dense where that would take more than one in so many parts of the time …
-const SHARE: u32 = 4;
+const SHARE: u32 = 3;
 /// … but always if they are nearer to each other than the first, and never if they are further than the second.
-const DENSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
-/// How long a commit takes, until some have shown it.
+const DENSE: (Duration, Duration) = (Duration::from_micros(300), Duration::from_millis(20));
+/// What a read adds to the age of what it finds, when a notification asked for it: nobody stands in a queue for that.
+const WAY: Duration = Duration::from_micros(200);
+/// The age of what a read finds of a commit, until some have shown it.
 const COMMIT: Duration = Duration::from_micros(1_250);
 /// Commits that took longer than was known make it longer by this part of the difference.
 const LONGER: u32 = 32;
-/// The windows that a rate is taken over, about: a few commits at once are no load yet.
-const WINDOWS: f64 = 8.0;
-/// No window is taken for shorter than this, or two events at once would be load.
-const LEAST: Duration = Duration::from_millis(1);
+/// The time that a rate is taken over, about: many commits at once are no load yet.
+const SPAN: Duration = Duration::from_millis(50);
 /// The runtime's clock ticks in milliseconds.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -53,8 +53,8 @@ pub(super) struct Pace {
     dense: bool,
     /// The time between the last two windows with changes.
     gap: Duration,
-    /// Changes a second, over the last windows.
-    rate: f64,
+    /// The changes of the last [`SPAN`]: those of before it count for less and less.
+    recent: f64,
     /// How long a commit takes.
     commit: Duration,
 }
@@ -65,7 +65,7 @@ impl Default for Pace {
             last: None,
             dense: false,
             gap: Duration::ZERO,
-            rate: 0.0,
+            recent: 0.0,
             commit: COMMIT,
         }
     }
@@ -84,23 +84,20 @@ impl Pace {
     /// What follows a window of `changes` read at `now`, a time since the start.
     pub(super) fn after(&mut self, changes: u64, now: Duration) -> Next {
         let since = self.last.map(|last| now.saturating_sub(last));
-        let apart = (self.commit * SHARE).clamp(DENSE.0, DENSE.1);
+        let apart = (self.commit.saturating_sub(WAY) * SHARE).clamp(DENSE.0, DENSE.1);
         if changes > 0 {
             let dense = apart * u32::try_from(changes).unwrap_or(u32::MAX);
             self.dense = since.is_some_and(|since| since < dense);
+            let faded = since.map_or(0.0, |since| (-since.div_duration_f64(SPAN)).exp());
             #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits of a count")]
-            let current = changes as f64 / since.unwrap_or(apart).max(LEAST).as_secs_f64();
-            self.rate = if self.dense {
-                self.rate + (current - self.rate) / WINDOWS
-            } else {
-                0.0
-            };
+            let new = changes as f64;
+            self.recent = self.recent * faded + new;
             self.gap = since.unwrap_or_default();
             self.last = Some(now);
         } else if since.is_none_or(|since| since >= apart) {
             self.dense = false;
         }
-        match (self.dense, self.rate > LOAD) {
+        match (self.dense, self.recent > LOAD * SPAN.as_secs_f64()) {
             (true, true) => Next::Read(STEADY),
             (true, false) => Next::Read((self.gap / READS).clamp(QUICK, STEADY)),
             (false, _) => Next::Doze,
@@ -142,21 +139,30 @@ mod tests {
     }
 
     #[test]
-    fn a_few_commits_at_once_are_no_load() {
+    fn a_few_commits_at_once_are_no_load_nor_are_many_after_a_stall() {
         let mut pace = Pace::default();
-        for window in 1..20 {
+        for window in 1..200 {
             pace.after(2, ms(window));
         }
-        assert_eq!(pace.after(8, ms(20)), Next::Read(QUICK));
+        assert_eq!(pace.after(8, ms(200)), Next::Read(QUICK));
+        assert_eq!(pace.after(40, Duration::from_micros(200_500)), Next::Read(QUICK));
+    }
+
+    #[test]
+    fn load_is_told_within_a_few_windows_however_small_they_are() {
+        let mut pace = Pace::default();
+        let windows = (1..100).map(|window| pace.after(4, Duration::from_micros(400) * window));
+        let quick = windows.filter(|next| *next == Next::Read(QUICK)).count();
+        assert!(quick < 70, "{quick} of 100 reads were quick at 10,000 changes a second");
     }
 
     #[test]
     fn commits_that_are_soon_flushed_may_notify_more_often() {
         let mut pace = Pace::default();
-        pace.learn(Duration::from_micros(300));
+        pace.learn(Duration::from_micros(500));
         assert_eq!(pace.after(1, ms(0)), Next::Doze);
-        assert_eq!(pace.after(1, ms(2)), Next::Doze);
-        assert_eq!(pace.after(1, ms(3)), Next::Read(QUICK));
+        assert_eq!(pace.after(1, ms(1)), Next::Doze);
+        assert_eq!(pace.after(1, Duration::from_micros(1_800)), Next::Read(QUICK));
     }
 
     #[test]
