@@ -10,36 +10,43 @@ use crate::guard;
 use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::Scale;
 
-const NAMES: [&str; 6] = [
-    "unwatched",
-    "captured by Instant",
-    "the same without the trigger's guard",
-    "an insert into the outbox, and nothing else",
-    "payload in NOTIFY",
-    "Centrifugo's outbox table",
+/// What is installed on the table.
+#[derive(Clone, Copy)]
+enum Trigger {
+    None,
+    Capture,
+    Unguarded,
+    Bare,
+    Classic,
+    Consumer,
+}
+
+const TRIGGERS: [(Trigger, &str); 6] = [
+    (Trigger::None, "unwatched"),
+    (Trigger::Capture, "captured by Instant"),
+    (Trigger::Unguarded, "the same without the trigger's guard"),
+    (Trigger::Bare, "an insert into the outbox, and nothing else"),
+    (Trigger::Classic, "payload in NOTIFY"),
+    (Trigger::Consumer, "Centrifugo's outbox table"),
 ];
 
 pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let mut databases = Vec::new();
-    for at in 0..NAMES.len() {
+    for (trigger, _) in TRIGGERS {
         let database = ground.database(scale.bulk).await;
-        match at {
-            0 => {}
-            1 => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
-            2 => {
-                Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
-                guard::remove(&database).await;
-            }
-            3 => {
-                Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
-                guard::strip(&database).await;
-            }
-            4 => classic::install(&database, "'public'").await,
-            _ => consumer::install(&database, "'public'").await,
+        if matches!(trigger, Trigger::Capture | Trigger::Unguarded | Trigger::Bare) {
+            Instant::new(&database, To::Centrifugo, PUBLIC).apply().await;
+        }
+        match trigger {
+            Trigger::None | Trigger::Capture => {}
+            Trigger::Unguarded => guard::remove(&database).await,
+            Trigger::Bare => guard::strip(&database).await,
+            Trigger::Classic => classic::install(&database, "'public'").await,
+            Trigger::Consumer => consumer::install(&database, "'public'").await,
         }
         databases.push(database);
     }
-    let mut times: [Series; NAMES.len()] = Default::default();
+    let mut times: [Series; TRIGGERS.len()] = Default::default();
     for _ in 0..scale.rounds + 2 {
         for (at, database) in databases.iter().enumerate() {
             ground.settle(database).await;
@@ -54,7 +61,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     }
     let [unwatched, captured, unguarded, _, classic, _] = &times;
     let mut table = Table::new(["", "s", "by unwatched"]);
-    for (name, time) in NAMES.into_iter().zip(&times) {
+    for ((_, name), time) in TRIGGERS.into_iter().zip(&times) {
         table.row([name.to_owned(), time.to_string(), time.over(unwatched).to_string()]);
     }
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

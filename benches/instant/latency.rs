@@ -21,38 +21,48 @@ const ORDERS: u64 = 10_000;
 /// Django is asked for no more commits a second than one process of it makes.
 const DJANGO: u32 = 100;
 
-const NAMES: [&str; 7] = [
-    "Instant with Centrifugo",
-    "Instant with Centrifugo by gRPC",
-    "Instant with its hub",
-    "Centrifugo's consumer",
-    "payload in NOTIFY, one listener",
-    "Django's `post_save`, one request",
-    "one publish request alone",
+/// What carries a commit to the listener.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    Instant(To),
+    Consumer,
+    Classic,
+    Django,
+    Request,
+}
+
+const CARRIERS: [(Carrier, &str); 7] = [
+    (Carrier::Instant(To::Centrifugo), "Instant with Centrifugo"),
+    (Carrier::Instant(To::Grpc), "Instant with Centrifugo by gRPC"),
+    (Carrier::Instant(To::Hub), "Instant with its hub"),
+    (Carrier::Consumer, "Centrifugo's consumer"),
+    (Carrier::Classic, "payload in NOTIFY, one listener"),
+    (Carrier::Django, "Django's `post_save`, one request"),
+    (Carrier::Request, "one publish request alone"),
 ];
 
 /// The figures of one rate: of each contestant the 50th and the 99th percentile of each round, in milliseconds.
-type Figures = [[Series; 2]; NAMES.len()];
+type Figures = [[Series; 2]; CARRIERS.len()];
 
 pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let mut databases = Vec::new();
-    for at in 0..NAMES.len() {
+    for (carrier, _) in CARRIERS {
         let database = ground.database(ORDERS).await;
-        match at {
-            0..=2 => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
-            3 => consumer::install(&database, "'public'").await,
-            4 => classic::install(&database, "'public'").await,
-            _ => {}
+        match carrier {
+            Carrier::Instant(to) => drop(Instant::new(&database, to, PUBLIC).apply().await),
+            Carrier::Consumer => consumer::install(&database, "'public'").await,
+            Carrier::Classic => classic::install(&database, "'public'").await,
+            Carrier::Django | Carrier::Request => {}
         }
         databases.push(database);
     }
     let mut figures: Vec<Figures> = scale.rates.iter().map(|_| Figures::default()).collect();
     for _ in 0..scale.rounds {
-        for (at, database) in databases.iter().enumerate() {
-            let running = start(at, database).await;
+        for (at, ((carrier, _), database)) in CARRIERS.into_iter().zip(&databases).enumerate() {
+            let running = carrier.start(database).await;
             let mut listener = Listener::connect(&running).await;
             for (figures, (rate, duration)) in figures.iter_mut().zip(scale.rates) {
-                if let Some(latencies) = turn(at, database, &running, &mut listener, *rate, *duration).await {
+                if let Some(latencies) = turn(carrier, database, &running, &mut listener, *rate, *duration).await {
                     for (series, share) in figures[at].iter_mut().zip([50, 99]) {
                         series.push(percentile(&latencies, share));
                     }
@@ -64,31 +74,31 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     section(scale, &figures)
 }
 
-async fn start(at: usize, database: &Database) -> Running {
-    match at {
-        0 => Instant::new(database, To::Centrifugo, PUBLIC).start().await,
-        1 => Instant::new(database, To::Grpc, PUBLIC).start().await,
-        2 => Instant::new(database, To::Hub, PUBLIC).start().await,
-        3 => consumer::start(database).await,
-        4 => classic::start(database).await,
-        _ => limit::server().await,
+impl Carrier {
+    async fn start(self, database: &Database) -> Running {
+        match self {
+            Self::Instant(to) => Instant::new(database, to, PUBLIC).start().await,
+            Self::Consumer => consumer::start(database).await,
+            Self::Classic => classic::start(database).await,
+            Self::Django | Self::Request => limit::server().await,
+        }
     }
 }
 
-/// The sorted latencies of one contestant at one rate, in milliseconds; none where it cannot write so fast.
+/// The sorted latencies of one carrier at one rate, in milliseconds; none where it cannot write so fast.
 async fn turn(
-    at: usize,
+    carrier: Carrier,
     database: &Database,
     running: &Running,
     listener: &mut Listener,
     rate: u32,
     duration: Duration,
 ) -> Option<Vec<f64>> {
-    let commits = match at {
-        5 if rate > DJANGO => return None,
-        5 => django::write(database, &running.server, rate, duration).await,
-        6 => pace::publish(&running.server, rate, duration).await,
-        _ => pace::write(database, rate, duration).await,
+    let commits = match carrier {
+        Carrier::Django if rate > DJANGO => return None,
+        Carrier::Django => django::write(database, &running.server, rate, duration).await,
+        Carrier::Request => pace::publish(&running.server, rate, duration).await,
+        Carrier::Instant(_) | Carrier::Consumer | Carrier::Classic => pace::write(database, rate, duration).await,
     };
     let mut latencies = listener.latencies(&commits).await;
     latencies.sort_by(f64::total_cmp);
@@ -101,7 +111,7 @@ fn section(scale: &Scale, figures: &[Figures]) -> Section {
         let title = if share == 0 { "p50, ms" } else { "p99, ms" };
         let rates = scale.rates.iter().map(|(rate, _)| format!("at {rate}/s"));
         let mut table = Table::new([title.to_owned()].into_iter().chain(rates));
-        for (at, name) in NAMES.into_iter().enumerate() {
+        for (at, (_, name)) in CARRIERS.into_iter().enumerate() {
             let cells = figures.iter().map(|figures| figures[at][share].to_string());
             table.row([name.to_owned()].into_iter().chain(cells));
         }

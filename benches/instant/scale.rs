@@ -36,7 +36,7 @@ impl Scale {
         backlog: 500_000,
         growth: &[10_000, 100_000, 1_000_000, 5_000_000],
         compared: 200_000,
-        writing: Duration::from_secs(4),
+        writing: Duration::from_secs(2),
         rates: &[
             (10, Duration::from_secs(5)),
             (100, Duration::from_secs(3)),
@@ -56,7 +56,7 @@ impl Scale {
         backlog: 50_000,
         growth: &[10_000, 50_000],
         compared: 25_000,
-        writing: Duration::from_secs(2),
+        writing: Duration::from_secs(1),
         rates: &[(100, Duration::from_secs(1)), (2_000, Duration::from_secs(1))],
         bulk: 20_000,
         idle: Duration::from_secs(10),
