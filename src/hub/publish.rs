@@ -1,6 +1,5 @@
 //! Publishing: a publication is numbered, kept and encoded once, however many listen.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +30,7 @@ pub struct Draft<'a> {
     /// The client that publishes, as JSON.
     pub info: Option<&'a [u8]>,
     /// What makes its repetitions known.
-    pub key: Option<&'a (dyn fmt::Display + Sync)>,
+    pub key: Option<&'a [u8]>,
     /// The history does not keep it.
     pub skip_history: bool,
 }

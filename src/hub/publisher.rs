@@ -7,13 +7,13 @@ use crate::publisher::{BatchError, Publisher, Rejection, Reply};
 impl Publisher for Hub {
     async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
         let mut replies = Vec::with_capacity(batch.len());
+        let mut key = Vec::new();
         for publication in batch {
+            key.clear();
+            publication.write_idempotency_key(&mut key);
             let draft = Draft {
                 data: &publication.event,
-                key: Some(match &publication.key {
-                    Some(key) => key,
-                    None => &publication.origin,
-                }),
+                key: Some(&key),
                 ..Draft::default()
             };
             let published = Self::publish(self, &publication.channel, &draft).await;

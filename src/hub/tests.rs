@@ -248,10 +248,9 @@ async fn a_burst_waits_for_those_who_read_instead_of_cutting_them_off() {
 #[tokio::test]
 async fn what_is_sent_again_is_heard_once_and_has_the_same_place() {
     let hub = hub(Limits::default());
-    let key = "k".to_owned();
     let with_key = Draft {
         data: b"1",
-        key: Some(&key),
+        key: Some(b"k"),
         ..Draft::default()
     };
     let first = hub.publish("room:1", &with_key).await.unwrap().unwrap();

@@ -118,7 +118,7 @@ impl Broadcasts {
         out.extend_from_slice(b",\"data\":");
         out.extend_from_slice(data.as_bytes());
         out.extend_from_slice(b",\"id\":\"");
-        origin.write(&mut out);
+        origin.write_key(&mut out);
         out.extend_from_slice(b"\",\"at\":\"");
         write_time(&mut out, origin.at);
         out.extend_from_slice(b"\",\"op\":\"");

@@ -30,7 +30,7 @@ pub fn group(name: &str) -> String {
 /// The personal channel of the user whose key is `id`: Centrifugo lets user `42` alone into `#42`.
 #[must_use]
 pub fn personal(id: &str) -> String {
-    ["#", id].concat()
+    format!("#{id}")
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Frame {
         if !origin.left {
             self.related.write(&mut out, row.related, &row.current, separate);
         }
-        self.tail(&mut out, |out| origin.write(out), origin);
+        self.tail(&mut out, |out| origin.write_key(out), origin);
         row.write_pk(&mut out);
         out.push(b'}');
         out

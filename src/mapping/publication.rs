@@ -38,7 +38,7 @@ impl Publication {
     pub fn write_idempotency_key(&self, out: &mut Vec<u8>) {
         match &self.key {
             Some(key) => out.extend_from_slice(key.as_bytes()),
-            None => self.origin.write(out),
+            None => self.origin.write_key(out),
         }
     }
 
@@ -76,7 +76,7 @@ impl Origin {
 
     /// Appends the idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule, and
     /// for the departure among the two publications of one change and rule.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub fn write_key(&self, out: &mut Vec<u8>) {
         write_number(out, self.change_id);
         out.push(b'-');
         write_hex(out, self.at.as_microsecond().cast_unsigned());
@@ -109,7 +109,7 @@ pub struct RuleName {
 impl Display for Origin {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut key = Vec::new();
-        self.write(&mut key);
+        self.write_key(&mut key);
         f.write_str(&String::from_utf8_lossy(&key))
     }
 }

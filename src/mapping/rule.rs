@@ -56,10 +56,10 @@ enum Destination {
     Channel(Text),
     /// The channel of the group that a template names.
     Group { prefix: String, name: Text },
-    /// The channel of the user whose key a column holds; `nobody` is what every user's channel begins with.
-    User { nobody: String, column: String },
+    /// The channel of the user whose key a column holds; `personal` is what every user's channel begins with.
+    User { personal: String, column: String },
     /// The same with a column of another table: the relation, and the value's place in its row.
-    RelatedUser { nobody: String, value: (usize, usize) },
+    RelatedUser { personal: String, value: (usize, usize) },
 }
 
 impl Rule {
@@ -168,18 +168,18 @@ impl Rule {
                 let group = render(templates, view, "target", name)?;
                 [prefix, channel::group(&group).as_str()].concat().into()
             }
-            Destination::User { nobody, column } => match row.current.get(column).map(plain) {
-                Some(Some(user)) => [nobody, &*user].concat().into(),
+            Destination::User { personal, column } => match row.current.get(column).map(plain) {
+                Some(Some(user)) => [personal, &*user].concat().into(),
                 Some(None) => return Ok(None),
                 None => return Err(format!("target: the row has no column `{column}`")),
             },
-            Destination::RelatedUser { nobody, value } => {
+            Destination::RelatedUser { personal, value } => {
                 let user = row
                     .related
                     .value(*value, &row.current)
                     .map_err(|reason| format!("target: {reason}"))?;
                 let Some(user) = user.and_then(plain) else { return Ok(None) };
-                [nobody, &*user].concat().into()
+                [personal, &*user].concat().into()
             }
         };
         if channel.is_empty() {

@@ -45,7 +45,7 @@ pub(super) enum Text {
     Constant(Arc<str>),
     /// Rendered for each change, by its name among [`Templates`].
     Rendered(String),
-    /// Values between constants, joined where they are what most are; otherwise rendered, by this name.
+    /// Values between constants: joined where each is a string or an integer, and otherwise rendered, by this name.
     Joined(Joined, String),
 }
 

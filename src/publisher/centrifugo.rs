@@ -133,7 +133,7 @@ fn encode(batch: &[&Publication]) -> Vec<u8> {
             let _ = serde_json::to_writer(&mut body, &**key);
         } else {
             body.push(b'"');
-            publication.origin.write(&mut body);
+            publication.origin.write_key(&mut body);
             body.push(b'"');
         }
         body.extend_from_slice(b",\"data\":");

@@ -75,10 +75,11 @@ impl Intake {
         let mut pace = Pace::default();
         let mut read = 0;
         while !self.shutdown.is_cancelled() {
+            let is_asleep = self.doze.asleep;
             let turn = self.page().await?;
             read += turn.changes;
             if let Some(age) = turn.age {
-                pace.learn(age);
+                pace.learn(age, is_asleep);
             }
             if turn.changes > 0 {
                 self.doze.retry = RETRY_DOZE.0;

@@ -107,7 +107,7 @@ impl<P: Publisher> Lane<P> {
         }
     }
 
-    /// Takes what is there.
+    /// Takes what is due again, and then what is new.
     fn fill(&mut self, batch: &mut Batch) {
         if Instant::now() >= self.retry_at {
             while batch.has_room()

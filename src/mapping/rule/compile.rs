@@ -115,7 +115,7 @@ fn destination(
 ) -> Result<Destination, CompileError> {
     let fixed = |channel: &str| Destination::Fixed(format!("{prefix}{channel}").into());
     let prefix = prefix.to_owned();
-    let nobody = || format!("{prefix}{}", channel::personal(""));
+    let personal = || format!("{prefix}{}", channel::personal(""));
     Ok(match configured {
         watch::Destination::Channel(template) => match text("channel", template)? {
             Text::Constant(channel) => Destination::Fixed(channel),
@@ -132,12 +132,12 @@ fn destination(
         watch::Destination::User(column) => {
             let column = column.clone();
             Destination::User {
-                nobody: nobody(),
+                personal: personal(),
                 column,
             }
         }
         watch::Destination::RelatedUser(_) => Destination::RelatedUser {
-            nobody: nobody(),
+            personal: personal(),
             value: related_user,
         },
     })

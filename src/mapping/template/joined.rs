@@ -9,6 +9,9 @@ use crate::mapping::row::Row;
 /// The digits of the largest integers that are taken: a longer one may not be one for the engine.
 const DIGITS: usize = 18;
 
+/// The bytes of the longest text that is joined. What becomes longer is the engine's, whose fuel bounds its work.
+const LONGEST: usize = 64 << 10;
+
 /// Such a template.
 #[derive(Clone, Debug)]
 pub(in crate::mapping) struct Joined(Vec<Part>);
@@ -43,7 +46,7 @@ impl Joined {
         Some(Self(parts))
     }
 
-    /// The text; none where a value is anything but a string or an integer, which the engine is to make a text of.
+    /// The text; none where it is long, or a value is anything but a string or an integer, which the engine is to make a text of.
     pub(super) fn join(&self, row: &Row<'_>) -> Option<String> {
         let mut text = String::with_capacity(64);
         for part in &self.0 {
@@ -56,6 +59,9 @@ impl Joined {
                 Part::Old(column) => row.old.get(column)?,
                 Part::Key => row.sole_key()?,
             };
+            if text.len() + value.get().len() > LONGEST {
+                return None;
+            }
             push(&mut text, value)?;
         }
         Some(text)

@@ -84,7 +84,7 @@ fn a_template_of_names_and_constants_is_joined() {
 }
 
 #[test]
-fn what_is_no_string_and_no_integer_is_left_to_the_engine() {
+fn what_is_no_string_and_no_integer_of_few_digits_is_left_to_the_engine() {
     for value in ["null", "true", "1.50", "1e3", "-0", "12345678901234567890", "[1]", "{}"] {
         let (joined, by_engine) = rendered("{{ row.a }}", "{}", &format!("{{\"id\":1,\"a\":{value}}}")).unwrap();
         assert_eq!(joined, None, "{value}");
@@ -92,6 +92,15 @@ fn what_is_no_string_and_no_integer_is_left_to_the_engine() {
     }
     let (joined, by_engine) = rendered("{{ row.a }}", "{}", "{\"id\":1}").unwrap();
     assert_eq!((joined, by_engine), (None, None));
+}
+
+#[test]
+fn what_becomes_long_is_left_to_the_engine_which_has_a_bound() {
+    let long = |bytes| format!("{{\"id\":1,\"a\":\"{}\"}}", "a".repeat(bytes));
+    let text = "{{ row.a }}{{ row.a }}";
+    let (joined, by_engine) = rendered(text, "{}", &long(40 << 10)).unwrap();
+    assert_eq!((joined, by_engine.map(|text| text.len())), (None, Some(80 << 10)));
+    assert_eq!(rendered(text, "{}", &long(4 << 20)).unwrap(), (None, None));
 }
 
 proptest! {

@@ -188,7 +188,7 @@ impl Publication {
         let draft = Draft {
             data: self.data.as_ref().map_or(b"", |data| data.get().as_bytes()),
             tags: tags.as_deref(),
-            key: (!key.is_empty()).then_some(key),
+            key: (!key.is_empty()).then_some(key.as_bytes()),
             skip_history: self.skip_history,
             ..Draft::default()
         };
