@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::event::write_string;
+use super::event::{write_string, write_time};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::Operation;
 
@@ -74,10 +74,9 @@ impl Audience {
             out.extend_from_slice(b",\"site\":");
             write_string(&mut out, site);
         }
-        let _ = write!(
-            out,
-            ",\"data\":{{}},\"id\":\"{id}\",\"at\":\"{at:.3}\",\"model\":null,\"op\":\"resync\",\"pk\":null}}"
-        );
+        let _ = write!(out, ",\"data\":{{}},\"id\":\"{id}\",\"at\":\"");
+        write_time(&mut out, at);
+        out.extend_from_slice(b"\",\"model\":null,\"op\":\"resync\",\"pk\":null}");
         out
     }
 }

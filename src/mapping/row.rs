@@ -122,10 +122,11 @@ impl<'a> Columns<'a> {
 
 /// A scalar JSON value without its quotes; none for null.
 pub(super) fn plain(value: &RawValue) -> Option<Cow<'_, str>> {
-    match value.get() {
-        "null" => None,
-        text if text.starts_with('"') => serde_json::from_str(text).ok().map(Cow::Owned),
-        text => Some(text.into()),
+    let json = value.get();
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(text) if !text.contains('\\') => Some(text.into()),
+        Some(_) => serde_json::from_str(json).ok().map(Cow::Owned),
+        None => (json != "null").then_some(json.into()),
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use crate::config::{Reference, Template};
-use crate::mapping::row::Row;
+use crate::mapping::row::{Row, plain};
 
 /// The digits of the largest integers that are taken: a longer one may not be one for the engine.
 const DIGITS: usize = 18;
@@ -59,10 +59,10 @@ impl Joined {
                 Part::Old(column) => row.old.get(column)?,
                 Part::Key => row.sole_key()?,
             };
-            if text.len() + value.get().len() > LONGEST {
+            if !is_plain(value) || text.len() + value.get().len() > LONGEST {
                 return None;
             }
-            push(&mut text, value)?;
+            text.push_str(&plain(value)?);
         }
         Some(text)
     }
@@ -80,18 +80,10 @@ impl Part {
     }
 }
 
-/// Appends a string or an integer, if it is one.
-fn push(text: &mut String, value: &RawValue) -> Option<()> {
+/// Whether a value is a string or an integer, whose text is what the engine would render.
+fn is_plain(value: &RawValue) -> bool {
     let value = value.get();
-    if let Some(string) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        if string.contains('\\') {
-            text.push_str(&serde_json::from_str::<String>(value).ok()?);
-        } else {
-            text.push_str(string);
-        }
-        return Some(());
-    }
     let digits = value.strip_prefix('-').unwrap_or(value);
     let is_integer = digits.len() <= DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit()) && value != "-0";
-    is_integer.then(|| text.push_str(value))
+    is_integer || value.starts_with('"')
 }
