@@ -44,8 +44,8 @@ pub use related::Related;
 
 /// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
 const IN_FLIGHT: usize = 4 << 20;
-/// The lanes: with four of them Centrifugo is as busy as two cores let it be.
-const LANES: usize = 4;
+/// The lanes. Beyond this Centrifugo's HTTP API gains nothing where there are two cores, and its gRPC API little.
+const LANES: usize = 8;
 /// How long a shutdown may take to drain what is in flight; what is left is published after the next start.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long PostgreSQL may be away before a standby leads in all likelihood: it needs five seconds.

@@ -18,7 +18,7 @@ use crate::support::postgres::{Database, free_port};
 use crate::support::wait::{SOON, eventually};
 
 /// Requests at once, and the publications of each: the relay's own numbers.
-const LANES: usize = 4;
+const LANES: usize = 8;
 const BATCH: usize = 200;
 
 /// What a request begins with, and what separates the commands within.
