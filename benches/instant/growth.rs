@@ -2,6 +2,7 @@
 
 use crate::backlog::{Backlog, Row};
 use crate::contestant::instant::{Instant, TEMPLATES, To};
+use crate::drain::Drained;
 use crate::figures::{Series, number};
 use crate::ground::Ground;
 use crate::report::{Bound, Goal, Section, Table};
@@ -38,7 +39,11 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         let rounds = if *changes < LARGE { scale.rounds } else { 1 };
         let mut row = Row::default();
         for _ in 0..rounds {
-            row.add(&backlog.drain(ground, &instant).await, *changes);
+            let drained = backlog.drain(ground, &instant).await;
+            // A small backlog is in the pipeline as a whole by the time its first publications are seen.
+            #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+            let rate = *changes as f64 / drained.whole.as_secs_f64();
+            row.add(&Drained { rate, ..drained }, *changes);
         }
         let time = row.rate.map(|rate| 1e6 / rate);
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
@@ -53,8 +58,8 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     Section {
         name: "growth",
         title: "Growth",
-        how: "Backlogs of several sizes are drained to Centrifugo, with two templates. The largest are drained once. \
-              Processor times are for 100,000 changes."
+        how: "Backlogs of several sizes are drained to Centrifugo, with two templates, from the moment in which the relay leads. The largest \
+              are drained once. Processor times are for 100,000 changes."
             .to_owned(),
         tables: vec![table],
         goals: vec![Goal::new(
