@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The pace while events are dense but few, at the quickest: a commit waits for half of this on average.
-const QUICK: Duration = Duration::from_micros(300);
+const QUICK: Duration = Duration::from_micros(200);
 /// The pace under load, where each read costs the writers more than the trigger does.
 const STEADY: Duration = Duration::from_millis(8);
 /// More changes a second than this are load.
@@ -127,7 +127,7 @@ mod tests {
     fn dense_events_are_read_quickly_and_the_doze_comes_when_they_end() {
         let mut pace = Pace::default();
         pace.after(1, ms(0));
-        assert_eq!(pace.after(1, ms(2)), Next::Read(QUICK));
+        assert_eq!(pace.after(1, ms(1)), Next::Read(QUICK));
         assert_eq!(pace.after(0, ms(4)), Next::Read(QUICK));
         assert_eq!(pace.after(0, ms(8)), Next::Doze);
     }
@@ -163,7 +163,7 @@ mod tests {
     fn one_large_transaction_is_no_load() {
         let mut pace = Pace::default();
         pace.after(100_000, ms(0));
-        assert_eq!(pace.after(1, ms(2)), Next::Read(QUICK));
+        assert_eq!(pace.after(1, ms(1)), Next::Read(QUICK));
     }
 
     #[test]
