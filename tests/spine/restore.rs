@@ -45,6 +45,7 @@ async fn a_database_restored_elsewhere_is_recognised_and_goes_on_with_one_comman
     for (from, to) in [(15, 18), (18, 18)] {
         let mut stack = Stack::start(from, "").await;
         stack.events("Country.objects.create(code='settled', name='')").await;
+        stack.settled().await;
         stack.relay.signal("TERM").await;
         assert!(stack.relay.wait(SOON).await.success());
         stack
