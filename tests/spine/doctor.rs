@@ -135,7 +135,8 @@ async fn a_transaction_pooler_is_recognised_for_what_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_and_prepared_transactions_that_hold_back_vacuum_are_found() {
-    let cluster = postgres::shared(15, &["max_prepared_transactions=10"]).await;
+    // Its own cluster: other tests' transactions hold vacuum back too.
+    let cluster = Cluster::start_new(15, &["max_prepared_transactions=10"]).await;
     let stack = Stack::on(Django::new(&cluster).await, ORDERS).await;
     let busy = stack.django.database.connect().await;
     busy.batch_execute("set application_name = 'a long report'; begin; insert into shop_tag (name) values ('a')")
