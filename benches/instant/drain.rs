@@ -30,7 +30,7 @@ pub(crate) struct Drained {
 /// Waits until `changes` were published.
 pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> Drained {
     let postgres = meter::cpu_of(&ground.cluster);
-    let begin = Instant::now();
+    let called = Instant::now();
     let mut first = None;
     loop {
         let (published, now) = (running.published(ground).await, Instant::now());
@@ -40,7 +40,7 @@ pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> D
             #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
             return Drained {
                 rate: (published - begun) as f64 / (now - at).as_secs_f64(),
-                whole: now - begin,
+                whole: now - called,
                 relay,
                 postgres: meter::cpu_of(&ground.cluster).saturating_sub(postgres),
                 server,
@@ -51,7 +51,7 @@ pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> D
             first = None;
         }
         assert!(
-            now < begin + DEADLINE,
+            now < called + DEADLINE,
             "{published} of {changes} were published within {DEADLINE:?}"
         );
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
