@@ -19,7 +19,7 @@ channel = 'room:{{ row.number }}'
 data = ['status', 'notes']
 ";
 
-/// The rooms, four for each lane on average.
+/// The rooms, two for each lane on average.
 const COUNT: usize = 16;
 /// The room that Centrifugo fails on.
 const FAILING: &str = "room:3";

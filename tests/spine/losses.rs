@@ -20,10 +20,11 @@ channel = 'room:fixed'
 channel = 'room:{{ pk }}'
 ";
 
-/// Two changes whose outbox is gone.
+/// A change whose outbox is gone. Of two, the relay could see the first counted and not the second: a sequence shows what is not
+/// committed.
 const LOSE: &str = "
     alter table instant.outbox rename to gone;
-    insert into shop_tag (name) select gen_random_uuid()::text from generate_series(1, 2);
+    insert into shop_tag (name) values (gen_random_uuid()::text);
     alter table instant.gone rename to outbox";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +45,7 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
             ),
             (
                 &json!("instant.resync"),
-                &json!("lost-2"),
+                &json!("lost-1"),
                 &json!("resync"),
                 &json!(null),
                 &json!("Shop")
@@ -53,8 +54,8 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
         );
         assert_eq!(room.next(SOON).await.value()["channel"], "room:fixed");
         let line = stack.relay.line("changes were lost", SOON).await;
-        assert!(line.contains("lost=2"), "{line}");
-        stack.told(2).await;
+        assert!(line.contains("lost=1"), "{line}");
+        stack.told(1).await;
 
         // Neither a restart nor the next look tells it again.
         stack.relay.signal("TERM").await;
@@ -62,8 +63,8 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
         stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
         assert!(stack.events("pass").await.is_empty());
         client.batch_execute(LOSE).await.unwrap();
-        assert_eq!(stack.public.next(SOON).await.value()["id"], "lost-4");
-        stack.told(4).await;
+        assert_eq!(stack.public.next(SOON).await.value()["id"], "lost-2");
+        stack.told(2).await;
 
         // The control: a relay that does not know what was told.
         client.batch_execute("update instant.relay set told_lost = 0").await.unwrap();
@@ -71,7 +72,7 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
         stack.relay.wait(SOON).await;
         stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
         stack.relay.line("subscribers were told to reload", SOON).await;
-        stack.told(4).await;
+        stack.told(2).await;
     }
 }
 
