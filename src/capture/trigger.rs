@@ -125,20 +125,17 @@ fn captured(watch: &Watch) -> Vec<&Column> {
 
 /// The function's body.
 fn body(watch: &Watch) -> String {
-    let hears = |operation| watch.operations.contains(operation);
-    let unheard: Vec<String> = Operation::ALL
-        .into_iter()
-        .filter(|operation| !hears(*operation))
-        .map(|operation| literal(&operation.name().to_uppercase()))
-        .collect();
+    let (heard, unheard): (Vec<_>, Vec<_>) = Operations::ROWS
+        .iter()
+        .partition(|operation| watch.operations.contains(*operation));
     let return_early = if unheard.is_empty() {
         String::new()
     } else {
+        let unheard: Vec<String> = unheard.iter().map(|operation| quoted(*operation)).collect();
         let unheard = unheard.join(", ");
         format!("    -- No rule hears these.\n    if tg_op in ({unheard}) then\n        return null;\n    end if;\n")
     };
-    let hears_rows = Operations::ROWS.iter().any(hears);
-    let rows = if hears_rows { rows(watch) } else { String::new() };
+    let rows = if heard.is_empty() { String::new() } else { rows(watch) };
     format!(
         "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.\ndeclare\n    new_json  json;\n    \
          old_json  json;\n    change_id bigint;\n    change_at timestamptz;\n    state     text;\nbegin\n{return_early}{rows}{}",
@@ -146,7 +143,8 @@ fn body(watch: &Watch) -> String {
     )
 }
 
-/// The block that builds `new_json` and `old_json`, and its fallback. It writes nothing, so it costs no transaction id.
+/// The block that builds `new_json` and `old_json`, and its fallback. It writes nothing, so it costs no transaction id. Updates are
+/// asked for first, and a truncate nobody hears last: a question costs a commit of one row, see [`insert`].
 fn rows(watch: &Watch) -> String {
     let captured = captured(watch);
     let old: Vec<&Column> = watch.old.iter().collect();
@@ -157,7 +155,6 @@ fn rows(watch: &Watch) -> String {
         assign("old_json", &json::object("old", &old))
     };
     let branches: Vec<String> = [
-        (Operation::Insert, assign("new_json", &json::object("new", &captured))),
         (
             Operation::Update,
             format!(
@@ -166,14 +163,20 @@ fn rows(watch: &Watch) -> String {
                 assign("new_json", &json::object("new", &captured)),
             ),
         ),
+        (Operation::Insert, assign("new_json", &json::object("new", &captured))),
         (Operation::Delete, assign("old_json", &json::object("old", &captured))),
     ]
     .into_iter()
     .filter(|(operation, _)| watch.operations.contains(*operation))
-    .map(|(operation, statements)| format!("if tg_op = '{}' then\n{statements}", operation.name().to_uppercase()))
+    .map(|(operation, statements)| format!("if tg_op = {} then\n{statements}", quoted(operation)))
     .collect();
+    let otherwise = if watch.operations.contains(Operation::Truncate) {
+        ""
+    } else {
+        "        else\n            -- A truncate, which no rule hears.\n            return null;\n"
+    };
     format!(
-        "    begin\n        {}        end if;\n    exception when others then\n{}    end;\n",
+        "    begin\n        {}{otherwise}        end if;\n    exception when others then\n{}    end;\n",
         branches.join("        els"),
         fallback(watch, &captured, compared, &old),
     )
@@ -217,7 +220,7 @@ fn fallback(watch: &Watch, captured: &[&Column], compared: &[&Column], old: &[&C
 fn insert(watch: &Watch) -> String {
     let source = literal(&watch.source);
     let row = format!(
-        "insert into instant.outbox (source, op, old, new)\n            values ({source}, left(tg_op, 1)::\"char\", old_json, \
+        "insert into instant.outbox (source, op, old, new)\n            values ({source}, tg_op::\"char\", old_json, \
          new_json)"
     );
     format!(
@@ -234,7 +237,7 @@ fn insert(watch: &Watch) -> String {
                 and not pg_try_advisory_xact_lock_shared({DOZE_LOCK})
                 and pg_notification_queue_usage() < 0.5
             then
-                perform instant.announce(change_id, change_at, {source}, left(tg_op, 1)::"char", old_json, new_json);
+                perform instant.announce(change_id, change_at, {source}, tg_op::"char", old_json, new_json);
                 perform pg_notify('instant', '');
             end if;
             state := set_config('instant.tx', '1:' || pg_current_xact_id(), true);
@@ -254,6 +257,11 @@ end
         lost = count_lost("        "),
         nested = count_lost("            "),
     )
+}
+
+/// An operation as `tg_op` names it.
+fn quoted(operation: Operation) -> String {
+    literal(&operation.name().to_uppercase())
 }
 
 /// `variable := expression;`
