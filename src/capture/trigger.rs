@@ -219,26 +219,29 @@ fn fallback(watch: &Watch, captured: &[&Column], compared: &[&Column], old: &[&C
 /// prepares each expression anew in each transaction, which costs a commit of one row more than evaluating it: hence as few as may be.
 fn insert(watch: &Watch) -> String {
     let source = literal(&watch.source);
-    let row = format!(
-        "insert into instant.outbox (source, op, old, new)\n            values ({source}, tg_op::\"char\", old_json, \
-         new_json)"
-    );
+    let row = |indent: &str| {
+        format!(
+            "{indent}insert into instant.outbox (source, op, old, new)\n{indent}values ({source}, tg_op::\"char\", old_json, new_json)"
+        )
+    };
     format!(
         r#"    if current_setting('instant.tx', true) = '1:' || pg_current_xact_id() then
-        {row};
+{later};
     elsif current_setting('instant.tx', true) = '0:' || pg_current_xact_id() then
 {lost}    else
         begin
-            {row}
-            returning id, at into change_id, change_at;
-            -- A relay that sleeps holds this lock; one that is awake cannot fall asleep before this transaction ends. Where
-            -- transactions can be prepared, which a notification forbids, it polls. A full queue would fail the commit.
-            if current_setting('max_prepared_transactions') = '0'
-                and not pg_try_advisory_xact_lock_shared({DOZE_LOCK})
-                and pg_notification_queue_usage() < 0.5
-            then
-                perform instant.announce(change_id, change_at, {source}, tg_op::"char", old_json, new_json);
-                perform pg_notify('instant', '');
+            -- A relay that sleeps holds this lock; one that is awake cannot fall asleep before this transaction ends.
+            if pg_try_advisory_xact_lock_shared({DOZE_LOCK}) then
+{first};
+            else
+{first}
+                returning id, at into change_id, change_at;
+                -- Where transactions can be prepared, which a notification forbids, the relay polls. A full queue would fail the
+                -- commit.
+                if current_setting('max_prepared_transactions') = '0' and pg_notification_queue_usage() < 0.5 then
+                    perform instant.announce(change_id, change_at, {source}, tg_op::"char", old_json, new_json);
+                    perform pg_notify('instant', '');
+                end if;
             end if;
             state := set_config('instant.tx', '1:' || pg_current_xact_id(), true);
         exception when others then
@@ -254,6 +257,8 @@ fn insert(watch: &Watch) -> String {
     return null;
 end
 "#,
+        later = row("        "),
+        first = row("                "),
         lost = count_lost("        "),
         nested = count_lost("            "),
     )
