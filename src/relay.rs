@@ -6,6 +6,7 @@
 //! connection to PostgreSQL breaks, all three are dropped, and a new leadership starts from the cursor in the database; what was
 //! published but not settled is published again, under the same idempotency keys.
 
+mod assignment;
 mod backoff;
 mod health;
 mod intake;
@@ -31,6 +32,7 @@ use tracing::{info, warn};
 use crate::mapping::Mapping;
 use crate::outbox::{Error, Leader, Reader};
 use crate::publisher::Publisher;
+use assignment::Assignment;
 use backoff::Backoff;
 use intake::{Doze, Intake};
 use lane::Lane;
@@ -131,12 +133,13 @@ impl<P: Publisher> Relay<P> {
 
         let (settled, settlements) = mpsc::channel(1024);
         let (lost, counted) = watch::channel(0);
+        let assignment = Arc::new(Assignment::new(LANES));
         let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
         let intake = Intake {
             reader,
             rules: self.rules.clone(),
             related: Related::new(self.database.clone(), self.related_ttl),
-            outlet: Outlet::new(lanes, settled.clone(), Arc::clone(&self.metrics)),
+            outlet: Outlet::new(lanes, Arc::clone(&assignment), settled.clone(), Arc::clone(&self.metrics)),
             lost,
             shutdown: self.shutdown.clone(),
             doze: Doze::default(),
@@ -146,7 +149,13 @@ impl<P: Publisher> Relay<P> {
         let mut tasks = JoinSet::new();
         tasks.spawn(intake.run());
         for queue in queues {
-            let lane = Lane::new(queue, Arc::clone(&self.publisher), settled.clone(), Arc::clone(&self.metrics));
+            let lane = Lane::new(
+                queue,
+                Arc::clone(&assignment),
+                Arc::clone(&self.publisher),
+                settled.clone(),
+                Arc::clone(&self.metrics),
+            );
             tasks.spawn(async {
                 lane.run().await;
                 Ok(())

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{Level, info, warn};
 
+use super::assignment::{Assignment, Channel};
 use super::backoff::Backoff;
 use super::ledger::{Entry, Finished, rejected};
 use super::metrics::Metrics;
@@ -24,6 +25,7 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(super) struct Item {
     /// The chunk that waits for it.
     pub(super) chunk: u64,
+    pub(super) channel: Channel,
     pub(super) publication: Publication,
 }
 
@@ -48,6 +50,7 @@ impl Batch {
 /// Publishes what comes through its queue until the queue is closed and empty.
 pub(super) struct Lane<P> {
     queue: mpsc::UnboundedReceiver<Item>,
+    assignment: Arc<Assignment>,
     publisher: Arc<P>,
     ledger: mpsc::Sender<Entry>,
     metrics: Arc<Metrics>,
@@ -61,12 +64,14 @@ pub(super) struct Lane<P> {
 impl<P: Publisher> Lane<P> {
     pub(super) fn new(
         queue: mpsc::UnboundedReceiver<Item>,
+        assignment: Arc<Assignment>,
         publisher: Arc<P>,
         ledger: mpsc::Sender<Entry>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             queue,
+            assignment,
             publisher,
             ledger,
             metrics,
@@ -170,16 +175,21 @@ impl<P: Publisher> Lane<P> {
     fn sort(&mut self, part: Vec<Item>, replies: Vec<Result<(), Rejection>>, finished: &mut Finished) -> Vec<Item> {
         let mut retry = Vec::new();
         let (now, mut lags) = (Timestamp::now(), self.metrics.lags());
+        let mut under_way = self.assignment.lock();
         for (item, reply) in part.into_iter().zip(replies) {
             match reply.map_err(|rejection| (directive(&rejection), rejection)) {
                 Ok(()) => {
                     let origin = &item.publication.origin;
                     lags.record(&origin.rule, origin.at, now);
                     log(&item.publication, "published");
+                    under_way.end(item.channel);
                     finished.count(item.chunk, &item.publication);
                 }
                 Err((Directive::Retry, _)) => retry.push(item),
-                Err((Directive::Park { hint }, rejection)) => self.park(&item, &rejection, hint, finished),
+                Err((Directive::Park { hint }, rejection)) => {
+                    under_way.end(item.channel);
+                    self.park(&item, &rejection, hint, finished);
+                }
             }
         }
         retry

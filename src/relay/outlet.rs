@@ -1,6 +1,5 @@
 //! The outlet: what the intake has mapped goes through it to the lanes and the ledger, chunk by chunk.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::IN_FLIGHT;
+use super::assignment::{Assignment, Channel};
 use super::lane::Item;
 use super::ledger::{Chunk, Entry, parked};
 use super::metrics::Metrics;
@@ -23,6 +23,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// The ends of the pipeline, apart from the reader so that both can be borrowed at once.
 pub(super) struct Outlet {
     lanes: Vec<mpsc::UnboundedSender<Item>>,
+    assignment: Arc<Assignment>,
     ledger: mpsc::Sender<Entry>,
     /// The bytes that may still be in flight.
     budget: Arc<Semaphore>,
@@ -40,9 +41,15 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(lanes: Vec<mpsc::UnboundedSender<Item>>, ledger: mpsc::Sender<Entry>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        lanes: Vec<mpsc::UnboundedSender<Item>>,
+        assignment: Arc<Assignment>,
+        ledger: mpsc::Sender<Entry>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             lanes,
+            assignment,
             ledger,
             budget: Arc::new(Semaphore::new(IN_FLIGHT)),
             metrics,
@@ -147,11 +154,13 @@ impl Outlet {
         if self.ledger.send(Entry::Chunk(chunk)).await.is_err() {
             return false;
         }
+        let mut under_way = self.assignment.lock();
         for publication in outcomes.into_iter().flatten() {
-            let lane = lane_of(&publication.channel, self.lanes.len());
+            let channel = Channel::new(&publication.channel);
             // A lane ends only with the whole leadership.
-            let _ = self.lanes[lane].send(Item {
+            let _ = self.lanes[under_way.begin(channel)].send(Item {
                 chunk: number,
+                channel,
                 publication,
             });
         }
@@ -163,12 +172,6 @@ impl Outlet {
         let bytes = u32::try_from(self.bytes.min(IN_FLIGHT)).ok()?;
         Arc::clone(&self.budget).acquire_many_owned(bytes).await.ok()
     }
-}
-
-/// The lane of a channel: always the same, so that a channel's publications stay in order.
-fn lane_of(channel: &str, lanes: usize) -> usize {
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(channel);
-    usize::try_from(hash % lanes as u64).unwrap_or_default()
 }
 
 /// What an outcome weighs while it is in flight.

@@ -31,13 +31,23 @@ fn item(change_id: i64) -> Item {
         key: None,
         member: None,
     };
-    Item { chunk: 0, publication }
+    Item {
+        chunk: 0,
+        channel: Channel::new("public"),
+        publication,
+    }
 }
 
 #[tokio::test]
 async fn what_comes_together_while_a_lane_waits_goes_together() {
     let (to, queue) = mpsc::unbounded_channel();
-    let mut lane = Lane::new(queue, Arc::new(Nobody), mpsc::channel(1).0, Arc::default());
+    let mut lane = Lane::new(
+        queue,
+        Arc::new(Assignment::new(1)),
+        Arc::new(Nobody),
+        mpsc::channel(1).0,
+        Arc::default(),
+    );
     let gathered = tokio::spawn(async move { lane.gather().await.unwrap() });
     tokio::task::yield_now().await;
     for change_id in 1..=3 {
