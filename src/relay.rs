@@ -148,8 +148,9 @@ impl<P: Publisher> Relay<P> {
         // the lanes end when these are empty, then the ledger.
         let mut tasks = JoinSet::new();
         tasks.spawn(intake.run());
-        for queue in queues {
+        for (number, queue) in queues.into_iter().enumerate() {
             let lane = Lane::new(
+                number,
                 queue,
                 Arc::clone(&assignment),
                 Arc::clone(&self.publisher),

@@ -9,12 +9,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct Assignment(Mutex<UnderWay>);
 
 /// What is under way. A channel keeps its lane while anything of it is, so that its publications stay in order. With nothing under way
-/// it has no lane, and its next publication goes to the one that has the fewest: a lane that Centrifugo holds up gets no other channels.
+/// it has no lane, and its next publication goes to the one that has the fewest, of those that are not held up.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     channels: HashMap<Channel, Bound>,
-    /// The publications in each lane.
-    lanes: Vec<usize>,
+    lanes: Vec<Load>,
+}
+
+/// What a lane has to do. Of two lanes the smaller is to be given more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Load {
+    /// Whether its request is sent again and again.
+    is_held_up: bool,
+    publications: usize,
 }
 
 /// A channel by its hash, which is shorter than its name. Two that share one share a lane, as any two may.
@@ -33,7 +40,7 @@ impl Assignment {
     pub(super) fn new(lanes: usize) -> Self {
         Self(Mutex::new(UnderWay {
             channels: HashMap::new(),
-            lanes: vec![0; lanes],
+            lanes: vec![Load::default(); lanes],
         }))
     }
 
@@ -52,14 +59,14 @@ impl UnderWay {
     /// One more publication of the channel is under way: in this lane.
     pub(super) fn begin(&mut self, channel: Channel) -> usize {
         let bound = self.channels.entry(channel).or_insert_with(|| {
-            let fewest = self.lanes.iter().enumerate().min_by_key(|(_, publications)| **publications);
+            let least = self.lanes.iter().enumerate().min_by_key(|(_, load)| **load);
             Bound {
-                lane: fewest.map_or(0, |(lane, _)| lane),
+                lane: least.map_or(0, |(lane, _)| lane),
                 publications: 0,
             }
         });
         bound.publications += 1;
-        self.lanes[bound.lane] += 1;
+        self.lanes[bound.lane].publications += 1;
         bound.lane
     }
 
@@ -67,11 +74,16 @@ impl UnderWay {
     pub(super) fn end(&mut self, channel: Channel) {
         if let Some(bound) = self.channels.get_mut(&channel) {
             bound.publications -= 1;
-            self.lanes[bound.lane] -= 1;
+            self.lanes[bound.lane].publications -= 1;
             if bound.publications == 0 {
                 self.channels.remove(&channel);
             }
         }
+    }
+
+    /// A request of the lane failed whole and is sent again, or no longer.
+    pub(super) fn hold_up(&mut self, lane: usize, is_held_up: bool) {
+        self.lanes[lane].is_held_up = is_held_up;
     }
 }
 

@@ -49,6 +49,8 @@ impl Batch {
 
 /// Publishes what comes through its queue until the queue is closed and empty.
 pub(super) struct Lane<P> {
+    /// Its number in the assignment.
+    number: usize,
     queue: mpsc::UnboundedReceiver<Item>,
     assignment: Arc<Assignment>,
     publisher: Arc<P>,
@@ -63,6 +65,7 @@ pub(super) struct Lane<P> {
 
 impl<P: Publisher> Lane<P> {
     pub(super) fn new(
+        number: usize,
         queue: mpsc::UnboundedReceiver<Item>,
         assignment: Arc<Assignment>,
         publisher: Arc<P>,
@@ -70,6 +73,7 @@ impl<P: Publisher> Lane<P> {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
+            number,
             queue,
             assignment,
             publisher,
@@ -155,6 +159,7 @@ impl<P: Publisher> Lane<P> {
                 self.hold(retry);
             }
             batch = rest;
+            self.assignment.lock().hold_up(self.number, delivery.interrupted.is_some());
             if let Some(interrupted) = delivery.interrupted {
                 let wait = self.backoff.next();
                 self.metrics.retries.inc_by(batch.len() as u64);

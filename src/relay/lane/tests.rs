@@ -42,6 +42,7 @@ fn item(change_id: i64) -> Item {
 async fn what_comes_together_while_a_lane_waits_goes_together() {
     let (to, queue) = mpsc::unbounded_channel();
     let mut lane = Lane::new(
+        0,
         queue,
         Arc::new(Assignment::new(1)),
         Arc::new(Nobody),
