@@ -53,9 +53,10 @@ proptest! {
             if begins {
                 let before = under_way.lanes.clone();
                 let lane = under_way.begin(Channel(channel));
-                match lanes.first() {
-                    Some(first) => prop_assert_eq!(lane, *first),
-                    None => prop_assert_eq!(Some(&before[lane]), before.iter().min()),
+                if let Some(first) = lanes.first() {
+                    prop_assert_eq!(lane, *first);
+                } else {
+                    prop_assert_eq!(Some(&before[lane]), before.iter().min());
                 }
                 lanes.push(lane);
             } else if lanes.pop().is_some() {
