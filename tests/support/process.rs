@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use crate::support::tether;
 use crate::support::wait::{SOON, eventually, within};
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_instant");
+
+/// How long what an ended process wrote last may be on its way.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A program that this machine may have, on the search path or where Debian puts servers.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
@@ -43,6 +47,8 @@ async fn collect(mut child: Child) -> Output {
 pub(crate) struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    /// What reads its two streams.
+    readers: [JoinHandle<()>; 2],
 }
 
 impl Process {
@@ -57,9 +63,11 @@ impl Process {
         command.args(arguments).current_dir(folder).envs(environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::default();
-        collect_lines(child.stdout.take().unwrap(), &lines);
-        collect_lines(child.stderr.take().unwrap(), &lines);
-        Self { child, lines }
+        let readers = [
+            collect_lines(child.stdout.take().unwrap(), &lines),
+            collect_lines(child.stderr.take().unwrap(), &lines),
+        ];
+        Self { child, lines, readers }
     }
 
     /// Everything it has written so far, both streams.
@@ -93,11 +101,17 @@ impl Process {
         assert!(status.success(), "no process to signal: {}", self.output());
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for what it wrote last.
     pub(crate) async fn wait(&mut self, deadline: Duration) -> ExitStatus {
         // `Child::wait` would close the pipe that the tether watches.
         let child = &mut self.child;
-        eventually(deadline, "the end of a process", async || child.try_wait().unwrap()).await
+        let status = eventually(deadline, "the end of a process", async || child.try_wait().unwrap()).await;
+        // A process that it started may hold the streams open for longer.
+        let end = Instant::now() + LAST_WORDS;
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        status
     }
 
     /// Whether it has ended.
@@ -127,14 +141,14 @@ impl Process {
 }
 
 /// Appends what a stream says, line by line.
-fn collect_lines(stream: impl AsyncRead + Unpin + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {
+fn collect_lines(stream: impl AsyncRead + Unpin + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     let lines = Arc::clone(lines);
     tokio::spawn(async move {
         let mut stream = BufReader::new(stream).lines();
         while let Ok(Some(line)) = stream.next_line().await {
             lines.lock().unwrap().push(line);
         }
-    });
+    })
 }
 
 /// A figure of a process's memory, in bytes.
