@@ -25,6 +25,7 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(super) struct Item {
     /// The chunk that waits for it.
     pub(super) chunk: u64,
+    /// Its publication's channel, as the assignment knows it.
     pub(super) channel: Channel,
     pub(super) publication: Publication,
 }
@@ -134,11 +135,7 @@ impl<P: Publisher> Lane<P> {
 
     /// Puts a new publication into the batch, or behind those of its channel that are held.
     fn sort_in(&mut self, item: Item, batch: &mut Batch) {
-        if self
-            .held
-            .iter()
-            .any(|held| held.publication.channel == item.publication.channel)
-        {
+        if self.held.iter().any(|held| held.channel == item.channel) {
             self.held.push_back(item);
         } else {
             batch.push(item);
