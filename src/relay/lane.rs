@@ -177,21 +177,16 @@ impl<P: Publisher> Lane<P> {
     fn sort(&mut self, part: Vec<Item>, replies: Vec<Result<(), Rejection>>, finished: &mut Finished) -> Vec<Item> {
         let mut retry = Vec::new();
         let (now, mut lags) = (Timestamp::now(), self.metrics.lags());
-        let mut under_way = self.assignment.lock();
         for (item, reply) in part.into_iter().zip(replies) {
             match reply.map_err(|rejection| (directive(&rejection), rejection)) {
                 Ok(()) => {
                     let origin = &item.publication.origin;
                     lags.record(&origin.rule, origin.at, now);
                     log(&item.publication, "published");
-                    under_way.end(item.channel);
-                    finished.count(item.chunk, &item.publication);
+                    self.finish(&item, finished);
                 }
                 Err((Directive::Retry, _)) => retry.push(item),
-                Err((Directive::Park { hint }, rejection)) => {
-                    under_way.end(item.channel);
-                    self.park(&item, &rejection, hint, finished);
-                }
+                Err((Directive::Park { hint }, rejection)) => self.park(&item, &rejection, hint, finished),
             }
         }
         retry
@@ -220,12 +215,18 @@ impl<P: Publisher> Lane<P> {
         }
     }
 
+    /// Counts what is published or parked, and frees its channel.
+    fn finish(&self, item: &Item, finished: &mut Finished) {
+        self.assignment.lock().end(item.channel);
+        finished.count(item.chunk, &item.publication);
+    }
+
     fn park(&self, item: &Item, rejection: &Rejection, hint: Option<&'static str>, finished: &mut Finished) {
         let Publication { origin, channel, .. } = &item.publication;
         warn!(model = origin.rule.model, rule = origin.rule.number, %channel, id = %origin, hint, "parked: {rejection}");
         self.metrics.parked(&origin.rule);
         log(&item.publication, "parked");
-        finished.count(item.chunk, &item.publication);
+        self.finish(item, finished);
         finished
             .letters
             .push(rejected(&item.publication, rejection, self.backoff.attempts() + 1));
