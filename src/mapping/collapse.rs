@@ -92,11 +92,12 @@ impl Group {
         if self.count > KEYS {
             return 0;
         }
-        if !self.keys.is_empty() {
+        let before = self.keys.len();
+        if before > 0 {
             self.keys.push(b',');
         }
         self.keys.extend_from_slice(pk);
-        pk.len() + 1
+        self.keys.len() - before
     }
 
     fn weight(&self) -> usize {

@@ -55,6 +55,7 @@ impl Told {
     fn end(mut self) -> Vec<Value> {
         self.collapse.release(&mut self.outcomes);
         assert!(self.collapse.is_empty() && self.collapse.earliest().is_none());
+        assert_eq!(self.collapse.held_bytes(), 0);
         let publications = self.outcomes.into_iter().map(Result::unwrap);
         publications
             .map(|publication| serde_json::from_slice(&publication.event).unwrap())
