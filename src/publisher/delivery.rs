@@ -1,6 +1,6 @@
 //! One attempt at a batch, down to the publication at fault where a batch is refused whole.
 
-use super::{BatchError, Publisher, Rejection, Reply};
+use super::{BatchError, Directive, Publisher, Rejection, Reply, directive};
 use crate::mapping::Publication;
 
 /// The code of a rejection that was a whole request's: HTTP's own.
@@ -9,9 +9,10 @@ const REFUSED: i32 = 400;
 /// What became of a batch.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The replies to the first publications of the batch, in its order; to all of them, unless it was interrupted.
+    /// The replies to the first publications of the batch, in its order; to all of them, unless it was interrupted or one of a part is to
+    /// be sent again, for which the parts behind it may have to wait.
     pub replies: Vec<Reply>,
-    /// Why the rest has no replies.
+    /// Why the rest has no replies, where its request failed.
     pub interrupted: Option<BatchError>,
 }
 
@@ -26,7 +27,13 @@ pub async fn deliver(publisher: &impl Publisher, batch: &[&Publication]) -> Deli
             continue;
         }
         match publisher.publish(part).await {
-            Ok(answered) => replies.extend(answered),
+            Ok(answered) => {
+                let is_to_be_sent_again = answered.iter().any(is_retry);
+                replies.extend(answered);
+                if is_to_be_sent_again {
+                    break;
+                }
+            }
             Err(BatchError::Refused(message)) if part.len() == 1 => replies.push(Err(Rejection { code: REFUSED, message })),
             Err(BatchError::Refused(_)) => {
                 let (first, second) = part.split_at(part.len() / 2);
@@ -44,4 +51,10 @@ pub async fn deliver(publisher: &impl Publisher, batch: &[&Publication]) -> Deli
         replies,
         interrupted: None,
     }
+}
+
+fn is_retry(reply: &Reply) -> bool {
+    reply
+        .as_ref()
+        .is_err_and(|rejection| matches!(directive(rejection), Directive::Retry))
 }

@@ -28,6 +28,8 @@ pub(super) struct Item {
     /// Its publication's channel, as the assignment knows it.
     pub(super) channel: Channel,
     pub(super) publication: Publication,
+    /// How often it was sent and not taken.
+    pub(super) attempts: u32,
 }
 
 /// What is sent in one request.
@@ -151,15 +153,19 @@ impl<P: Publisher> Lane<P> {
             let publications: Vec<_> = batch.iter().map(|item| &item.publication).collect();
             let delivery = deliver(&*self.publisher, &publications).await;
             let rest = batch.split_off(delivery.replies.len());
-            if !batch.is_empty() {
+            batch = if batch.is_empty() {
+                rest
+            } else {
                 let retry = self.sort(batch, delivery.replies, finished);
-                self.hold(retry);
-            }
-            batch = rest;
+                self.hold(retry, rest)
+            };
             self.assignment.lock().hold_up(self.number, delivery.interrupted.is_some());
             if let Some(interrupted) = delivery.interrupted {
                 let wait = self.backoff.next();
                 self.metrics.retries.inc_by(batch.len() as u64);
+                for item in &mut batch {
+                    item.attempts += 1;
+                }
                 let (attempts, hint) = (self.backoff.attempts(), interrupted.hint());
                 warn!(
                     attempts,
@@ -177,7 +183,8 @@ impl<P: Publisher> Lane<P> {
     fn sort(&mut self, part: Vec<Item>, replies: Vec<Result<(), Rejection>>, finished: &mut Finished) -> Vec<Item> {
         let mut retry = Vec::new();
         let (now, mut lags) = (Timestamp::now(), self.metrics.lags());
-        for (item, reply) in part.into_iter().zip(replies) {
+        for (mut item, reply) in part.into_iter().zip(replies) {
+            item.attempts += 1;
             match reply.map_err(|rejection| (directive(&rejection), rejection)) {
                 Ok(()) => {
                     let origin = &item.publication.origin;
@@ -192,14 +199,15 @@ impl<P: Publisher> Lane<P> {
         retry
     }
 
-    /// Holds what the publisher failed on, before whatever is held already. The backoff begins again only when nothing is held:
-    /// other channels' success says nothing of a channel that keeps failing.
-    fn hold(&mut self, retry: Vec<Item>) {
+    /// Holds what the publisher failed on, and behind it what `rest` has for the same channels, before whatever is held already; returns
+    /// what remains of `rest`. The backoff begins again only when nothing is held: other channels' success says nothing of a channel that
+    /// keeps failing.
+    fn hold(&mut self, retry: Vec<Item>, rest: Vec<Item>) -> Vec<Item> {
         if retry.is_empty() {
             if self.held.is_empty() {
                 self.backoff.reset();
             }
-            return;
+            return rest;
         }
         self.metrics.retries.inc_by(retry.len() as u64);
         let wait = self.backoff.next();
@@ -210,9 +218,13 @@ impl<P: Publisher> Lane<P> {
             wait.as_millis()
         );
         self.retry_at = Instant::now() + wait;
-        for item in retry.into_iter().rev() {
+        let (behind, rest): (Vec<_>, _) = rest
+            .into_iter()
+            .partition(|item| retry.iter().any(|failed| failed.channel == item.channel));
+        for item in retry.into_iter().chain(behind).rev() {
             self.held.push_front(item);
         }
+        rest
     }
 
     /// Counts what is published or parked, and frees its channel.
@@ -227,9 +239,7 @@ impl<P: Publisher> Lane<P> {
         self.metrics.parked(&origin.rule);
         log(&item.publication, "parked");
         self.finish(item, finished);
-        finished
-            .letters
-            .push(rejected(&item.publication, rejection, self.backoff.attempts() + 1));
+        finished.letters.push(rejected(&item.publication, rejection, item.attempts));
     }
 }
 

@@ -162,6 +162,7 @@ impl Outlet {
                 chunk: number,
                 channel,
                 publication,
+                attempts: 0,
             });
         }
         true

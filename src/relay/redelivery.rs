@@ -76,8 +76,16 @@ pub async fn redeliver<E: From<Error>>(
             }
         }
         redelivery.obsolete += taken.len();
-        let delivery = deliver(publisher, &publications.iter().collect::<Vec<_>>()).await;
-        for (id, reply) in ids.into_iter().zip(delivery.replies) {
+        let publications: Vec<_> = publications.iter().collect();
+        let mut replies = Vec::with_capacity(publications.len());
+        let interrupted = loop {
+            let delivery = deliver(publisher, &publications[replies.len()..]).await;
+            replies.extend(delivery.replies);
+            if delivery.interrupted.is_some() || replies.len() == publications.len() {
+                break delivery.interrupted;
+            }
+        };
+        for (id, reply) in ids.into_iter().zip(replies) {
             match reply {
                 Ok(()) => {
                     redelivery.sent += 1;
@@ -92,8 +100,8 @@ pub async fn redeliver<E: From<Error>>(
         }
         redelivery.refused += refusals.len();
         operator.settle_letters(&taken, &refusals).await?;
-        if delivery.interrupted.is_some() {
-            redelivery.interrupted = delivery.interrupted;
+        if interrupted.is_some() {
+            redelivery.interrupted = interrupted;
             return Ok(redelivery);
         }
     }

@@ -1,18 +1,43 @@
+use std::sync::{Mutex, PoisonError};
+
 use super::*;
 use crate::change::Operation;
 use crate::mapping::{Origin, RuleName};
 use crate::publisher::{BatchError, Reply};
 
-/// Is never asked.
-struct Nobody;
+/// A publisher that takes two publications at once, and fails at the first one that it is sent.
+#[derive(Default)]
+struct Narrow {
+    /// Whether the request after that one fails whole.
+    breaks: bool,
+    requests: Mutex<Vec<Vec<i64>>>,
+}
 
-impl Publisher for Nobody {
-    async fn publish(&self, _: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
-        Ok(Vec::new())
+impl Publisher for Narrow {
+    async fn publish(&self, publications: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
+        if publications.len() > 2 {
+            return Err(BatchError::Refused("too large".to_owned()));
+        }
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.push(publications.iter().map(|publication| publication.origin.change_id).collect());
+        if self.breaks && requests.len() == 2 {
+            return Err(BatchError::Unavailable {
+                reason: "for a moment".to_owned(),
+                hint: None,
+            });
+        }
+        let failed = || Rejection {
+            code: 100,
+            message: "internal error".to_owned(),
+        };
+        let fails = |index| requests.len() == 1 && index == 0;
+        Ok((0..publications.len())
+            .map(|index| if fails(index) { Err(failed()) } else { Ok(()) })
+            .collect())
     }
 }
 
-fn item(change_id: i64) -> Item {
+fn item(change_id: i64, channel: &str) -> Item {
     let rule = RuleName {
         source: "public.shop_order".to_owned(),
         model: "shop.Order".to_owned(),
@@ -26,15 +51,16 @@ fn item(change_id: i64) -> Item {
             rule: Arc::new(rule),
             left: false,
         },
-        channel: "public".into(),
+        channel: channel.into(),
         event: Vec::new(),
         key: None,
         member: None,
     };
     Item {
         chunk: 0,
-        channel: Channel::new("public"),
+        channel: Channel::new(channel),
         publication,
+        attempts: 0,
     }
 }
 
@@ -45,14 +71,14 @@ async fn what_comes_together_while_a_lane_waits_goes_together() {
         0,
         queue,
         Arc::new(Assignment::new(1)),
-        Arc::new(Nobody),
+        Arc::new(Narrow::default()),
         mpsc::channel(1).0,
         Arc::default(),
     );
     let gathered = tokio::spawn(async move { lane.gather().await.unwrap() });
     tokio::task::yield_now().await;
     for change_id in 1..=3 {
-        to.send(item(change_id)).unwrap();
+        to.send(item(change_id, "public")).unwrap();
     }
     let ids: Vec<i64> = gathered
         .await
@@ -61,4 +87,27 @@ async fn what_comes_together_while_a_lane_waits_goes_together() {
         .map(|item| item.publication.origin.change_id)
         .collect();
     assert_eq!(ids, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn what_is_behind_a_failed_publication_waits_for_it_although_a_request_was_halved() {
+    for breaks in [false, true] {
+        let publisher = Arc::new(Narrow {
+            breaks,
+            ..Narrow::default()
+        });
+        let assignment = Arc::new(Assignment::new(1));
+        let (to, queue) = mpsc::unbounded_channel();
+        for (change_id, channel) in [(1, "a"), (2, "b"), (3, "a"), (4, "b")] {
+            assignment.lock().begin(Channel::new(channel));
+            to.send(item(change_id, channel)).unwrap();
+        }
+        drop(to);
+        let (ledger, _entries) = mpsc::channel(8);
+        let lane = Lane::new(0, queue, assignment, Arc::clone(&publisher), ledger, Arc::default());
+        lane.run().await;
+        let requests = publisher.requests.lock().unwrap().clone();
+        assert_eq!(requests[..2], [vec![1, 2], vec![4]], "{requests:?}");
+        assert_eq!(requests[2..].concat(), if breaks { vec![4, 1, 3] } else { vec![1, 3] });
+    }
 }
