@@ -13,8 +13,9 @@ use crate::mapping::{Mapping, Rows};
 use crate::outbox::{Answer, ChangeRow, Error, Feed, Lookups};
 use memory::Memory;
 
-/// The changes that are looked up for together, at most: a page of a large window. A query costs as much as some hundred rows.
-const BATCH: usize = 2_000;
+/// The changes that are looked up for together, at first and at most: a page of a large window. A query costs as much as some hundred
+/// rows, but nothing is known of these before some were read.
+const BATCH: (usize, usize) = (32, 2_000);
 /// The bytes that a batch may look up before the next ones are made smaller.
 const LOADED: usize = 4 << 20;
 /// The bytes of their rows, at most: they are held until they are mapped.
@@ -41,7 +42,7 @@ impl Related {
             rules: None,
             lookups: None,
             memory: Memory::new(ttl),
-            batch: BATCH,
+            batch: BATCH.0,
         }
     }
 
@@ -92,7 +93,7 @@ impl Related {
             relations = next;
         }
         let much = self.memory.bytes().saturating_sub(before) > LOADED;
-        self.batch = if much { self.batch / 2 } else { self.batch * 2 }.clamp(1, BATCH);
+        self.batch = if much { self.batch / 2 } else { self.batch * 2 }.clamp(1, BATCH.1);
         Ok(())
     }
 
