@@ -121,8 +121,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects, pins what the server's or the role's settings might change, and refuses a pooler.
+    /// Connects, pins what the server's or the role's settings might change, and refuses a pooler. The kernel may take a connection for a
+    /// server that hangs, so that all of it has a time-out.
     pub(super) async fn connect(url: &SecretString, name: &str) -> Result<Self, Error> {
+        let connecting = tokio::time::timeout(PATIENCE, Self::establish(url, name));
+        connecting.await.unwrap_or(Err(Error::Silent(PATIENCE)))
+    }
+
+    async fn establish(url: &SecretString, name: &str) -> Result<Self, Error> {
         let (mut config, tls) = tls::configure(url.expose_secret())?;
         config
             .application_name(name)
@@ -189,4 +195,19 @@ pub(super) async fn within<T>(
     query: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, Error> {
     Ok(tokio::time::timeout(limit, query).await.map_err(|_| Error::Silent(limit))??)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_takes_connections_and_says_nothing_is_given_up() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgresql://shop@{}/shop", server.local_addr().unwrap());
+        let error = Session::connect(&url.into(), "a test").await.unwrap_err();
+        assert!(matches!(error, Error::Silent(PATIENCE)), "{error}");
+    }
 }
