@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tracing::warn;
 
 use super::incumbent::Incumbent;
 use super::position::{Position, Snapshot};
@@ -140,13 +142,25 @@ impl Leader {
         patiently(client.batch_execute("commit")).await
     }
 
-    /// Purges one chunk of what is settled for longer than `retention`; true when there may be more.
+    /// Purges one chunk of what is settled for longer than `retention`; true when there may be more. What would take so long that a
+    /// standby thinks this leader hung is given up, and can be tried again: a new leader goes through all that is dead.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn purge(&mut self, retention: Duration) -> Result<bool, Error> {
-        let purge = sql::purge(&self.session.client, retention, &self.purged, PURGE_CHUNK);
-        let (purged, last) = patiently(purge).await?;
+        let client = &self.session.client;
+        patiently(sql::begin_purge(client)).await?;
+        let purge = patiently(sql::purge(client, retention, &self.purged, PURGE_CHUNK)).await;
+        patiently(client.batch_execute("commit")).await?;
+        let (purged, last) = match purge {
+            Err(Error::Postgres(error)) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                warn!(
+                    "the outbox is not purged for now, since that takes long: a row is locked, or an old transaction keeps what is dead"
+                );
+                return Ok(false);
+            }
+            purge => purge?,
+        };
         if let Some(last) = last {
             self.purged = last;
         }

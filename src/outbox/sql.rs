@@ -193,6 +193,11 @@ pub(super) async fn broadcast(client: &Client, message: &Message) -> Result<(), 
         .map(drop)
 }
 
+/// Begins the transaction of a purge, whose statement is cancelled before a standby would think its leader hung.
+pub(super) async fn begin_purge(client: &Client) -> Result<(), Error> {
+    client.batch_execute("begin; set local statement_timeout = '2s'").await
+}
+
 /// Deletes at most `limit` of the oldest changes behind `from` that are settled for longer than `retention`. Returns how many, and the
 /// last of them. Only behind the stored cursor: a window that a restart resumes must still be whole. In order, and not past a
 /// change that is too young: whoever goes on where this ended passes over no change, and reads none that is dead already. An old

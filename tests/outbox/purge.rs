@@ -1,6 +1,6 @@
 //! The purge: in chunks, behind the stored cursor, and past what is dead.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use instant::outbox::Error;
 
@@ -88,5 +88,28 @@ async fn a_purge_goes_in_chunks_and_leaves_what_is_young_or_not_settled() {
         // What was too young is not forgotten.
         leader.purge(AT_ONCE).await.unwrap();
         assert_eq!(left().await, 5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_is_held_up_is_given_up_before_a_standby_thinks_that_its_leader_hangs() {
+    for version in versions() {
+        let outbox = Outbox::alone(version).await;
+        let mut leader = outbox.leader().await;
+        let mut reader = outbox.reader(&leader).await;
+        outbox.write(5).await;
+        let (_, position) = page(&mut reader).await;
+        leader.settle(position.as_ref(), &[]).await.unwrap();
+        outbox.run("begin; select from instant.outbox for share").await;
+        let begun = Instant::now();
+        assert!(!leader.purge(AT_ONCE).await.unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        outbox.run("commit").await;
+        leader.purge(AT_ONCE).await.unwrap();
+        assert_eq!(
+            outbox.one("select count(*) from instant.outbox").await,
+            0,
+            "PostgreSQL {version}"
+        );
     }
 }
