@@ -145,6 +145,8 @@ impl Intake {
         }
         if self.outlet.has_outcomes() {
             self.outlet.hand_on(self.reader.position(), &self.shutdown).await;
+            // The lanes' turn: their request is to leave before the read's query does, or PostgreSQL would have the core that it needs.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
