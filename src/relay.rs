@@ -38,6 +38,7 @@ use intake::{Doze, Intake};
 use lane::Lane;
 use ledger::Ledger;
 use outlet::Outlet;
+use resync::Herald;
 
 pub use health::{Health, Role};
 pub use metrics::Metrics;
@@ -132,7 +133,7 @@ impl<P: Publisher> Relay<P> {
         backoff.reset();
 
         let (settled, settlements) = mpsc::channel(1024);
-        let (lost, counted) = watch::channel(0);
+        let (lost, counted) = watch::channel(None);
         let assignment = Arc::new(Assignment::new(LANES));
         let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
         let intake = Intake {
@@ -163,14 +164,17 @@ impl<P: Publisher> Relay<P> {
             });
         }
         drop(settled);
-        let (losses, herald) = resync::losses(
-            counted,
-            Arc::clone(&self.publisher),
-            self.rules.clone(),
-            self.shutdown.clone(),
-        );
+        let (remember, told) = mpsc::channel(1);
+        let herald = Herald {
+            lost: counted,
+            told: leader.losses().await?.told,
+            remember,
+            publisher: Arc::clone(&self.publisher),
+            rules: self.rules.clone(),
+            shutdown: self.shutdown.clone(),
+        };
         tasks.spawn(herald.run());
-        let ledger = Ledger::new(leader, settlements, self.retention, losses, Arc::clone(&self.metrics));
+        let ledger = Ledger::new(leader, settlements, self.retention, told, Arc::clone(&self.metrics));
         let led = tokio::try_join!(all(&mut tasks), ledger.run());
         // A leadership that failed has ended before the next one begins.
         tasks.shutdown().await;

@@ -34,6 +34,7 @@ use tempfile::TempDir;
 use crate::support::centrifugo::Centrifugo;
 use crate::support::client::Subscriber;
 use crate::support::django::Django;
+use crate::support::postgres::Cluster;
 use crate::support::process::{Process, instant};
 use crate::support::wait::SOON;
 
@@ -50,6 +51,12 @@ impl Stack {
     /// Applies and runs `watches`.
     pub(crate) async fn start(version: u32, watches: &str) -> Self {
         Self::on(Django::on(version).await, watches).await
+    }
+
+    /// The same on a cluster of its own: what waits for the end of transactions waits for those of all its databases.
+    async fn alone(version: u32, watches: &str) -> Self {
+        let cluster = Cluster::start_new(version, &[]).await;
+        Self::on(Django::new(&cluster).await, watches).await
     }
 
     /// The same on this project.

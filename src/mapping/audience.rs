@@ -36,9 +36,9 @@ impl Audience {
         self.channels.insert(channel);
     }
 
-    /// One resync for each channel. `lost` is the count of lost changes, which names the resync for good.
+    /// One resync for each channel, after `lost` changes in all. A count comes again where the sequence is set back, a moment does not.
     pub(super) fn resync(&self, lost: i64, at: Timestamp) -> Vec<Publication> {
-        let key: Arc<str> = format!("lost-{lost}").into();
+        let key: Arc<str> = format!("lost-{lost}-{:x}", at.as_microsecond()).into();
         let rule = Arc::new(RuleName {
             source: String::new(),
             model: RESYNC.to_owned(),

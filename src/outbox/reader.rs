@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use tokio_postgres::Statement;
 
 use super::announcement::{Announcement, Seen};
+use super::lost::{Counter, Lost};
 use super::position::{Position, Snapshot, Within};
 use super::rest::Rest;
 use super::rows::{ChangeRow, Rows};
@@ -33,8 +34,8 @@ pub struct Reader {
     rest: Option<Rest>,
     /// When the last window was read, by PostgreSQL's clock.
     read_at: Timestamp,
-    /// The count of lost changes by then.
-    lost: i64,
+    /// What was lost by then.
+    lost: Counter,
     /// What was read, and announced.
     seen: Seen,
 }
@@ -76,7 +77,7 @@ impl Reader {
             within,
             rest: None,
             read_at: Timestamp::UNIX_EPOCH,
-            lost: 0,
+            lost: Counter::default(),
             seen: Seen::default(),
         })
     }
@@ -147,10 +148,10 @@ impl Reader {
         self.read_at
     }
 
-    /// The count of lost changes by then.
+    /// The changes that were lost by then; none before the first window.
     #[must_use]
-    pub const fn lost(&self) -> i64 {
-        self.lost
+    pub const fn lost(&self) -> Option<Lost> {
+        self.lost.lost()
     }
 
     /// Whether the relay may sleep on notifications; otherwise it has to poll.
@@ -197,10 +198,11 @@ impl Page<'_> {
             };
             if let Some(text) = row.try_get::<_, Option<&str>>(0)? {
                 let until = Snapshot::new(text)?;
-                self.reader.seen.begin(&until, row.try_get(9)?);
+                let ahead = row.try_get(9)?;
+                self.reader.seen.begin(&until, ahead);
+                self.reader.lost.read(row.try_get(8)?, &until, ahead);
                 self.until = Some(until);
                 self.reader.read_at = row.try_get(2)?;
-                self.reader.lost = row.try_get(8)?;
                 continue;
             }
             self.count += 1;

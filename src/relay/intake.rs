@@ -10,7 +10,7 @@ use super::outlet::Outlet;
 use super::pace::{Next, Pace, nap};
 use super::related::Related;
 use crate::mapping::{Mapping, NoRows};
-use crate::outbox::{ChangeRow, Error, Reader};
+use crate::outbox::{ChangeRow, Error, Lost, Reader};
 
 /// A missed notification is made good by a read this long after, which also notices lost changes and a half-open connection.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
@@ -26,8 +26,8 @@ pub(super) struct Intake {
     /// What rules read of other tables.
     pub(super) related: Related,
     pub(super) outlet: Outlet,
-    /// The count of lost changes.
-    pub(super) lost: watch::Sender<i64>,
+    /// What was lost.
+    pub(super) lost: watch::Sender<Option<Lost>>,
     pub(super) shutdown: CancellationToken,
     pub(super) doze: Doze,
 }
@@ -233,8 +233,8 @@ impl Intake {
         if let Some(position) = ended.filter(|_| changes > 0 || goes_on || outlet.has_outcomes()).or(rest) {
             outlet.hand_on(position, shutdown).await;
         }
-        let count = self.reader.lost();
-        self.lost.send_if_modified(|known| std::mem::replace(known, count) != count);
+        let losses = self.reader.lost();
+        self.lost.send_if_modified(|known| std::mem::replace(known, losses) != losses);
         let age = last.map(|(_, at)| self.reader.read_at().duration_since(at));
         Ok(Turn {
             changes,

@@ -10,7 +10,6 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::metrics::Metrics;
-use super::resync::{Losses, News};
 use crate::mapping::{Failure, Origin, Publication};
 use crate::outbox::{DeadLetter, Error, Leader, Position};
 use crate::publisher::Rejection;
@@ -91,7 +90,8 @@ pub(super) struct Ledger {
     /// Dead letters that are not written yet.
     letters: Vec<DeadLetter>,
     written_at: Instant,
-    losses: Losses,
+    /// The counts of losses that subscribers were told of.
+    told: mpsc::Receiver<i64>,
     metrics: Arc<Metrics>,
 }
 
@@ -100,7 +100,7 @@ impl Ledger {
         leader: Leader,
         entries: mpsc::Receiver<Entry>,
         retention: Duration,
-        losses: Losses,
+        told: mpsc::Receiver<i64>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (open, letters) = (BTreeMap::new(), Vec::new());
@@ -113,7 +113,7 @@ impl Ledger {
             written: None,
             letters,
             written_at: Instant::now(),
-            losses,
+            told,
             metrics,
         }
     }
@@ -121,7 +121,6 @@ impl Ledger {
     /// Settles until everything that feeds it has ended; gives the leader back for its last step.
     pub(super) async fn run(mut self) -> Result<Leader, Error> {
         let mut purge_at = Instant::now() + PURGE_PACE.0;
-        self.losses.look(&self.leader).await?;
         loop {
             let write_at = self.written_at + CURSOR_PACE;
             tokio::select! {
@@ -133,10 +132,7 @@ impl Ledger {
                     Some(entry) => self.enter(entry),
                     None => break,
                 },
-                news = self.losses.news() => match news {
-                    News::Counted => self.losses.look(&self.leader).await?,
-                    News::Told(lost) => self.leader.told(lost).await?,
-                },
+                Some(told) = self.told.recv() => self.leader.told(told).await?,
                 () = tokio::time::sleep_until(purge_at) => {
                     let more = self.leader.purge(self.retention).await?;
                     let pace = (self.retention / PURGE_SHARE).clamp(PURGE_PACE.0, PURGE_PACE.1);

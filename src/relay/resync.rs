@@ -1,147 +1,101 @@
 //! Losses: changes that the triggers gave up so that a write could go on. Subscribers are told to load again what they show.
 //!
-//! The intake reads their count with each window. The ledger, which has the leader's connection, notices a loss and remembers what was
-//! told; the [`Herald`] tells it meanwhile, so that a Centrifugo that is down holds nothing up.
+//! The intake brings their count with each window, and the [`Herald`] tells a growth. It is a task of its own, so that a Centrifugo that is
+//! down holds nothing up. The ledger, which has the leader's connection, remembers what was told.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::backoff::Backoff;
 use crate::mapping::{Mapping, Publication};
-use crate::outbox::{Error, Leader};
+use crate::outbox::{Error, Lost};
 use crate::publisher::{Directive, Publisher, deliver, directive};
 
-/// While changes are lost one after the other, subscribers are told to reload at most this often.
+/// While changes are lost one after the other, subscribers are told to reload at most this often. A loss whose transactions stay open
+/// for longer is told before they have ended, too.
 const PACE: Duration = Duration::from_secs(5);
-
-/// The ledger's ends.
-pub(super) struct Losses {
-    counted: watch::Receiver<i64>,
-    /// Not before this moment is the count looked at again.
-    quiet_until: Instant,
-    noticed: watch::Sender<i64>,
-    told: mpsc::Receiver<i64>,
-}
-
-/// What becomes known of losses.
-pub(super) enum News {
-    /// The count is another.
-    Counted,
-    /// Subscribers have been told of this count.
-    Told(i64),
-}
 
 /// Tells subscribers.
 pub(super) struct Herald<P> {
-    noticed: watch::Receiver<i64>,
-    told: mpsc::Sender<i64>,
-    publisher: Arc<P>,
-    rules: watch::Receiver<Arc<Mapping>>,
-    shutdown: CancellationToken,
-}
-
-/// The two, connected; `counted` changes with the count.
-pub(super) fn losses<P: Publisher>(
-    counted: watch::Receiver<i64>,
-    publisher: Arc<P>,
-    rules: watch::Receiver<Arc<Mapping>>,
-    shutdown: CancellationToken,
-) -> (Losses, Herald<P>) {
-    let (noticed, noticing) = watch::channel(0);
-    let (telling, told) = mpsc::channel(1);
-    let herald = Herald {
-        noticed: noticing,
-        told: telling,
-        publisher,
-        rules,
-        shutdown,
-    };
-    let losses = Losses {
-        counted,
-        quiet_until: Instant::now(),
-        noticed,
-        told,
-    };
-    (losses, herald)
-}
-
-impl Losses {
-    /// Looks at the count; a loss that nobody was told of goes to the herald, once.
-    pub(super) async fn look(&self, leader: &Leader) -> Result<(), Error> {
-        let losses = leader.losses().await?;
-        if losses.counted < losses.told {
-            // The sequence was set back or made anew.
-            return leader.told(losses.counted).await;
-        }
-        if losses.counted > losses.told
-            && self.noticed.send_if_modified(|noticed| {
-                let is_news = *noticed != losses.counted;
-                *noticed = losses.counted;
-                is_news
-            })
-        {
-            warn!(
-                lost = losses.counted - losses.told,
-                "changes were lost so that writes could go on; PostgreSQL's log says why, and subscribers are told to reload"
-            );
-        }
-        Ok(())
-    }
-
-    /// What the intake or the herald says next; never once both have ended.
-    pub(super) async fn news(&mut self) -> News {
-        let Self {
-            counted,
-            quiet_until,
-            told,
-            ..
-        } = self;
-        let counted = async {
-            tokio::time::sleep_until(*quiet_until).await;
-            counted.changed().await
-        };
-        tokio::select! {
-            Ok(()) = counted => {
-                *quiet_until = Instant::now() + PACE;
-                News::Counted
-            }
-            Some(lost) = told.recv() => News::Told(lost),
-            else => std::future::pending().await,
-        }
-    }
+    /// What the intake has read; none before the first window.
+    pub(super) lost: watch::Receiver<Option<Lost>>,
+    /// The count that subscribers were told of.
+    pub(super) told: i64,
+    /// Where a new one is remembered.
+    pub(super) remember: mpsc::Sender<i64>,
+    pub(super) publisher: Arc<P>,
+    pub(super) rules: watch::Receiver<Arc<Mapping>>,
+    pub(super) shutdown: CancellationToken,
 }
 
 impl<P: Publisher> Herald<P> {
-    /// Tells each loss once, until the shutdown or the ledger's end. What is untold then is told after the next start.
+    /// Tells each growth until the shutdown or the ledger's end. What is untold then is told after the next start.
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let shutdown = self.shutdown.clone();
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.tell_all() => {}
+            _ = self.tell_all() => {}
         }
         Ok(())
     }
 
-    async fn tell_all(&mut self) {
-        while self.noticed.changed().await.is_ok() {
-            let lost = *self.noticed.borrow_and_update();
-            let publications = self.rules.borrow().resync(lost, Timestamp::now());
-            self.tell(publications.iter().collect()).await;
-            info!(lost, channels = publications.len(), "subscribers were told to reload");
-            if self.told.send(lost).await.is_err() {
-                return;
+    /// Tells each growth once its transactions have ended: who reloads before that finds what was. Ends when the intake or the ledger has.
+    async fn tell_all(&mut self) -> Option<()> {
+        // The count that was told too early.
+        let mut early = None;
+        loop {
+            let told = self.told;
+            let is_news =
+                |lost: &Option<Lost>| lost.is_some_and(|lost| lost.count != told && (lost.is_over || early != Some(lost.count)));
+            let mut lost = (*self.lost.wait_for(is_news).await.ok()?)?;
+            if lost.count < told {
+                // The sequence was set back or made anew.
+                self.remember(lost.count).await?;
+                continue;
             }
+            if early != Some(lost.count) {
+                warn!(
+                    lost = lost.count - told,
+                    "changes were lost so that writes could go on; PostgreSQL's log says why, and subscribers are told to reload"
+                );
+            }
+            if !lost.is_over {
+                let over = self.lost.wait_for(|lost| lost.is_none_or(|lost| lost.is_over));
+                lost = match tokio::time::timeout(PACE, over).await {
+                    Ok(over) => (*over.ok()?)?,
+                    Err(_) => lost,
+                };
+            }
+            self.tell(lost.count).await;
+            if lost.is_over {
+                self.remember(lost.count).await?;
+            } else {
+                early = Some(lost.count);
+            }
+            tokio::time::sleep(PACE).await;
         }
     }
 
+    /// Has the ledger remember the count that was told.
+    async fn remember(&mut self, told: i64) -> Option<()> {
+        self.told = told;
+        self.remember.send(told).await.ok()
+    }
+
+    /// Publishes one resync a channel.
+    async fn tell(&self, lost: i64) {
+        let publications = self.rules.borrow().resync(lost, Timestamp::now());
+        self.publish(publications.iter().collect()).await;
+        info!(lost, channels = publications.len(), "subscribers were told to reload");
+    }
+
     /// Publishes until each publication is taken or refused for good.
-    async fn tell(&self, mut waiting: Vec<&Publication>) {
+    async fn publish(&self, mut waiting: Vec<&Publication>) {
         let mut backoff = Backoff::new();
         while !waiting.is_empty() {
             let delivery = deliver(&*self.publisher, &waiting).await;

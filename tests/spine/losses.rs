@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ORDERS, Stack};
 use crate::support::client::Subscriber;
-use crate::support::postgres;
+use crate::support::postgres::versions;
 use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
@@ -29,8 +29,8 @@ const LOSE: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
-    for version in postgres::versions() {
-        let mut stack = Stack::start(version, ROOMS).await;
+    for version in versions() {
+        let mut stack = Stack::alone(version, ROOMS).await;
         let mut room = Subscriber::anonymous(&stack.centrifugo, &["room:fixed"]).await;
         let client = stack.django.database.connect().await;
         client.batch_execute(LOSE).await.unwrap();
@@ -38,14 +38,14 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
         assert_eq!(
             (
                 &event["event_class"],
-                &event["id"],
+                &json!(lost(&event)),
                 &event["op"],
                 &event["pk"],
                 &event["site"]
             ),
             (
                 &json!("instant.resync"),
-                &json!("lost-1"),
+                &json!(1),
                 &json!("resync"),
                 &json!(null),
                 &json!("Shop")
@@ -63,7 +63,7 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
         stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
         assert!(stack.events("pass").await.is_empty());
         client.batch_execute(LOSE).await.unwrap();
-        assert_eq!(stack.public.next(SOON).await.value()["id"], "lost-2");
+        assert_eq!(lost(&stack.public.next(SOON).await.value()), 2);
         stack.told(2).await;
 
         // The control: a relay that does not know what was told.
@@ -78,10 +78,10 @@ async fn a_loss_is_logged_and_told_once_on_every_channel_that_rules_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn losses_one_after_the_other_are_told_at_once_and_then_every_few_seconds() {
-    let mut stack = Stack::start(15, ORDERS).await;
+    let mut stack = Stack::alone(15, ORDERS).await;
     let client = stack.django.database.connect().await;
     let begun = Instant::now();
-    let (mut words, mut last) = (0, String::new());
+    let (mut words, mut last) = (0, 0);
     for number in 1..=20 {
         // Each change is a window of its own, and brings the count.
         let lose = format!(
@@ -94,7 +94,7 @@ async fn losses_one_after_the_other_are_told_at_once_and_then_every_few_seconds(
             if event["op"] != "resync" {
                 break;
             }
-            (words, last) = (words + 1, event["id"].to_string());
+            (words, last) = (words + 1, lost(&event));
         }
     }
     assert!(
@@ -102,10 +102,10 @@ async fn losses_one_after_the_other_are_told_at_once_and_then_every_few_seconds(
         "{words} words within {:?}",
         begun.elapsed()
     );
-    while last != "\"lost-20\"" {
+    while last != 20 {
         let event = stack.public.next(SOON).await.value();
         assert_eq!(event["op"], "resync");
-        (words, last) = (words + 1, event["id"].to_string());
+        (words, last) = (words + 1, lost(&event));
     }
     assert!(words >= 2, "the first is told without delay");
     stack.told(20).await;
@@ -113,7 +113,7 @@ async fn losses_one_after_the_other_are_told_at_once_and_then_every_few_seconds(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loss_that_nobody_could_be_told_of_is_told_when_centrifugo_is_back_and_holds_nothing_up() {
-    let mut stack = Stack::start(15, ORDERS).await;
+    let mut stack = Stack::alone(15, ORDERS).await;
     stack.centrifugo.stop().await;
     let client = stack.django.database.connect().await;
     client.batch_execute("select nextval('instant.lost')").await.unwrap();
@@ -124,8 +124,55 @@ async fn a_loss_that_nobody_could_be_told_of_is_told_when_centrifugo_is_back_and
     stack.centrifugo.start().await;
     stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
     stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
-    assert_eq!(stack.public.next(SOON).await.value()["id"], "lost-1");
+    assert_eq!(lost(&stack.public.next(SOON).await.value()), 1);
     stack.told(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_whose_transaction_stays_open_is_told_again_once_it_has_ended() {
+    let mut stack = Stack::alone(15, ORDERS).await;
+    let (writer, other) = (stack.django.database.connect().await, stack.django.database.connect().await);
+    // Whoever reloads now finds the table as it was.
+    writer
+        .batch_execute("begin; insert into shop_tag (name) values ('slow'); select nextval('instant.lost')")
+        .await
+        .unwrap();
+    assert_eq!(lost(&stack.public.next(SOON).await.value()), 1);
+    assert_eq!(
+        stack.count("select told_lost from instant.relay").await,
+        0,
+        "a restart tells it again"
+    );
+    // One that began later does not hold it up.
+    other
+        .batch_execute("begin; insert into shop_tag (name) values ('later')")
+        .await
+        .unwrap();
+    writer.batch_execute("commit").await.unwrap();
+    assert_eq!(lost(&stack.public.next(SOON).await.value()), 1);
+    stack.told(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_after_the_count_was_set_back_is_told_under_another_id() {
+    let mut stack = Stack::alone(15, ORDERS).await;
+    let client = stack.django.database.connect().await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        client.batch_execute("select nextval('instant.lost')").await.unwrap();
+        let event = stack.public.next(SOON).await.value();
+        ids.push(event["id"].to_string());
+        stack.told(1).await;
+        client.batch_execute("alter sequence instant.lost restart").await.unwrap();
+        stack.told(0).await;
+    }
+    assert_ne!(ids[0], ids[1]);
+}
+
+/// The count in a resync's id.
+fn lost(event: &Value) -> u64 {
+    let id = event["id"].as_str().unwrap();
+    id.split('-').nth(1).unwrap().parse().unwrap()
 }
 
 impl Stack {

@@ -7,7 +7,7 @@ use crate::support::wait::SOON;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_stops_capture_at_once_without_a_lock_and_a_resume_tells_subscribers_to_reload() {
     for version in postgres::versions() {
-        let mut stack = Stack::start(version, ORDERS).await;
+        let mut stack = Stack::alone(version, ORDERS).await;
         stack.events("Order.objects.create(number='before')").await;
         // A transaction that holds the table as a long migration would; nothing may wait for it.
         let busy = stack.django.database.connect().await;

@@ -1,0 +1,59 @@
+//! Losses, as windows bring them.
+
+use super::position::Snapshot;
+
+/// The changes that triggers gave up, by the time of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The count of all times.
+    pub count: i64,
+    /// Whether each transaction that may have lost some of them has ended. A sequence shows what is not committed, so that whoever reloads
+    /// before that may find what was.
+    pub is_over: bool,
+}
+
+/// What is known of losses from one window to the next.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    lost: Option<Lost>,
+    /// Those who lost something have smaller numbers than this.
+    begun: u64,
+}
+
+impl Counter {
+    /// A window whose snapshot is `until` brings the count; by then `ahead` transactions had numbers from its xmax on.
+    pub(super) fn read(&mut self, count: i64, until: &Snapshot, ahead: i32) {
+        let Some((xmin, xmax)) = until.bounds() else { return };
+        if self.lost.is_none_or(|lost| lost.count != count) {
+            self.begun = xmax + u64::from(ahead.unsigned_abs());
+        }
+        let is_over = xmin >= self.begun;
+        self.lost = Some(Lost { count, is_over });
+    }
+
+    /// None before the first window.
+    pub(super) const fn lost(&self) -> Option<Lost> {
+        self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_over_once_all_have_ended_that_had_begun_when_it_was_counted() {
+        let mut counter = Counter::default();
+        let mut read = |count, snapshot: &str, ahead| {
+            counter.read(count, &Snapshot::new(snapshot).unwrap(), ahead);
+            counter.lost().unwrap().is_over
+        };
+        assert!(read(0, "10:10:", 0));
+        // 11 began after the snapshot, and may have lost it.
+        assert!(!read(1, "10:11:10", 1));
+        assert!(!read(1, "11:12:11", 0));
+        assert!(read(1, "12:13:12", 0));
+        assert!(read(1, "12:20:12", 5), "later ones have lost nothing");
+        assert!(!read(2, "12:20:12", 0));
+    }
+}
