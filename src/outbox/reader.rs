@@ -117,7 +117,7 @@ impl Reader {
         let wake = async { if wakes { sql::wake(client, &self.wake).await } else { Ok(()) } };
         let (rows, until) = if let Some(within) = &self.within {
             patiently(wake).await?;
-            let rest = match &self.rest {
+            let rest = match &mut self.rest {
                 Some(rest) => rest,
                 None => self.rest.insert(Rest::open(client, &self.start, within).await?),
             };
@@ -140,6 +140,14 @@ impl Reader {
             count: 0,
             until,
         })
+    }
+
+    /// The next page is of the window that ends at `until`, behind the change `after`.
+    fn go_on(&mut self, until: Snapshot, after: i64) {
+        if let Some(rest) = &mut self.rest {
+            rest.reached(after);
+        }
+        self.within = Some(Within { until, after });
     }
 
     /// When the last window was read, by PostgreSQL's clock.
@@ -230,6 +238,17 @@ impl Page<'_> {
         Ok(Position::inside(self.reader.start.clone(), until, id))
     }
 
+    /// Leaves the page after one of its changes, whose id is `last`, so that no statement stays open: the window goes on behind it.
+    ///
+    /// # Errors
+    /// When PostgreSQL sent a change before the window's snapshot.
+    pub fn leave(self, last: i64) -> Result<(), Error> {
+        let Self { reader, until, .. } = self;
+        let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
+        reader.go_on(until, last);
+        Ok(())
+    }
+
     /// Ends the page after its last change, whose id is `last`. Returns the position reached when the window ended with it, and
     /// none when the window goes on.
     ///
@@ -244,7 +263,7 @@ impl Page<'_> {
         } = self;
         let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
         if let Some(after) = last.filter(|_| count == rows.limit) {
-            reader.within = Some(Within { until, after });
+            reader.go_on(until, after);
             return Ok(None);
         }
         if let Some(rest) = reader.rest.take() {

@@ -10,7 +10,7 @@ use super::outlet::Outlet;
 use super::pace::{Next, Pace, nap};
 use super::related::Related;
 use crate::mapping::{Mapping, NoRows};
-use crate::outbox::{ChangeRow, Error, Lost, Reader};
+use crate::outbox::{ChangeRow, Error, Lost, Page, Reader};
 
 /// A missed notification is made good by a read this long after, which also notices lost changes and a half-open connection.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ struct Turn {
 }
 
 impl Turn {
-    /// A page that a shutdown cut short.
+    /// A page that was left, or that a shutdown cut short.
     const fn unfinished(changes: u64) -> Self {
         Self {
             changes,
@@ -192,8 +192,11 @@ impl Intake {
                 }
                 changes += 1;
                 last = Some((change.id, change.at));
-                if outlet.is_full() && !outlet.hand_on(page.after(outlet.reached(change.id))?, shutdown).await {
-                    return Ok(Turn::unfinished(changes));
+                if outlet.is_full() {
+                    let Some(same) = pass(outlet, page, change.id, changes, shutdown).await? else {
+                        return Ok(Turn::unfinished(changes));
+                    };
+                    page = same;
                 }
             }
         } else {
@@ -213,8 +216,11 @@ impl Intake {
                         outlet.take(&rules, change, || row.transaction(), related.rows())?;
                     }
                     changes += 1;
-                    if outlet.is_full() && !outlet.hand_on(page.after(outlet.reached(change.id))?, shutdown).await {
-                        return Ok(Turn::unfinished(changes));
+                    if outlet.is_full() {
+                        let Some(same) = pass(outlet, page, change.id, changes, shutdown).await? else {
+                            return Ok(Turn::unfinished(changes));
+                        };
+                        page = same;
                     }
                 }
                 last = batch.last().map(|change| (change.id, change.at)).or(last);
@@ -242,4 +248,23 @@ impl Intake {
             age: age.and_then(|age| age.try_into().ok()),
         })
     }
+}
+
+/// Hands on what was taken of `page` up to the change `id`, the last of so many `changes`. Gives the page back, unless it was left because
+/// the publisher is away: what a statement that stays open sees, vacuum may not remove in the whole cluster.
+async fn pass<'a>(
+    outlet: &mut Outlet,
+    page: Page<'a>,
+    id: i64,
+    changes: u64,
+    shutdown: &CancellationToken,
+) -> Result<Option<Page<'a>>, Error> {
+    let position = page.after(outlet.reached(id))?;
+    if outlet.has_room(shutdown).await {
+        return Ok(outlet.hand_on(position, shutdown).await.then_some(page));
+    }
+    page.leave(id)?;
+    outlet.end(changes, false);
+    outlet.hand_on(position, shutdown).await;
+    Ok(None)
 }

@@ -1,6 +1,7 @@
 //! The outlet: what the intake has mapped goes through it to the lanes and the ledger, chunk by chunk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -19,6 +20,8 @@ use crate::outbox::{Error, Position};
 const CHUNK_CHANGES: usize = 200;
 /// … or this many bytes, whichever comes first.
 const CHUNK_BYTES: usize = 256 << 10;
+/// How long a statement may stay open while there is no room for what it reads; the server ends a connection that takes nothing for 6 s.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The ends of the pipeline, apart from the reader so that both can be borrowed at once.
 pub(super) struct Outlet {
@@ -117,6 +120,15 @@ impl Outlet {
 
     pub(super) const fn is_full(&self) -> bool {
         self.changes >= CHUNK_CHANGES || self.bytes >= CHUNK_BYTES
+    }
+
+    /// Whether there is room for the chunk before long; at a shutdown none is needed.
+    pub(super) async fn has_room(&self, shutdown: &CancellationToken) -> bool {
+        tokio::select! {
+            _ = self.room() => true,
+            () = shutdown.cancelled() => true,
+            () = tokio::time::sleep(PATIENCE) => false,
+        }
     }
 
     /// Hands the chunk on once there is room for it; false at a shutdown, when it is dropped and read again after the next start.

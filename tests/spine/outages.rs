@@ -130,3 +130,36 @@ async fn a_relay_that_waits_for_centrifugo_does_not_make_writers_notify_meanwhil
     eventually(SOON, "a relay that sleeps again", async || stack.sleeps().await.then_some(())).await;
     assert_eq!(stack.count("select count(*) from instant.dead_letter").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_centrifugo_is_away_no_statement_of_the_relay_stays_open_and_vacuum_is_not_held_back() {
+    let large = "
+[[watch]]
+model = 'shop.Order'
+fields = ['number', 'notes']
+[[watch.rule]]
+target = 'staff'
+";
+    // Fewer than a first page has, and a giant window.
+    for orders in [900, 3_000] {
+        let stack = Stack::start(15, large).await;
+        stack.centrifugo.signal("STOP").await;
+        let many = format!(
+            "insert into shop_order (number, status, total, notes)
+             select i, 'new', i, repeat('x', 20000) from generate_series(1, {orders}) as i"
+        );
+        stack.django.database.connect().await.batch_execute(&many).await.unwrap();
+        let open = "select count(*) from pg_stat_activity
+                    where application_name = 'instant reader' and datname = current_database() and backend_xmin is not null";
+        eventually(SOON, "a statement that is held up", async || {
+            (stack.count(open).await == 1).then_some(())
+        })
+        .await;
+        eventually(SOON, "its end", async || (stack.count(open).await == 0).then_some(())).await;
+        stack.centrifugo.signal("CONT").await;
+        stack.settled().await;
+        let output = stack.relay.output();
+        assert_eq!(output.matches("→ staff").count(), orders);
+        assert!(!output.contains("the relay starts again"), "{output}");
+    }
+}

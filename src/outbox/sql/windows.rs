@@ -55,8 +55,8 @@ pub(in crate::outbox) async fn holds_more(client: &Client, from: &Snapshot, limi
     client.query_one(&statement, &[&limit]).await?.try_get(0)
 }
 
-/// Opens a cursor on the rest of a window. WITH HOLD: the server materialises it at commit, so that neither its memory nor ours,
-/// nor the xmin horizon, depends on how long the publishing takes.
+/// Opens a cursor on the rest of a window. WITH HOLD: the server materialises it at commit, so that neither its memory nor ours
+/// depends on how long the publishing takes.
 pub(in crate::outbox) async fn hold_rest(client: &Client, from: &Snapshot, within: &Within) -> Result<(), Error> {
     let Within { until, after } = within;
     client
