@@ -8,11 +8,11 @@
 //!
 //! Each module is a room of that path, in this order; a room imports only from the rooms before it.
 
+pub mod change;
+
 pub mod config;
 
 pub mod django;
-
-pub mod change;
 
 pub mod capture;
 
