@@ -256,7 +256,7 @@ fn publisher(config: &Config) -> anyhow::Result<Centrifugo> {
         (Some(server), _) => Ok(Centrifugo::configured(server)?),
         (None, Some(server)) => {
             let key = access::token::hub_key(config)
-                .context("instant.toml has neither `[hub] api_key` nor [django]: the hub has no API")?;
+                .context("instant.toml has neither `[hub] api_key` nor `[django] secret_key`: the hub has no API")?;
             Ok(Centrifugo::new(&server.url, &key)?)
         }
         (None, None) => anyhow::bail!(NOWHERE),

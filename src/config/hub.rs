@@ -25,7 +25,7 @@ const CLIENTS: u32 = 20_000;
 pub struct Hub {
     /// The key of its HTTP API; none: it is derived from Django's `secret_key`.
     pub api_key: Option<SecretString>,
-    /// The key of its tokens; none: it is derived from Django's `secret_key`.
+    /// The key of its tokens; none: it is derived from the key of its HTTP API.
     pub token_secret: Option<SecretString>,
     /// Connections at once.
     pub clients: u32,
