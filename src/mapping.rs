@@ -104,12 +104,6 @@ impl Mapping {
         })
     }
 
-    /// Whether some watch has this source: a change of another is nobody's any more.
-    #[must_use]
-    pub fn knows(&self, source: &str) -> bool {
-        self.watches.contains_key(source)
-    }
-
     /// Whether some rule makes one publication of many changes of a transaction.
     #[must_use]
     pub const fn collapses(&self) -> bool {

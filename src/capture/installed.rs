@@ -36,8 +36,6 @@ pub struct FoundFunction {
     pub settings: Vec<String>,
     /// Whether it is plpgsql, returns a trigger, and runs as its owner.
     pub fitting: bool,
-    /// Its owner, as whom it writes.
-    pub owner: String,
     /// The roles beside its owner that may call it, quoted.
     pub grantees: Vec<String>,
 }
@@ -89,7 +87,6 @@ pub(super) async fn functions(pool: &PgPool) -> Result<Vec<FoundFunction>, sqlx:
     sqlx::query_as(
         "select p.proname::text as name, p.prosrc as body, coalesce(p.proconfig, '{}') as settings,
                 p.prosecdef and l.lanname = 'plpgsql' and p.prorettype = 'trigger'::regtype as fitting,
-                p.proowner::regrole::text as owner,
                 array(
                     select distinct case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
                     from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a

@@ -61,7 +61,6 @@ fn applied(watches: &[Watch]) -> State {
                 body: function.body.clone(),
                 settings: function.settings.clone(),
                 fitting: true,
-                owner: "shop".to_owned(),
                 grantees: Vec::new(),
             })
             .collect(),
