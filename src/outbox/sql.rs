@@ -1,7 +1,7 @@
 //! Every statement of the relay, one named function each: on Instant's tables, and the one that looks up rows of the project's.
 //!
-//! None takes a lock beyond what its verb takes; the advisory locks are session-level and only ever tried, since a session that
-//! waits for one would hold back the xmin horizon of the whole cluster.
+//! None takes a lock beyond what its verb takes; a relay's advisory locks are session-level and only ever tried, since a session that
+//! waits for one would hold back the xmin horizon of the whole cluster. [`adopt`] alone waits for one, ten seconds at most.
 
 pub(super) mod adopt;
 pub(super) mod letters;
