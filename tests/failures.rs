@@ -88,9 +88,25 @@ fn the_table_of_postgresqls_errors_says_which_of_them_stop_the_relay() {
         Error::ForeignCursor { stored: 1, here: 2 },
         Error::Schema(String::new()),
         Error::Protocol(""),
+        Error::Moved,
         Error::Closed,
         Error::Silent(Duration::ZERO),
     ];
+    // A new error does not compile here until it is in the list above too.
+    let is_listed = |error: &Error| match error {
+        Error::Url
+        | Error::Tls(_)
+        | Error::Pooler
+        | Error::ForeignCursor { .. }
+        | Error::Schema(_)
+        | Error::Protocol(_)
+        | Error::Moved
+        | Error::Closed
+        | Error::Silent(_) => true,
+        // The driver alone makes one.
+        Error::Postgres(_) => false,
+    };
+    assert!(errors.iter().all(is_listed));
     for error in &errors {
         let text = format!("{error:?}");
         let name = text.split(['(', ' ']).next().unwrap();
