@@ -36,14 +36,10 @@ pub(super) fn check(value: &Spanned<String>, code: &[Range<usize>], environment:
     }
 }
 
-/// The code of a template: what stands in `{{ … }}` and `{% … %}`. Nothing in a template with raw text, where braces may
-/// mean themselves.
+/// The code of a template: what stands in `{{ … }}` and `{% … %}`, but for raw text, where braces mean themselves.
 pub(super) fn blocks(template: &str) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
     let mut at = 0;
-    if template.contains("raw") {
-        return blocks;
-    }
     while let Some(start) = template[at..].find('{').map(|start| at + start) {
         let (code, comment) = match template.as_bytes().get(start + 1) {
             Some(b'{') => ("}}", false),
@@ -56,6 +52,10 @@ pub(super) fn blocks(template: &str) -> Vec<Range<usize>> {
         };
         let inner = start + 2;
         let end = closing(template, inner, code, comment);
+        if code == "%}" && is_tag(&template[inner..end], "raw") {
+            at = after_raw(template, end);
+            continue;
+        }
         if !comment {
             blocks.push(inner..end);
         }
@@ -78,6 +78,22 @@ fn closing(template: &str, start: usize, end: &str, comment: bool) -> usize {
         };
     }
     template.len()
+}
+
+/// Whether what stands in `{% … %}` is the tag `name`, with marks that trim white space or without.
+fn is_tag(code: &str, name: &str) -> bool {
+    let code = code.strip_prefix(['-', '+']).unwrap_or(code);
+    code.strip_suffix(['-', '+']).unwrap_or(code).trim() == name
+}
+
+/// Where the tag ends that closes the raw text from `start` on.
+fn after_raw(template: &str, start: usize) -> usize {
+    let tags = template[start..]
+        .match_indices("{%")
+        .map(|(at, opening)| start + at + opening.len());
+    let mut tags = tags.filter_map(|inner| template[inner..].find("%}").map(|length| inner..inner + length));
+    tags.find(|tag| is_tag(&template[tag.clone()], "endraw"))
+        .map_or(template.len(), |tag| tag.end)
 }
 
 /// Where the string literal that opens at `start` ends.
@@ -161,6 +177,18 @@ mod tests {
             ["there is no filter `uper`", "there is no test `odder`"]
         );
         assert_eq!(unknown("{{ row.a | upper|nope('x') }}"), ["there is no filter `nope`"]);
+    }
+
+    #[test]
+    fn only_raw_text_itself_is_left_out() {
+        assert_eq!(
+            unknown("Withdrawal {{ row.amount|curency }}"),
+            ["there is no filter `curency`"]
+        );
+        assert_eq!(
+            unknown("{%- raw +%}{{ x|nope }}{% if %}{%+endraw-%}{{ row.raw|uper }}{% raw %}{{ y is odder }}{% endraw %}"),
+            ["there is no filter `uper`"]
+        );
     }
 
     #[test]
