@@ -85,7 +85,7 @@ fn check_text(value: &Spanned<String>, literals: &[Span], reading: &mut Reading<
         let message = format!("Centrifugo cannot have a namespace `{name}`");
         let label = "what stands before the first colon names a namespace";
         let problem = Diagnostic::error(code::BAD_CHANNEL, place, message, label);
-        let help = "a namespace has two or more ASCII letters, digits, `-` or `_`; `.` separates without naming one";
+        let help = "a namespace has two or more ASCII letters, digits, `-` or `_`";
         reading.problem(problem.help(help.to_owned()));
     }
 }
