@@ -99,6 +99,21 @@ pub(super) fn expression(value: &Spanned<String>, columns: &Columns<'_>, reading
     })
 }
 
+impl Template {
+    /// Whether it bears that something it reads is not there.
+    pub(super) fn asks_for_absence(&self) -> bool {
+        filter::asks_for_absence(&self.text, &filter::blocks(&self.text))
+    }
+}
+
+impl Expression {
+    /// Whether it bears that something it reads is not there.
+    pub(super) fn asks_for_absence(&self) -> bool {
+        let whole = 0..self.text.len();
+        filter::asks_for_absence(&self.text, std::slice::from_ref(&whole))
+    }
+}
+
 /// Records a syntax error, or checks the names read and makes them references.
 fn check(
     what: &str,

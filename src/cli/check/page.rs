@@ -22,6 +22,7 @@ const PAGES: &[(&str, &str)] = pages! {
     "literal-expansion"
     "loose-key"
     "missing-key"
+    "missing-row"
     "missing-table"
     "named-like-column"
     "never-fires"

@@ -36,6 +36,8 @@ pub const EXCLUSIVE_KEYS: &str = "exclusive-keys";
 pub const NEVER_FIRES: &str = "never-fires";
 /// A rule for `truncate` whose audience depends on a row, or that hears nothing else and reads one.
 pub const TRUNCATE_WITHOUT_ROW: &str = "truncate-without-row";
+/// A text reads a row that some of what the rule hears does not have.
+pub const MISSING_ROW: &str = "missing-row";
 /// A channel that Centrifugo cannot carry, or that nobody can be let into.
 pub const BAD_CHANNEL: &str = "bad-channel";
 /// A rule that tells the same audience of the same changes, under the same event class, as one above it.

@@ -1,4 +1,5 @@
-//! What a rule can never reach, as far as the file alone tells: conditions that are never true, and rows that are not there.
+//! What a rule can never reach, as far as the file alone tells: conditions that are never true, and rows that are not there, at all or
+//! for some of the operations that the rule hears.
 
 use minijinja::context;
 
@@ -14,7 +15,11 @@ const FUEL: u64 = 100_000;
 pub(super) fn check(rule: &Rule, reading: &mut Reading<'_>) {
     let only_truncate = rule.on == Operations::NONE.with(Operation::Truncate);
     let never_old = !rule.on.contains(Operation::Update) && !rule.on.contains(Operation::Delete);
-    for (references, span) in texts(rule) {
+    let texts = texts(rule);
+    // What a condition asks holds for the other texts too, which are not looked at where it is false.
+    let asked = rule.when.is_some() && texts.first().is_some_and(|when| when.asks);
+    let may_fail = |asks: bool| !asked && !asks;
+    for &Text { references, span, asks } in &texts {
         let reads = |side: Side| references.iter().any(|reference| reference.side() == Some(side));
         if only_truncate && (reads(Side::Row) || reads(Side::Old)) {
             let message = "a truncate has no row, so nothing of one can be read";
@@ -23,7 +28,15 @@ pub(super) fn check(rule: &Rule, reading: &mut Reading<'_>) {
         } else if never_old && !only_truncate && reads(Side::Old) {
             let message = "`old` is never there, because this rule hears neither updates nor deletes";
             let problem = Diagnostic::error(code::NEVER_FIRES, span.clone(), message, "reads `old`");
-            reading.problem(problem.help("add `\"update\"` to `on`, or read `row`".to_owned()));
+            reading.problem(problem.help("hear updates alone, with `on = \"update\"`, or read `row`".to_owned()));
+        } else if may_fail(asks) && rule.on.contains(Operation::Insert) && reads(Side::Old) {
+            let message = "an insert, which this rule hears too, has no `old`: the rule fails on it, and the change is parked";
+            let problem = Diagnostic::warning(code::MISSING_ROW, span.clone(), message, "reads `old`");
+            reading.problem(problem.help("hear updates alone, with `on = \"update\"`, or ask `op` first".to_owned()));
+        } else if may_fail(asks) && rule.on.contains(Operation::Truncate) && (reads(Side::Row) || reads(Side::Old)) {
+            let message = "a truncate, which this rule hears too, has no row: the rule fails on it, and the change is parked";
+            let problem = Diagnostic::warning(code::MISSING_ROW, span.clone(), message, "reads a row");
+            reading.problem(problem.help("give `truncate` a rule of its own, or ask `op` first".to_owned()));
         }
     }
     if let Some(when) = rule.when.as_ref().filter(|when| never_matches(when, rule.on)) {
@@ -33,16 +46,39 @@ pub(super) fn check(rule: &Rule, reading: &mut Reading<'_>) {
     }
 }
 
-/// What the rule's texts read; those of its audience are not among them where it hears truncates, which have their own check.
-fn texts(rule: &Rule) -> Vec<(&[Reference], &Span)> {
+/// A text of a rule.
+struct Text<'a> {
+    /// What it reads.
+    references: &'a [Reference],
+    /// Its place.
+    span: &'a Span,
+    /// Whether it asks which operation it is, or what of the row is there.
+    asks: bool,
+}
+
+impl<'a> Text<'a> {
+    fn new(references: &'a [Reference], span: &'a Span, asks_for_absence: bool) -> Self {
+        let asks = |reference: &Reference| match reference {
+            Reference::Variable(name) => name == "op" || name == "verb",
+            Reference::Whole(_) => true,
+            Reference::Row(_) | Reference::Old(_) | Reference::Related(..) => false,
+        };
+        let asks = asks_for_absence || references.iter().any(asks);
+        Self { references, span, asks }
+    }
+}
+
+/// The rule's texts, its condition first; its audience is not among them where it hears truncates, which have their own check.
+fn texts(rule: &Rule) -> Vec<Text<'_>> {
     let audience = match &rule.destination {
         Destination::Channel(template) | Destination::Group(template) if !rule.on.contains(Operation::Truncate) => Some(template),
         _ => None,
     };
+    let when = rule.when.iter();
+    let when = when.map(|when| Text::new(&when.references, &when.span, when.asks_for_absence()));
     let templates = [audience, rule.event_class.as_ref(), rule.message.as_ref()];
-    let of_templates = templates.into_iter().flatten();
-    let when = rule.when.iter().map(|when| (when.references.as_slice(), &when.span));
-    when.chain(of_templates.map(|template| (template.references.as_slice(), &template.span)))
+    let templates = templates.into_iter().flatten();
+    when.chain(templates.map(|template| Text::new(&template.references, &template.span, template.asks_for_absence())))
         .collect()
 }
 

@@ -8,6 +8,9 @@ use super::super::Spanned;
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::reading::Reading;
 
+/// The tests and filters that bear what is not defined.
+const ABSENCE: [&str; 4] = ["defined", "undefined", "default", "d"];
+
 /// Records the filters and tests in `code` that do not exist; `code` are the byte ranges of the value that hold code.
 pub(super) fn check(value: &Spanned<String>, code: &[Range<usize>], environment: &Environment<'_>, reading: &mut Reading<'_>) {
     let mut state = environment.empty_state();
@@ -34,6 +37,12 @@ pub(super) fn check(value: &Spanned<String>, code: &[Range<usize>], environment:
             }
         }
     }
+}
+
+/// Whether `code` asks if something is there, or says what stands in its place. `code` are the byte ranges of `text` that hold code.
+pub(super) fn asks_for_absence(text: &str, code: &[Range<usize>]) -> bool {
+    let mut names = code.iter().flat_map(|block| uses(text, block.clone()));
+    names.any(|(_, name)| ABSENCE.contains(&&text[name]))
 }
 
 /// The code of a template: what stands in `{{ … }}` and `{% … %}`, but for raw text, where braces mean themselves.

@@ -54,6 +54,7 @@ snapshots! {
     never_true: NEVER_FIRES, with_rule("[\"a\"]", "when = \"false\"\n[[watch.rule]]\non = [\"insert\", \"delete\"]\nwhen = \"op == 'update'\"\n[[watch.rule]]\nwhen = \"verb == 'created' and 1\"");
     never_old: NEVER_FIRES, with_rule("[\"a\"]", "on = \"insert\"\nwhen = \"row.a != old.a\"\nmessage = \"{{ old.a }}\"\n[[watch.rule]]\non = \"delete\"\nmessage = \"{{ old.a }}\"");
     truncate_reads_a_row: TRUNCATE_WITHOUT_ROW, with_rule("[\"a\"]", "on = \"truncate\"\nwhen = \"row.a\"\nmessage = \"{{ old.a }}\"\nevent_class = \"{{ model }}\"");
+    missing_row: MISSING_ROW, with_rule("[\"a\"]", "when = \"row.a != old.a\"\nmessage = \"{{ old.a }}\"\n[[watch.rule]]\non = [\"delete\", \"truncate\"]\nmessage = \"{{ row.a }}\"\nevent_class = \"{{ model }}\"\n[[watch.rule]]\nchannel = \"room:{{ old.a }}\"");
     bad_channel_name: BAD_CHANNEL, with_rule("[\"a\"]", &format!("channel = \"Räume:{{{{ row.a }}}}\"\n[[watch.rule]]\nchannel = \"r:{{{{ row.a }}}}\"\n[[watch.rule]]\nchannel = \"{}{{{{ row.a }}}}{}\"\n[[watch.rule]]\nchannel = \"$my rooms:1\"\n[[watch.rule]]\ntarget = {{ group = \"{}\" }}", "x".repeat(128), "y".repeat(128), "Größe ".repeat(30)));
     bad_prefix: BAD_CHANNEL, format!("{HEAD}[channels]\nprefix = \"shop a:\"\n");
     duplicate_rule: DUPLICATE_RULE, with_rule("[\"a\", \"b\"]", "changed = [\"a\", \"b\"]\nwhen = \"row.a\"\n[[watch.rule]]\nchanged = [\"b\", \"a\"]\nwhen = \" row.a \"\non = \"update\"\ndata = []\n[[watch.rule]]\nwhen = \"row.a\"\n[[watch.rule]]\nchannel = \"room:{{ row.a }}\"\n[[watch.rule]]\nchannel = \"room:{{ row.a }}\"\nevent_class = \"other\"");
@@ -71,6 +72,23 @@ fn warnings_leave_the_configuration_usable() {
     ] {
         let (config, diagnostics) = parse(&text);
         assert!(config.is_some() && diagnostics.items.len() == 1, "{text}");
+    }
+}
+
+#[test]
+fn a_text_that_asks_what_there_is_may_read_a_row_that_is_not_always_there() {
+    for rule in [
+        "when = \"op == 'update' and row.a != old.a\"\nmessage = \"{{ old.a }}\"",
+        "when = \"old and row.a != old.a\"",
+        "when = \"old.a is defined\"\nmessage = \"{{ old.a }}\"",
+        "when = \"old.a is not undefined and old.a\"",
+        "message = \"It's {{ old.a|default('new') }}\"",
+        "on = [\"update\", \"truncate\"]\nmessage = \"{% if verb == 'edited' %}{{ old.a }}{% endif %}\"",
+        "on = [\"update\", \"delete\"]\nwhen = \"old.a\"",
+        "on = \"update\"\nmessage = \"{{ old.a }}\"",
+        "message = \"old.a {{ row.a }}\"",
+    ] {
+        assert_eq!(rendered(&with_rule("[\"a\"]", rule)), "", "{rule}");
     }
 }
 
