@@ -53,7 +53,11 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         What::Systemd => {
             context.load()?;
             let config = std::path::absolute(context.path()?)?;
-            systemd::unit(&std::env::current_exe()?, &config)
+            let binary = std::env::current_exe()?;
+            for warning in systemd::warnings(&binary, &config.canonicalize()?) {
+                writeln!(anstream::stderr(), "warning: {warning}")?;
+            }
+            systemd::unit(&binary, &config)
         }
     };
     writeln!(anstream::stdout(), "{text}")?;

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// What `ProtectHome` hides.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+
 /// The unit that runs `binary` on the configuration at `config`.
 pub(super) fn unit(binary: &Path, config: &Path) -> String {
     format!(
@@ -51,6 +54,25 @@ WantedBy=multi-user.target",
     )
 }
 
+/// What the unit's service could not see, and what to do about it: `ProtectHome` hides home folders.
+pub(super) fn warnings(binary: &Path, config: &Path) -> Vec<String> {
+    let helps = [
+        (
+            binary,
+            "install the binary under /usr/local, with `cargo install --path . --root /usr/local`",
+        ),
+        (config, "put the configuration elsewhere, such as /etc/instant/instant.toml"),
+    ];
+    let hidden = helps
+        .into_iter()
+        .filter(|(path, _)| HOMES.iter().any(|home| path.starts_with(home)));
+    let said = |(path, help): (&Path, &str)| {
+        let path = path.display();
+        format!("the service cannot see {path}, since the unit hides home folders from it: {help}")
+    };
+    hidden.map(said).collect()
+}
+
 /// A word of a command line, as systemd reads it.
 fn quoted(path: &Path) -> String {
     let path = path.display().to_string().replace('%', "%%").replace('$', "$$");
@@ -68,5 +90,21 @@ mod tests {
     #[test]
     fn the_unit_is_ready_when_the_relay_is_and_is_watched() {
         insta::assert_snapshot!(unit(Path::new("/usr/bin/instant"), Path::new("/etc/instant/in stant.toml")));
+    }
+
+    #[test]
+    fn what_lies_in_a_home_folder_is_told_with_a_place_that_the_service_sees() {
+        let told = |binary: &str, config: &str| warnings(Path::new(binary), Path::new(config));
+        assert_eq!(
+            told("/root/.cargo/bin/instant", "/home/ada/shop/instant.toml"),
+            [
+                "the service cannot see /root/.cargo/bin/instant, since the unit hides home folders from it: install the binary under \
+                 /usr/local, with `cargo install --path . --root /usr/local`",
+                "the service cannot see /home/ada/shop/instant.toml, since the unit hides home folders from it: put the configuration \
+                 elsewhere, such as /etc/instant/instant.toml",
+            ]
+        );
+        assert_eq!(told("/usr/local/bin/instant", "/etc/instant/instant.toml"), [""; 0]);
+        assert_eq!(told("/homes/instant", "/run/instant/instant.toml"), [""; 0]);
     }
 }
