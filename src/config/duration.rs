@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, code};
+use super::parse::text;
 use super::reader::Reader;
 use super::reading::Reading;
 
-/// The duration at `key`, called `name` in messages, of at least a second. None: it is missing, or is none, which has been recorded.
+/// The duration at `key`, which may come from the environment, called `name` in messages, of at least a second. None: it is missing,
+/// or is none, which has been recorded.
 pub(super) fn at(table: &Reader<'_>, key: &str, name: &str, reading: &mut Reading<'_>) -> Option<Duration> {
-    let value = table.string(key, reading)?;
+    let value = text(table, key, reading)?;
     let found = parse(&value.value).filter(|duration| !duration.is_zero());
     if found.is_none() {
         let message = format!("`{name}` must be a duration of at least a second");

@@ -180,7 +180,7 @@ fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo
 /// `[outbox]`.
 fn retention(root: &Reader<'_>, reading: &mut Reading<'_>) -> Duration {
     let table = root.table("outbox", &OUTBOX, reading);
-    let Some(value) = table.and_then(|table| table.string("retention", reading)) else {
+    let Some(value) = table.and_then(|table| text(&table, "retention", reading)) else {
         return RETENTION;
     };
     match duration::parse(&value.value) {

@@ -9,8 +9,8 @@ use super::parse;
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
 /// The dialect that editors of TOML understand.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
-/// Durations such as `90s` or `1h30m`.
-const DURATION: &str = r"^\s*([0-9]+\s*[smhdw]\s*)+$";
+/// Durations such as `90s` or `1h30m`, and variables that hold one.
+const DURATION: &str = r"^\s*([0-9]+\s*[smhdw]\s*)+$|^\$\{.*\}$";
 
 /// The schema.
 #[must_use]

@@ -221,3 +221,19 @@ fn what_is_left_out_has_its_default() {
     );
     assert!(server.allowed_origins.is_empty());
 }
+
+#[test]
+fn durations_come_from_the_environment_too() {
+    let text = format!(
+        "{HEAD}[outbox]\nretention = \"${{RETENTION}}\"\n[related]\nttl = \"${{TTL:-90s}}\"\n[server]\nready_lag = \"${{LAG}}\"\n"
+    );
+    let environment = |name: &str| match name {
+        "RETENTION" => Some("2h".to_owned()),
+        "LAG" => Some("5m".to_owned()),
+        name => environment(name),
+    };
+    let config = Config::parse(source(&text), &environment).0.unwrap();
+    assert_eq!(config.retention, Duration::from_hours(2));
+    assert_eq!(config.related_ttl, Duration::from_secs(90));
+    assert_eq!(config.server.unwrap().ready_lag, Duration::from_mins(5));
+}
