@@ -15,6 +15,7 @@ use super::reader::Reader;
 use super::reading::Reading;
 use super::{Span, Spanned, duration};
 
+pub use name::namespace;
 pub use pattern::Pattern;
 pub use query::{Part, Query, USER};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::channel::name::is_namespace;
+use super::channel::name::{self, is_namespace};
 use super::{Channel, Config, Destination};
 
 impl Config {
@@ -28,6 +28,22 @@ impl Config {
 
 /// The namespace of a channel or of a template that begins with one.
 fn namespace(text: &str) -> Option<&str> {
-    let (name, _) = text.split_once(':')?;
-    is_namespace(name).then_some(name)
+    name::namespace(text).filter(|name| is_namespace(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Source};
+
+    #[test]
+    fn the_mark_of_a_private_channel_is_no_part_of_its_namespace() {
+        let text = "[database]\nurl = 'postgres://a'\n[channels]\nprefix = '$shop:'\n[[watch]]\nmodel = 'shop.Order'\n\
+                    [[watch.rule]]\nchannel = '$room:{{ row.id }}'\n";
+        let source = Source {
+            path: "instant.toml".into(),
+            text: text.into(),
+        };
+        let (config, _) = Config::parse(source, &|_| None);
+        assert!(config.unwrap().namespaces().into_keys().eq(["room", "shop"]));
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::code::Error;
 use crate::config::Config;
-use crate::config::channel::{History, Publish};
+use crate::config::channel::{self, History, Publish};
 
 /// Bytes of the longest channel that a client may name.
 pub(super) const LONGEST_CHANNEL: usize = 255;
@@ -48,9 +48,9 @@ impl Rules {
         if channel.is_empty() {
             return Err(Error::BAD_REQUEST);
         }
-        match channel.trim_start_matches('$').split_once(':') {
+        match channel::namespace(channel) {
             None => Ok(Options::default()),
-            Some((namespace, _)) => self.namespaces.get(namespace).copied().ok_or(Error::UNKNOWN_CHANNEL),
+            Some(namespace) => self.namespaces.get(namespace).copied().ok_or(Error::UNKNOWN_CHANNEL),
         }
     }
 

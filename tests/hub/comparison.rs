@@ -120,6 +120,7 @@ async fn commands_and_their_refusals_are_answered_as_centrifugo_does() {
                 (r#"{"subscribe":{"channel":"plain:1"},"id":26}"#, 1),
                 (r#"{"unsubscribe":{"channel":"public"},"id":27}"#, 1),
                 (r#"{"subscribe":{"channel":"room:3","type":1},"id":28,"unknown":{"a":[]}}"#, 1),
+                (r#"{"subscribe":{"channel":"$$room:1"},"id":29}"#, 1),
             ];
             talk(&mut wire, &frames, said).await;
         }

@@ -8,6 +8,7 @@ use super::Findings;
 use super::database::CLOCK_DIFFERENCE;
 use crate::capture::watch::{Destination, Watch};
 use crate::config::Config;
+use crate::config::channel::namespace;
 use crate::publisher::centrifugo::{CallError, Centrifugo};
 
 /// Where the configuration says which Centrifugo.
@@ -133,11 +134,8 @@ pub(super) fn namespaces(watches: &[Watch], config: &Config) -> BTreeMap<String,
             Destination::Channel(template) => template.text.split('{').next().unwrap_or_default(),
             _ => &config.prefix,
         };
-        if let Some((namespace, _)) = channel.split_once(':') {
-            let name = namespace.trim_start_matches('$');
-            namespaces
-                .entry(name.to_owned())
-                .or_insert_with(|| format!("{namespace}:instant"));
+        if let Some(name) = namespace(channel) {
+            namespaces.entry(name.to_owned()).or_insert_with(|| format!("{name}:instant"));
         }
     }
     namespaces

@@ -11,6 +11,13 @@ const GROUP: &str = "group.";
 /// What begins a channel that Centrifugo lets in by token alone; its namespace comes after.
 const PRIVATE: char = '$';
 
+/// The namespace of a channel: what stands before its first colon, without the mark of a private one.
+#[must_use]
+pub fn namespace(channel: &str) -> Option<&str> {
+    let channel = channel.strip_prefix(PRIVATE).unwrap_or(channel);
+    channel.split_once(':').map(|(namespace, _)| namespace)
+}
+
 /// Whether Centrifugo can have a namespace of this name.
 pub(in crate::config) fn is_namespace(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -76,10 +83,7 @@ fn check_text(value: &Spanned<String>, literals: &[Span], reading: &mut Reading<
         return;
     };
     let head = &text[first.clone()];
-    let namespace = head
-        .split_once(':')
-        .map(|(name, _)| name.strip_prefix(PRIVATE).unwrap_or(name));
-    if let Some(name) = namespace.filter(|name| !name.is_empty() && !is_namespace(name)) {
+    if let Some(name) = namespace(head).filter(|name| !name.is_empty() && !is_namespace(name)) {
         let start = usize::from(head.starts_with(PRIVATE));
         let place = reading.inside(value, start..start + name.len());
         let message = format!("Centrifugo cannot have a namespace `{name}`");
