@@ -23,7 +23,7 @@ pub struct Health {
 /// A setting of `session_replication_role` that switches triggers off.
 #[derive(Clone, Debug, FromRow)]
 pub struct Setting {
-    /// For whom: `role app`, `database shop`, or both; or the server's own.
+    /// For whom: `role app`, `database shop`, or both; or `every role`, or the server's own.
     pub place: String,
     /// The statement that takes it back.
     pub mend: String,
@@ -73,8 +73,9 @@ pub async fn health(pool: &PgPool, old: Duration) -> Result<Health, sqlx::Error>
 /// Where `session_replication_role` is set so that ordinary triggers do not fire.
 async fn without_triggers(pool: &PgPool) -> Result<Vec<Setting>, sqlx::Error> {
     sqlx::query_as(
-        "select concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname) as place,
-                case when r.rolname is null then format('alter database %I reset session_replication_role', d.datname)
+        "select coalesce(nullif(concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname), ''), 'every role') as place,
+                case when coalesce(r.oid, d.oid) is null then 'alter role all reset session_replication_role'
+                     when r.rolname is null then format('alter database %I reset session_replication_role', d.datname)
                      when d.datname is null then format('alter role %I reset session_replication_role', r.rolname)
                      else format('alter role %I in database %I reset session_replication_role', r.rolname, d.datname) end as mend
          from pg_db_role_setting s

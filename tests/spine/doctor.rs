@@ -134,6 +134,22 @@ async fn a_transaction_pooler_is_recognised_for_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn triggers_that_are_off_for_every_role_are_found_with_what_turns_them_on() {
+    // Its own cluster: the setting holds in every database.
+    let cluster = Cluster::start_new(15, &[]).await;
+    let stack = Stack::on(Django::new(&cluster).await, ORDERS).await;
+    let client = stack.django.database.connect().await;
+    client
+        .batch_execute("alter role all set session_replication_role = replica")
+        .await
+        .unwrap();
+    let finding = stack.finding("replication-role", &[]).await;
+    assert_eq!(finding["place"], "every role");
+    stack.mend(&finding).await;
+    assert_eq!(stack.findings(&[], 0).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_and_prepared_transactions_that_hold_back_vacuum_are_found() {
     // Its own cluster: other tests' transactions hold vacuum back too.
     let cluster = Cluster::start_new(15, &["max_prepared_transactions=10"]).await;
