@@ -91,8 +91,9 @@ enum End<'a> {
 #[derive(Deserialize)]
 struct Shown<'a> {
     event_class: std::borrow::Cow<'a, str>,
+    /// The row's key; none where it tells of no row, as a truncate or a message by hand.
     #[serde(borrow)]
-    pk: &'a RawValue,
+    pk: Option<&'a RawValue>,
     /// How many changes it tells of, where these are several.
     count: Option<u64>,
 }
@@ -285,12 +286,14 @@ fn text(line: &Line<'_>) -> String {
         End::Channel { channel, event, .. } => {
             let shown: Option<Shown<'_>> = serde_json::from_str(event.get()).ok();
             let (class, key) = shown.map_or_else(Default::default, |shown| {
-                let key = shown
-                    .count
-                    .map_or_else(|| shown.pk.get().to_owned(), |count| format!("×{count}"));
+                let key = match (shown.count, shown.pk) {
+                    (Some(count), _) => format!("×{count} "),
+                    (None, Some(pk)) => format!("{} ", pk.get()),
+                    (None, None) => String::new(),
+                };
                 (shown.event_class, key)
             });
-            format!("{at}  {model} {key} {op} → {channel}  \"{class}\"")
+            format!("{at}  {model} {key}{op} → {channel}  \"{class}\"")
         }
         End::Failed { rule, failed } => format!("{at}  {model} {op} (change {change_id}) → parked: rule {rule}: {failed}"),
         End::Nowhere { nowhere } if nowhere.is_empty() => {

@@ -75,6 +75,19 @@ Order.objects.all().delete()",
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tail_shows_a_message_by_hand_with_its_class() {
+    let stack = Stack::start(18, RULES).await;
+    let shown = tail(&stack, &[]).await;
+    stack
+        .command(
+            &["send", "Back in five minutes", "--target", "staff", "--event-class", "notice"],
+            0,
+        )
+        .await;
+    shown.line("instant.broadcast broadcast → staff  \"notice\"", SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tail_neither_holds_up_the_relay_nor_grows() {
     let mut stack = Stack::start(18, "").await;
     let watching = tail(&stack, &["--channel", "none"]).await;
