@@ -9,6 +9,7 @@ mod dev;
 mod doctor;
 mod generate;
 mod init;
+mod model;
 mod moment;
 mod pause;
 mod plan;

@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::service::Service;
 use super::tail::{Filter, Rules, Tail};
-use super::{Context, step};
+use super::{Context, exit, step};
 use crate::capture::watch::Watch;
 use crate::capture::{self, SchemaState};
 use crate::config::{Config, Server};
@@ -45,7 +45,12 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     start_log();
     let pool = context.pool(&config).await?;
     let is_new = capture::schema_state(&pool).await? == SchemaState::Missing;
+    // Of a file with errors, which are told later on, not all watches are known.
+    let resolved = capture::resolve(&pool, &config).await?;
     pool.close().await;
+    if !resolved.diagnostics.has_errors() && args.shown.names_unknown(&resolved.watches)? {
+        return Ok(ExitCode::from(exit::USAGE));
+    }
     let installed = install(context, &config).await;
     let ended = match installed {
         Ok((watches, mapping)) => serve(&args, &mut project, &config, &watches, mapping).await,

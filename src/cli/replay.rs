@@ -8,8 +8,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use super::moment::Moment;
-use super::{Context, exit};
-use crate::config::nearest::did_you_mean;
+use super::{Context, exit, model};
 use crate::mapping::{Collapse, Outcome, Publication};
 use crate::outbox::{ChangeRow, Operator, Span};
 use crate::publisher::{Publisher, deliver};
@@ -64,13 +63,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let config = context.load()?;
     let publisher = super::publisher(&config)?;
     let (watches, rules) = context.rules(&config).await?;
-    for model in &args.model {
-        let names = || watches.iter().map(|watch| watch.model.as_str());
-        if !names().any(|name| name == model) {
-            let hint = did_you_mean(model, names()).map_or_else(String::new, |hint| format!(": {hint}"));
-            writeln!(anstream::stderr(), "error: `{model}` is not watched{hint}")?;
-            return Ok(ExitCode::from(exit::USAGE));
-        }
+    if model::any_unknown(&args.model, &watches)? {
+        return Ok(ExitCode::from(exit::USAGE));
     }
     let chosen = watches.iter().filter(|watch| args.model.contains(&watch.model));
     let span = Span {

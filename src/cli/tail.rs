@@ -6,17 +6,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use super::Context;
+use super::{Context, exit, model};
 use crate::capture::watch::Watch;
 use crate::change::Change;
 use crate::config::Config;
-use crate::config::nearest::did_you_mean;
 use crate::mapping::{Collapse, Mapping, Origin, Outcome};
 use crate::outbox::{ChangeRow, Operator, Reader};
 use crate::relay::Related;
@@ -45,6 +43,13 @@ pub(super) struct Filter {
     /// Print a JSON object a line, with the whole event.
     #[arg(long)]
     json: bool,
+}
+
+impl Filter {
+    /// Whether it names a model that nobody watches, which is said.
+    pub(super) fn names_unknown(&self, watches: &[Watch]) -> std::io::Result<bool> {
+        model::any_unknown(&self.model, watches)
+    }
 }
 
 /// One line: a publication, a rule that failed, or a change that goes nowhere.
@@ -101,13 +106,8 @@ struct Shown<'a> {
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
     let (watches, mapping) = context.rules(&config).await?;
-    for model in &args.filter.model {
-        let known = watches.iter().map(|watch| watch.model.as_str());
-        let hint = did_you_mean(model, known).map_or_else(String::new, |hint| format!(": {hint}"));
-        ensure!(
-            watches.iter().any(|watch| watch.model == *model),
-            "`{model}` is not watched{hint}"
-        );
+    if args.filter.names_unknown(&watches)? {
+        return Ok(ExitCode::from(exit::USAGE));
     }
     let (_unchanging, rules) = watch::channel(Rules::new(&watches, mapping));
     let tail = Tail::open(&config, args.filter, rules).await?;

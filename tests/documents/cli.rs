@@ -16,7 +16,8 @@ const HEAD: &str = "\
 Each command reads `instant.toml`, which is looked up from the current folder upwards, and explains itself with `--help`; `--config`,
 `--database-url` and `--help` belong to all of them. This page is made of these texts: `INSTA_UPDATE=always cargo test --test instant -- the_page_of_commands` writes it anew.
 
-Exit codes, the same for every command:
+Exit codes mean the same for every command. A file that can be used, but lacks what a command needs (`[django]` for `token`), or that is not
+there, is a failure:
 
 | code | meaning |
 |---|---|

@@ -98,3 +98,14 @@ async fn what_was_in_the_database_before_is_not_cleaned_away() {
     assert!(dev.output().contains("nothing was removed"), "{}", dev.output());
     assert_eq!(schemas(&django).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_nobody_watches_is_a_wrong_call_which_installs_nothing() {
+    let django = Django::on(18).await;
+    let folder = project(&django, free_port(), ORDERS);
+    let output = instant(folder.path(), &["dev", "--model", "shop.Ordr"], &[]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("did you mean `shop.Order`?"), "{said}");
+    assert_eq!(schemas(&django).await, 0);
+}

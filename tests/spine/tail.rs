@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{FAILING, Stack};
-use crate::support::process::Process;
+use crate::support::process::{Process, instant};
 use crate::support::wait::{SOON, eventually};
 
 const RULES: &str = "
@@ -85,6 +85,20 @@ async fn tail_shows_a_message_by_hand_with_its_class() {
         )
         .await;
     shown.line("instant.broadcast broadcast → staff  \"notice\"", SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_nobody_watches_is_a_wrong_call_of_tail_and_of_replay() {
+    let stack = Stack::start(18, RULES).await;
+    for call in [&["tail"][..], &["replay", "--since", "1h"]] {
+        let output = instant(stack.folder.path(), &[call, &["--model", "shop.Ordr"]].concat(), &[]).await;
+        assert_eq!(output.status.code(), Some(2), "{call:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains("error: `shop.Ordr` is not watched: did you mean `shop.Order`?"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
