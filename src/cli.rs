@@ -42,7 +42,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use crate::access;
 use crate::capture::{self, watch::Watch};
-use crate::config::diagnostic::Diagnostics;
+use crate::config::diagnostic::{Diagnostic, Diagnostics, code};
 use crate::config::{self, Config, LoadError, Source};
 use crate::mapping::Mapping;
 use crate::publisher::centrifugo::Centrifugo;
@@ -192,10 +192,22 @@ impl Context {
         }
     }
 
-    /// Reads the configuration; prints its problems, and fails with [`Reported`] when it cannot be used.
+    /// Reads the configuration; prints its problems, and fails with [`Reported`] when it cannot be used. What only the database can
+    /// tell is left to it.
     pub(crate) fn load(&self) -> anyhow::Result<Config> {
+        self.read(|problem| problem.code != code::UNCERTAIN_COLUMN)
+    }
+
+    /// The same where no database is asked.
+    pub(crate) fn load_alone(&self) -> anyhow::Result<Config> {
+        self.read(|_| true)
+    }
+
+    /// Reads the configuration, of whose warnings `is_told` says which are printed.
+    fn read(&self, is_told: impl Fn(&Diagnostic) -> bool) -> anyhow::Result<Config> {
         match config::load(&self.path()?) {
-            Ok((mut config, warnings)) => {
+            Ok((mut config, mut warnings)) => {
+                warnings.items.retain(is_told);
                 report(&warnings, &config.source)?;
                 if let Some(url) = &self.database_url {
                     config.database.url = url.clone();

@@ -27,7 +27,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if let Some(code) = &args.explain {
         return explain(code);
     }
-    let config = context.load()?;
+    let config = if args.db { context.load()? } else { context.load_alone()? };
     if args.db {
         let pool = context.pool(&config).await?;
         let watches = context.resolve(&pool, &config).await?;

@@ -106,6 +106,27 @@ async fn a_problem_names_its_code_and_the_code_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_may_be_the_primary_key_is_a_warning_only_where_no_database_is_asked() {
+    let django = Django::on(18).await;
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "[database]\nurl = '{}'\n[[watch]]\nmodel = 'shop.Country'\nfields = ['name']\n\
+         [[watch.rule]]\nmessage = 'Country {{{{ row.code }}}}'\n",
+        django.database.url
+    );
+    std::fs::write(folder.path().join("instant.toml"), toml).unwrap();
+    let said = async |arguments: &[&str]| {
+        let output = instant(folder.path(), arguments, &[]).await;
+        assert!(output.status.success(), "{arguments:?}");
+        text(&output.stderr)
+    };
+    assert!(said(&["check"]).await.contains("warning[uncertain-column]"));
+    for command in [&["check", "--db"][..], &["sql"], &["apply"], &["plan"]] {
+        assert_eq!(said(command).await, "", "{command:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scripts_read_plan_and_log_as_json_and_no_payload_is_logged() {
     let mut stack = Stack::start(15, ORDERS).await;
     let run = async |arguments: &[&str]| instant(stack.folder.path(), arguments, &[]).await;
