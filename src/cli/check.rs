@@ -5,7 +5,7 @@ mod page;
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::{Context, Reported, exit, report};
+use super::{Context, NOWHERE, Reported, exit, report};
 use crate::access::Access;
 use crate::capture;
 use crate::config::nearest::did_you_mean;
@@ -51,6 +51,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         "{path}: no errors; watches: {}, rules: {rules}{asked}",
         config.watches.len()
     )?;
+    if config.centrifugo.is_none() && config.server.is_none() {
+        writeln!(anstream::stdout(), "only `instant dev` can run it: {NOWHERE}")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

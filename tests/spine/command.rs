@@ -106,6 +106,24 @@ async fn a_problem_names_its_code_and_the_code_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_says_of_a_file_that_publishes_nowhere_that_only_dev_can_run_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (more, is_told) in [
+        ("", true),
+        ("[server]\n", false),
+        ("[centrifugo]\nurl = 'http://127.0.0.1:1'\napi_key = 'key'\n", false),
+    ] {
+        let toml = format!("[database]\nurl = 'postgresql://127.0.0.1:1/shop'\n{more}[[watch]]\nmodel = 'shop.Order'\n");
+        std::fs::write(folder.path().join("instant.toml"), toml).unwrap();
+        let checked = instant(folder.path(), &["check"], &[]).await;
+        assert!(checked.status.success(), "{}", text(&checked.stderr));
+        let said = text(&checked.stdout);
+        let wanted = "only `instant dev` can run it: instant.toml has neither [centrifugo] nor [server]";
+        assert_eq!(said.contains(wanted), is_told, "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_may_be_the_primary_key_is_a_warning_only_where_no_database_is_asked() {
     let django = Django::on(18).await;
     let folder = tempfile::tempdir().unwrap();
