@@ -7,16 +7,19 @@ use tokio::sync::broadcast;
 use super::{BatchError, Publisher, Rejection, Reply};
 use crate::mapping::Publication;
 
-/// What an observer who is slow may miss no more than: beyond it, the oldest are skipped.
-const KEPT: usize = 4096;
+/// Publications that are kept for an observer who is slow; of more, the oldest are skipped. With [`LARGEST_EVENT`] it bounds what one who
+/// has stopped to look holds to 32 MB.
+const KEPT: usize = 512;
+/// Bytes of the largest event that observers see.
+const LARGEST_EVENT: usize = 64 * 1024;
 
 /// A publication that was taken or refused.
 #[derive(Debug)]
 pub struct Passed {
     /// The channel.
     pub channel: Arc<str>,
-    /// The event.
-    pub event: Box<[u8]>,
+    /// The event; none where it is too large to be shown.
+    pub event: Option<Box<[u8]>>,
     /// Why it was refused, if it was.
     pub refused: Option<Rejection>,
 }
@@ -61,7 +64,7 @@ impl<P: Publisher> Publisher for Tap<P> {
             for (publication, reply) in batch.iter().zip(&replies) {
                 let passed = Passed {
                     channel: Arc::clone(&publication.channel),
-                    event: publication.event.as_slice().into(),
+                    event: (publication.event.len() <= LARGEST_EVENT).then(|| publication.event.as_slice().into()),
                     refused: reply.as_ref().err().cloned(),
                 };
                 // The last observer may just have left.
@@ -73,5 +76,56 @@ impl<P: Publisher> Publisher for Tap<P> {
 
     fn lead(&self, leads: bool) {
         self.publisher.lead(leads);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::change::Operation;
+    use crate::mapping::{Origin, RuleName};
+
+    #[derive(Debug)]
+    struct Taking;
+
+    impl Publisher for Taking {
+        async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
+            Ok(batch.iter().map(|_| Ok(())).collect())
+        }
+    }
+
+    fn publication(bytes: usize) -> Publication {
+        let rule = RuleName {
+            source: "public.shop_order".to_owned(),
+            model: "shop.Order".to_owned(),
+            number: 1,
+        };
+        Publication {
+            origin: Origin {
+                change_id: 1,
+                at: Timestamp::UNIX_EPOCH,
+                operation: Operation::Update,
+                rule: Arc::new(rule),
+                left: false,
+            },
+            channel: "public".into(),
+            event: vec![b' '; bytes],
+            key: None,
+            member: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_observer_sees_what_passes_but_for_events_that_are_too_large_to_be_shown() {
+        let observers = Observers::default();
+        let tap = Tap::new(Arc::new(Taking), observers.clone());
+        let mut observer = observers.join();
+        let (largest, larger) = (publication(LARGEST_EVENT), publication(LARGEST_EVENT + 1));
+        tap.publish(&[&largest, &larger]).await.unwrap();
+        let seen = observer.recv().await.unwrap();
+        assert_eq!(seen.event.as_deref(), Some(&*largest.event));
+        assert_eq!(observer.recv().await.unwrap().event, None);
     }
 }

@@ -24,8 +24,6 @@ use crate::publisher::Passed;
 
 /// Between two looks at how things are; also, whether the viewer may still see it.
 const LOOK: Duration = Duration::from_secs(2);
-/// Bytes of the largest event that is shown.
-const LARGEST_EVENT: usize = 64 * 1024;
 /// Events that are sent at once, when that many wait.
 const CHUNK: usize = 256;
 /// The most users and channels of a look.
@@ -131,8 +129,7 @@ fn write(chunk: &mut Vec<u8>, passed: &Passed) {
     data.extend_from_slice(b",\"refused\":");
     let _ = serde_json::to_writer(&mut data, &refused);
     data.extend_from_slice(b",\"event\":");
-    let is_shown = passed.event.len() <= LARGEST_EVENT;
-    data.extend_from_slice(if is_shown { &passed.event } else { b"null" });
+    data.extend_from_slice(passed.event.as_deref().unwrap_or(b"null"));
     data.push(b'}');
     message(chunk, "event", &data);
 }
@@ -156,9 +153,9 @@ mod tests {
 
     #[test]
     fn an_event_is_one_message_whatever_stands_in_it_and_a_huge_one_is_left_out() {
-        let passed = |event: &str, refused| Passed {
+        let passed = |event: Option<&str>, refused| Passed {
             channel: "a\nb".into(),
-            event: event.as_bytes().into(),
+            event: event.map(|event| event.as_bytes().into()),
             refused,
         };
         let written = |passed: Passed| {
@@ -166,14 +163,13 @@ mod tests {
             write(&mut chunk, &passed);
             String::from_utf8(chunk).unwrap()
         };
-        let shown = written(passed("{\"data\":\r\n1}", None));
+        let shown = written(passed(Some("{\"data\":\r\n1}"), None));
         assert_eq!(
             shown,
             "event: event\ndata: {\"channel\":\"a\\nb\",\"refused\":null,\"event\":{\"data\":  1}}\n\n"
         );
         let (code, message) = (102, "unknown channel".to_owned());
-        let huge = format!("\"{}\"", "x".repeat(LARGEST_EVENT));
-        let shown = written(passed(&huge, Some(Rejection { code, message })));
+        let shown = written(passed(None, Some(Rejection { code, message })));
         assert!(
             shown.ends_with("\"refused\":{\"code\":102,\"message\":\"unknown channel\"},\"event\":null}\n\n"),
             "{shown}"
