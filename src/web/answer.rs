@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::registry::Open;
+use super::registry::{Kind, Open};
 use super::{Credentials, Web, digest, expiry};
 use crate::access::{Access, Error, Proof, Who};
 
@@ -43,7 +43,8 @@ impl Web {
         if !allowed || client.is_empty() {
             return Ok(allowed);
         }
-        Ok(self.registry.subscribed(client, channel, open(&access, given, &who, client)))
+        let rooms = open(&access, given, &who, Kind::Rooms(client.to_owned()));
+        Ok(self.registry.subscribed(client, channel, rooms))
     }
 
     /// Until when a connection of `user` may go on, which was given channels with this digest; none: it may not. One that has won
@@ -71,7 +72,8 @@ impl Web {
     /// Remembers a connection, so that it can be cut.
     fn remember(&self, access: &Access, given: &Credentials<'_>, who: &Who, client: &str) {
         if !client.is_empty() {
-            self.registry.opened(client.to_owned(), open(access, given, who, client));
+            let connection = open(access, given, who, Kind::Connection(client.to_owned()));
+            self.registry.opened(client.to_owned(), connection);
         }
     }
 }
@@ -89,9 +91,9 @@ async fn subscriber(access: &Access, given: &Credentials<'_>, user: &str) -> Res
     Ok(access.user(user).await?.map(Who::User))
 }
 
-fn open(access: &Access, given: &Credentials<'_>, who: &Who, client: &str) -> Open {
+fn open(access: &Access, given: &Credentials<'_>, who: &Who, kind: Kind) -> Open {
     Open {
-        client: Some(client.to_owned()),
+        kind,
         user: who.key().to_owned(),
         proof: match who {
             Who::Visitor => Proof::Visitor,

@@ -19,11 +19,22 @@ pub(super) struct Registry {
     open: Mutex<HashMap<String, Arc<Open>>>,
 }
 
+/// What is remembered.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// A connection that this process has let in, by its id.
+    Connection(String),
+    /// A connection of which nothing but these rooms is known, by its id: an earlier process or its token has let it in.
+    Rooms(String),
+    /// A token, whose connections are not known.
+    Token,
+}
+
 /// What one of them was given.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
-    /// Centrifugo's id; none for a token, whose connections are not known.
-    pub(super) client: Option<String>,
+    /// What it is.
+    pub(super) kind: Kind,
     /// The user's key.
     pub(super) user: String,
     /// What the user was known by.
@@ -48,7 +59,7 @@ impl Registry {
         all.insert(key, Arc::new(open));
     }
 
-    /// Remembers a subscription; `open` is its connection, where an earlier process has answered that. False: there is no room for it,
+    /// Remembers a subscription; `open` is its connection, where this process has not let that in. False: there is no room for it,
     /// so that it could not be ended.
     pub(super) fn subscribed(&self, key: &str, channel: &str, open: Open) -> bool {
         let mut all = self.lock();
@@ -63,9 +74,11 @@ impl Registry {
         true
     }
 
-    /// Whether a connection is remembered.
+    /// Whether this process has let a connection in, and therefore knows all of its rooms.
     pub(super) fn knows(&self, key: &str) -> bool {
-        self.lock().contains_key(key)
+        self.lock()
+            .get(key)
+            .is_some_and(|open| matches!(open.kind, Kind::Connection(_)))
     }
 
     /// All that may still be open at `now`, with their keys. The others are forgotten.
@@ -92,6 +105,16 @@ impl Registry {
     }
 }
 
+impl Open {
+    /// The connection's id; none for a token.
+    pub(super) fn client(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Connection(client) | Kind::Rooms(client) => Some(client),
+            Kind::Token => None,
+        }
+    }
+}
+
 /// Visitors leave half of the places to users.
 fn has_room(taken: usize, open: &Open) -> bool {
     taken < if open.user.is_empty() { LARGEST / 2 } else { LARGEST }
@@ -103,7 +126,7 @@ mod tests {
 
     fn open(until: u64) -> Open {
         Open {
-            client: Some("c".to_owned()),
+            kind: Kind::Connection("c".to_owned()),
             user: "1".to_owned(),
             proof: Proof::Key("1".to_owned()),
             digest: None,
@@ -126,5 +149,18 @@ mod tests {
         assert!(registry.all(161)[0].1.rooms.is_empty());
         registry.closed("c");
         assert!(registry.all(0).is_empty());
+    }
+
+    #[test]
+    fn a_connection_is_known_by_its_answer_and_not_by_a_subscription() {
+        let registry = Registry::default();
+        let rooms = Open {
+            kind: Kind::Rooms("c".to_owned()),
+            ..open(100)
+        };
+        assert!(registry.subscribed("c", "room:1", rooms));
+        assert!(!registry.knows("c"));
+        registry.opened("c".to_owned(), open(100));
+        assert!(registry.knows("c"));
     }
 }

@@ -58,11 +58,11 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
 async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
     let access = web.access();
     for (key, open, who) in identified(web, &access).await? {
-        if is_as_given(&access, &open, &who) || !server.disconnect(&open.user, open.client.as_deref()).await {
+        if is_as_given(&access, &open, &who) || !server.disconnect(&open.user, open.client()).await {
             continue;
         }
         info!(user = open.user, "a connection was cut, since what it may hear has changed");
-        if open.client.is_some() {
+        if open.client().is_some() {
             // A token's connections are cut again until it ends, since it opens new ones.
             web.registry.closed(&key);
         }
@@ -104,7 +104,7 @@ async fn still_in(
     room: &str,
 ) -> Result<(), Error> {
     match access.may_listen(who, room).await {
-        Ok(false) if server.unsubscribe(&open.user, open.client.as_deref(), room).await => {
+        Ok(false) if server.unsubscribe(&open.user, open.client(), room).await => {
             info!(
                 user = open.user,
                 channel = room,

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::connection::Peer;
-use super::registry::Open;
+use super::registry::{Kind, Open};
 use super::{Credentials, Web, allowed_origin, digest, expiry, limit, unavailable};
 use crate::access::token::{self, Claims};
 use crate::access::{self, Access, Identity, Proof, Who};
@@ -75,7 +75,7 @@ fn remember(web: &Web, access: &Access, cookies: &[&str], identity: &Identity, c
     };
     let key = format!("token {} {}", identity.user, digest(&[session.expose_secret().to_owned()]));
     let open = Open {
-        client: None,
+        kind: Kind::Token,
         user: identity.user.clone(),
         proof: Proof::Session(session),
         digest: Some(digest(channels)),

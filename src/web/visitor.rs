@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::registry::Open;
+use super::registry::{Kind, Open};
 use super::{Credentials, DENIED, UNAUTHORIZED, Web, digest, told};
 use crate::access::token::{self, Invalid, Token};
 use crate::access::{self, Proof};
@@ -73,7 +73,7 @@ impl Visitor {
             return;
         }
         let open = Open {
-            client: Some(client.to_owned()),
+            kind: Kind::Connection(client.to_owned()),
             user: token.sub.clone(),
             proof: Proof::Key(token.sub.clone()),
             digest: (token.iss == token::ISSUER).then(|| digest(&token.channels)),

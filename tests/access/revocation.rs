@@ -175,6 +175,18 @@ async fn a_refresh_of_a_connection_that_another_process_has_answered_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_room_does_not_make_a_connection_known_that_another_process_has_answered() {
+    let site = Site::start(18, "[channels.'lobby:{x}']\nallow = 'users'\n").await;
+    let cookie = format!("sessionid={}", site.new_user("a").await);
+    let (_, connected) = site.ask("connect", &cookie, &json!({ "client": "c" })).await;
+    let body = json!({ "client": "unknown", "user": "1", "channel": "lobby:1", "meta": connected["result"]["meta"] });
+    let (_, answer) = site.ask("subscribe", &cookie, &body).await;
+    assert_eq!(answer, json!({ "result": {} }));
+    let (_, answer) = site.ask("refresh", &cookie, &body).await;
+    assert_eq!(answer, json!({ "result": { "expired": true } }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_connections_of_a_token_are_cut_with_its_session() {
     for site in Site::both("").await {
         let session = site.python("u = user('a'); c = login('a'); print(cookie(c))").await;
