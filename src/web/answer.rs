@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::registry::{Kind, Open};
+use super::registry::{FOREVER, Kind, Open};
 use super::{Credentials, Web, digest, expiry};
 use crate::access::{Access, Error, Proof, Who};
 
@@ -43,7 +43,11 @@ impl Web {
         if !allowed || client.is_empty() {
             return Ok(allowed);
         }
-        let rooms = open(&access, given, &who, Kind::Rooms(client.to_owned()));
+        let mut rooms = open(&access, given, &who, Kind::Rooms(client.to_owned()));
+        if self.hub.is_some() {
+            // The hub tells when the connection ends.
+            rooms.until = FOREVER;
+        }
         Ok(self.registry.subscribed(client, channel, rooms))
     }
 

@@ -12,6 +12,8 @@ const LARGEST: usize = 200_000;
 const ROOMS: usize = 1024;
 /// Seconds after which a connection that has not been refreshed is no more.
 const MARGIN: u64 = 60;
+/// The end of what has none: another second can be added to it.
+pub(super) const FOREVER: u64 = u64::MAX / 2;
 
 /// The connections, by Centrifugo's id, and tokens.
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ pub(super) struct Open {
     pub(super) digest: Option<String>,
     /// The channels that rules let the user into.
     pub(super) rooms: BTreeSet<String>,
-    /// When the answer ends, in seconds of the Unix epoch.
+    /// When the answer ends, in seconds of the Unix epoch; [`FOREVER`] where it is told when the connection does.
     pub(super) until: u64,
 }
 
@@ -84,7 +86,7 @@ impl Registry {
     /// All that may still be open at `now`, with their keys. The others are forgotten.
     pub(super) fn all(&self, now: u64) -> Vec<(String, Arc<Open>)> {
         let mut all = self.lock();
-        all.retain(|_, open| open.until + MARGIN >= now);
+        all.retain(|_, open| open.may_be_open(now));
         all.iter().map(|(key, open)| (key.clone(), Arc::clone(open))).collect()
     }
 
@@ -113,6 +115,15 @@ impl Open {
             Kind::Token => None,
         }
     }
+
+    /// Whether it is to be cut at `now`, so that its client comes again and says what it hears: nothing else tells that it goes on.
+    pub(super) fn is_over(&self, now: u64) -> bool {
+        matches!(self.kind, Kind::Rooms(_)) && self.until < now
+    }
+
+    fn may_be_open(&self, now: u64) -> bool {
+        matches!(self.kind, Kind::Rooms(_)) || self.until + MARGIN >= now
+    }
 }
 
 /// Visitors leave half of the places to users.
@@ -135,10 +146,18 @@ mod tests {
         }
     }
 
+    fn rooms(until: u64) -> Open {
+        Open {
+            kind: Kind::Rooms("c".to_owned()),
+            ..open(until)
+        }
+    }
+
     #[test]
     fn a_refreshed_connection_keeps_its_rooms_and_one_that_is_not_is_forgotten() {
         let registry = Registry::default();
         registry.opened("c".to_owned(), open(100));
+        registry.opened("d".to_owned(), open(100));
         assert!(registry.subscribed("c", "room:1", open(0)) && registry.subscribed("d", "room:2", open(100)));
         registry.opened("c".to_owned(), open(200));
         assert_eq!(registry.all(160).len(), 2);
@@ -154,13 +173,30 @@ mod tests {
     #[test]
     fn a_connection_is_known_by_its_answer_and_not_by_a_subscription() {
         let registry = Registry::default();
-        let rooms = Open {
-            kind: Kind::Rooms("c".to_owned()),
-            ..open(100)
-        };
-        assert!(registry.subscribed("c", "room:1", rooms));
+        assert!(registry.subscribed("c", "room:1", rooms(100)));
         assert!(!registry.knows("c"));
         registry.opened("c".to_owned(), open(100));
         assert!(registry.knows("c"));
+    }
+
+    #[test]
+    fn rooms_are_looked_at_until_their_connection_is_cut_or_tells_its_end() {
+        let registry = Registry::default();
+        assert!(registry.subscribed("c", "room:1", rooms(100)) && registry.subscribed("d", "room:1", rooms(FOREVER)));
+        // What is subscribed to later does not put off the end of what is not known.
+        assert!(registry.subscribed("c", "room:2", rooms(400)));
+        assert_eq!(registry.all(10_000).len(), 2);
+        let (_, open) = registry.all(101).into_iter().find(|(key, _)| key == "c").unwrap();
+        assert!(!open.is_over(100) && open.is_over(101));
+        assert_eq!(open.rooms.len(), 2);
+        assert!(
+            registry
+                .all(10_000)
+                .iter()
+                .any(|(key, open)| key == "d" && !open.is_over(10_000))
+        );
+        registry.closed("c");
+        registry.closed("d");
+        assert!(registry.all(101).is_empty());
     }
 }

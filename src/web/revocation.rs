@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, TryStreamExt};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::backend::Backend;
 use super::registry::Open;
@@ -54,14 +54,22 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
     }
 }
 
-/// Cuts the connections whose user is another now, or hears other channels.
+/// Cuts the connections whose user is another now, or hears other channels, and those whose time is over.
 async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
     let access = web.access();
     for (key, open, who) in identified(web, &access).await? {
-        if is_as_given(&access, &open, &who) || !server.disconnect(&open.user, open.client()).await {
+        let is_over = open.is_over(access::now());
+        if !is_over && is_as_given(&access, &open, &who) || !server.disconnect(&open.user, open.client()).await {
             continue;
         }
-        info!(user = open.user, "a connection was cut, since what it may hear has changed");
+        if is_over {
+            debug!(
+                user = open.user,
+                "a connection was cut, so that its client asks again for its rooms"
+            );
+        } else {
+            info!(user = open.user, "a connection was cut, since what it may hear has changed");
+        }
         if open.client().is_some() {
             // A token's connections are cut again until it ends, since it opens new ones.
             web.registry.closed(&key);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::registry::{Kind, Open};
+use super::registry::{FOREVER, Kind, Open};
 use super::{Credentials, DENIED, UNAUTHORIZED, Web, digest, told};
 use crate::access::token::{self, Invalid, Token};
 use crate::access::{self, Proof};
@@ -78,7 +78,7 @@ impl Visitor {
             proof: Proof::Key(token.sub.clone()),
             digest: (token.iss == token::ISSUER).then(|| digest(&token.channels)),
             rooms: BTreeSet::new(),
-            until: if token.exp > 0 { token.exp } else { u64::MAX / 2 },
+            until: if token.exp > 0 { token.exp } else { FOREVER },
         };
         self.web.registry.opened(client.to_owned(), open);
     }
