@@ -39,12 +39,23 @@ pub(super) struct Connected {
 }
 
 impl Backend {
-    /// Disconnects a user's connection, or all of them without `client`; returns whether it is done.
-    pub(super) async fn disconnect(&self, user: &str, client: Option<&str>) -> bool {
+    /// Disconnects a user's connection; returns whether it is done.
+    pub(super) async fn disconnect(&self, user: &str, client: &str) -> bool {
         match self {
             Self::Centrifugo(server) => done(server.disconnect(user, client, CHANGED.code, &CHANGED.reason)).await,
             Self::Hub(hub) => {
-                hub.disconnect(user, client, &CHANGED);
+                hub.disconnect(user, Some(client), &CHANGED);
+                true
+            }
+        }
+    }
+
+    /// Disconnects all connections of a user but those called `kept`; returns whether it is done.
+    pub(super) async fn disconnect_others(&self, user: &str, kept: &[&str]) -> bool {
+        match self {
+            Self::Centrifugo(server) => done(server.disconnect_others(user, kept, CHANGED.code, &CHANGED.reason)).await,
+            Self::Hub(hub) => {
+                hub.disconnect_others(user, kept, &CHANGED);
                 true
             }
         }

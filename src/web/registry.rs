@@ -12,6 +12,8 @@ const LARGEST: usize = 200_000;
 const ROOMS: usize = 1024;
 /// Seconds after which a connection that has not been refreshed is no more.
 const MARGIN: u64 = 60;
+/// Seconds that a connection may last after its token, in the hub and in Centrifugo, so that its client can bring another.
+const LATE: u64 = 25;
 /// The end of what has none: another second can be added to it.
 pub(super) const FOREVER: u64 = u64::MAX / 2;
 
@@ -122,7 +124,11 @@ impl Open {
     }
 
     fn may_be_open(&self, now: u64) -> bool {
-        matches!(self.kind, Kind::Rooms(_)) || self.until + MARGIN >= now
+        match self.kind {
+            Kind::Connection(_) => self.until + MARGIN >= now,
+            Kind::Rooms(_) => true,
+            Kind::Token => self.until + LATE >= now,
+        }
     }
 }
 
@@ -177,6 +183,18 @@ mod tests {
         assert!(!registry.knows("c"));
         registry.opened("c".to_owned(), open(100));
         assert!(registry.knows("c"));
+    }
+
+    #[test]
+    fn a_token_is_forgotten_with_the_last_connection_that_it_may_have_opened() {
+        let registry = Registry::default();
+        let token = Open {
+            kind: Kind::Token,
+            ..open(100)
+        };
+        registry.opened("token".to_owned(), token);
+        assert_eq!(registry.all(125).len(), 1);
+        assert!(registry.all(126).is_empty());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use super::backend::Backend;
 use super::registry::Open;
 use super::{Web, chain, digest};
-use crate::access::{self, Access, Error, Who};
+use crate::access::{self, Access, Error, Proof, Who};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -57,9 +57,17 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
 /// Cuts the connections whose user is another now, or hears other channels, and those whose time is over.
 async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
     let access = web.access();
-    for (key, open, who) in identified(web, &access).await? {
+    let all = identified(web, &access).await?;
+    for (key, open, who) in &all {
         let is_over = open.is_over(access::now());
-        if !is_over && is_as_given(&access, &open, &who) || !server.disconnect(&open.user, open.client()).await {
+        if !is_over && is_as_given(&access, open, who) {
+            continue;
+        }
+        let is_cut = match open.client() {
+            Some(client) => server.disconnect(&open.user, client).await,
+            None => server.disconnect_others(&open.user, &with_session(&all, &open.user)).await,
+        };
+        if !is_cut {
             continue;
         }
         if is_over {
@@ -71,11 +79,18 @@ async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
             info!(user = open.user, "a connection was cut, since what it may hear has changed");
         }
         if open.client().is_some() {
-            // A token's connections are cut again until it ends, since it opens new ones.
-            web.registry.closed(&key);
+            // A token opens new connections until it ends, so that it is kept, and they are cut again.
+            web.registry.closed(key);
         }
     }
     Ok(())
+}
+
+/// The connections of a user that came with a session of their own, for which these are asked about by themselves.
+fn with_session<'a>(all: &'a [(String, Arc<Open>, Who)], user: &str) -> Vec<&'a str> {
+    let of_user = all.iter().map(|(_, open, _)| open).filter(|open| open.user == user);
+    let with_session = of_user.filter(|open| matches!(open.proof, Proof::Session(_)));
+    with_session.filter_map(|open| open.client()).collect()
 }
 
 /// Ends the subscriptions that their rule would refuse.

@@ -208,6 +208,28 @@ async fn the_connections_of_a_token_are_cut_with_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_cuts_the_connections_of_its_token_and_not_those_of_other_sessions() {
+    for site in Site::both("").await {
+        let sessions = site
+            .python("u = user('a'); c = login('a'); d = login('a'); print(cookie(c), cookie(d))")
+            .await;
+        let (first, second) = sessions.split_once(' ').unwrap();
+        let mut other = Browser::open(&site, second).await;
+        let request = site.http.post(format!("{}/token", site.url)).header("Origin", ORIGIN);
+        let reply = request.header("Cookie", format!("sessionid={first}")).send().await.unwrap();
+        let answer: serde_json::Value = reply.json().await.unwrap();
+        let connect = json!({ "token": answer["token"] });
+        let mut browser = Browser::try_open(&site, "", connect.clone()).await.unwrap();
+        site.python("c.post('/accounts/logout/')").await;
+        assert_eq!(browser.next().await, Err(4001));
+        let mut again = Browser::try_open(&site, "", connect).await.unwrap();
+        assert_eq!(again.next().await, Err(4001), "the token is still good");
+        site.centrifugo.publish("users", &json!("still here")).await;
+        assert_eq!(other.next().await, Ok(("users".to_owned(), json!("still here"))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_ends_what_has_changed_and_lets_the_rest_go_on() {
     let site = Site::start(18, "").await;
     let cookie = format!("sessionid={}", site.new_user("a").await);

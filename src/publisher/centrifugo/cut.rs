@@ -7,13 +7,22 @@ use super::Centrifugo;
 use super::call::CallError;
 
 impl Centrifugo {
-    /// Disconnects a user's connection, or all of them without `client`, with a close code and a reason.
+    /// Disconnects a user's connection with a close code and a reason.
     ///
     /// # Errors
     /// When it does not answer as it should.
-    pub async fn disconnect(&self, user: &str, client: Option<&str>, code: u16, reason: &str) -> Result<(), CallError> {
+    pub async fn disconnect(&self, user: &str, client: &str, code: u16, reason: &str) -> Result<(), CallError> {
         let parameters = json!({ "user": user, "disconnect": { "code": code, "reason": reason } });
-        self.cut("disconnect", parameters, client).await
+        self.cut("disconnect", parameters, Some(client)).await
+    }
+
+    /// Disconnects all connections of a user but those called `kept`, with a close code and a reason.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub async fn disconnect_others(&self, user: &str, kept: &[&str], code: u16, reason: &str) -> Result<(), CallError> {
+        let parameters = json!({ "user": user, "whitelist": kept, "disconnect": { "code": code, "reason": reason } });
+        self.cut("disconnect", parameters, None).await
     }
 
     /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`.
