@@ -1,12 +1,12 @@
 //! What a request brings to be known by.
 
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue};
 
 /// The cookies, and the header that `[django] whoami` looks at.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials<'a> {
-    /// The `Cookie` headers.
+    /// The `Cookie` headers; of one that is not UTF-8, the cookies that are.
     pub(super) cookies: Vec<&'a str>,
     /// The `Authorization` header.
     pub(super) authorization: Option<&'a str>,
@@ -15,10 +15,40 @@ pub(super) struct Credentials<'a> {
 impl<'a> Credentials<'a> {
     /// Those of a request.
     pub(super) fn of(headers: &'a HeaderMap) -> Self {
-        let cookies = headers.get_all(COOKIE).iter();
         Self {
-            cookies: cookies.filter_map(|value| value.to_str().ok()).collect(),
-            authorization: headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()),
+            cookies: headers.get_all(COOKIE).iter().flat_map(cookies).collect(),
+            authorization: headers
+                .get(AUTHORIZATION)
+                .and_then(|value| std::str::from_utf8(value.as_bytes()).ok()),
         }
+    }
+}
+
+/// The texts of a `Cookie` header: the whole of it, unless another script of the site has set a cookie that is no text.
+fn cookies(header: &HeaderValue) -> Vec<&str> {
+    let bytes = header.as_bytes();
+    std::str::from_utf8(bytes).map_or_else(
+        |_| {
+            let pairs = bytes.split(|byte| *byte == b';');
+            pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok()).collect()
+        },
+        |text| vec![text],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_that_is_not_ascii_takes_no_other_away() {
+        let mut headers = HeaderMap::new();
+        for cookies in [&b"name=Zo\xc3\xab; sessionid=a"[..], b"name=Zo\xeb; sessionid=b; c=d"] {
+            headers.append(COOKIE, HeaderValue::from_bytes(cookies).unwrap());
+        }
+        headers.insert(AUTHORIZATION, HeaderValue::from_bytes("Bearer é".as_bytes()).unwrap());
+        let given = Credentials::of(&headers);
+        assert_eq!(given.cookies, ["name=Zoë; sessionid=a", "sessionid=b", "c=d"]);
+        assert_eq!(given.authorization, Some("Bearer é"));
     }
 }
