@@ -32,6 +32,7 @@ impl Gather {
     pub(super) async fn answer(&self, access: &Access, proof: Proof) -> Result<Who, Error> {
         let (sender, mut receiver) = oneshot::channel();
         self.lock().push((proof.clone(), sender));
+        let mut is_taken = false;
         loop {
             tokio::select! {
                 biased;
@@ -40,7 +41,7 @@ impl Gather {
                     // Whoever asked for it has failed or gone.
                     Err(_) => return Ok(access.identify_all(&[proof]).await?.pop().unwrap_or(Who::Visitor)),
                 },
-                turn = self.turns.acquire() => {
+                turn = self.turns.acquire(), if !is_taken => {
                     let taken: Vec<Waiting> = {
                         let mut waiting = self.lock();
                         waiting.retain(|(_, sender)| !sender.is_closed());
@@ -48,8 +49,9 @@ impl Gather {
                         waiting.drain(..count).collect()
                     };
                     if taken.is_empty() {
-                        // Another has taken this question along.
+                        // Another has taken this question along, and answers it.
                         drop(turn);
+                        is_taken = true;
                         continue;
                     }
                     let (proofs, senders): (Vec<Proof>, Vec<_>) = taken.into_iter().unzip();
@@ -64,5 +66,51 @@ impl Gather {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Config, Source};
+
+    /// An authority whose database never answers.
+    async fn silent() -> (Access, tokio::net::TcpListener) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let source = Source {
+            path: "instant.toml".into(),
+            text: format!(
+                "[database]\nurl = 'postgres://a@{}/b'\n[django]\nsecret_key = 'k'\n",
+                listener.local_addr().unwrap()
+            )
+            .into(),
+        };
+        let (config, problems) = Config::parse(source, &|_| None);
+        let access = Access::new(&config.unwrap_or_else(|| panic!("{problems:?}"))).unwrap();
+        (access, listener)
+    }
+
+    #[tokio::test]
+    async fn who_was_taken_along_waits_for_the_answer_and_asks_for_no_turn() {
+        let (access, _listener) = silent().await;
+        let gather = Gather::default();
+        let all = gather.turns.acquire_many(2).await.unwrap();
+        let mut polls = 0;
+        let mut first = pin!(gather.answer(&access, Proof::Key("1".to_owned())));
+        let mut second = pin!(gather.answer(&access, Proof::Key("2".to_owned())));
+        let mut both = pin!(poll_fn(|context| {
+            polls += 1;
+            assert!(first.as_mut().poll(context).is_pending());
+            second.as_mut().poll(context)
+        }));
+        tokio::time::timeout(Duration::from_millis(10), &mut both).await.unwrap_err();
+        drop(all);
+        tokio::time::timeout(Duration::from_millis(200), &mut both).await.unwrap_err();
+        assert!(gather.lock().is_empty() && gather.turns.available_permits() == 1);
+        assert!(polls < 20, "{polls}");
     }
 }
