@@ -52,11 +52,12 @@ impl Object<'_> {
         }
     }
 
-    /// A value that is JSON already, without line feeds, which separate messages. In JSON they stand between tokens alone.
+    /// A value that is JSON already, without line feeds, which separate messages, and carriage returns, which end a line of an event
+    /// stream. In JSON they stand between tokens alone.
     pub fn raw(&mut self, key: &str, value: &[u8]) {
         self.key(key);
-        if value.contains(&b'\n') {
-            self.out.extend(value.iter().filter(|byte| **byte != b'\n'));
+        if value.contains(&b'\n') || value.contains(&b'\r') {
+            self.out.extend(value.iter().filter(|byte| !matches!(**byte, b'\n' | b'\r')));
         } else {
             self.out.extend_from_slice(value);
         }
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_empty_is_left_out_and_line_feeds_of_values_too() {
+    fn what_is_empty_is_left_out_and_the_line_ends_of_values_too() {
         let written = object(|object| {
             object.text("none", "");
             object.number("zero", 0);
@@ -113,8 +114,12 @@ mod tests {
             object.text("a\"b", "c\nd");
             object.object("inner", |inner| inner.number("n", 7));
             object.raw("data", b"{\n \"x\": 1\n}");
+            object.raw("old", b"[\r\"a\\r\",\r\n 1]");
             object.list("list", &[Bytes::from_static(b"1"), Bytes::from_static(b"2")]);
         });
-        assert_eq!(written, r#"{"a\"b":"c\nd","inner":{"n":7},"data":{ "x": 1},"list":[1,2]}"#);
+        assert_eq!(
+            written,
+            r#"{"a\"b":"c\nd","inner":{"n":7},"data":{ "x": 1},"old":["a\r", 1],"list":[1,2]}"#
+        );
     }
 }
