@@ -69,7 +69,7 @@ pub(super) fn client(peer: Peer, headers: &HeaderMap) -> IpAddr {
     }
     let last = headers.get_all(FORWARDED).iter().next_back();
     let named = last.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-    named.unwrap_or(address)
+    named.map_or(address, |named: IpAddr| named.to_canonical())
 }
 
 const fn is_near(address: IpAddr) -> bool {
@@ -124,5 +124,13 @@ mod tests {
         assert_eq!(client("127.0.0.1:1"), "198.51.100.2");
         assert_eq!(client("[::ffff:10.0.0.1]:1"), "198.51.100.2");
         assert_eq!(client("192.0.2.1:1"), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_proxy_that_listens_on_ipv6_names_its_clients_of_ipv4_each_by_itself() {
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED, "::ffff:198.51.100.2".parse().unwrap());
+        let client = client(Peer("127.0.0.1:1".parse().unwrap()), &headers);
+        assert_eq!(client.to_string(), "198.51.100.2");
     }
 }
