@@ -38,6 +38,10 @@ pub enum Error {
 
 /// What PostgreSQL says about a value that is not of its type: data exceptions are of this class.
 const DATA_EXCEPTION: &str = "22";
+/// What says nothing of the statement: connections and resources, what an operator does, the system, and `lock_not_available`.
+const OF_SERVER: [&str; 5] = ["08", "53", "57", "58", "55P03"];
+/// `query_canceled`: the statement has taken longer than it may.
+const TOO_SLOW: &str = "57014";
 /// `undefined_function`, `insufficient_privilege` and `invalid_schema_name`.
 const NOT_APPLIED: [&str; 3] = ["42883", "42501", "3F000"];
 
@@ -59,6 +63,11 @@ pub(super) fn is_bad_value(error: &sqlx::Error) -> bool {
 /// Whether the database has answered, and its answer is about the statement.
 pub(super) fn is_about_statement(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code.starts_with("42"))
+}
+
+/// Whether there is no answer, for a reason that is not the statement's.
+pub(super) fn is_about_server(error: &sqlx::Error) -> bool {
+    code(error).is_none_or(|code| code != TOO_SLOW && OF_SERVER.iter().any(|class| code.starts_with(class)))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

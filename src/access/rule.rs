@@ -7,7 +7,7 @@ use sqlx::{
     AssertSqlSafe, Column as _, Connection as _, Either, Executor as _, PgPool, SqlSafeStr as _, Statement as _, TypeInfo as _,
 };
 
-use super::error::{Error, describe, is_about_statement, is_bad_value};
+use super::error::{Error, describe, is_about_server, is_about_statement, is_bad_value};
 use super::explain::Asked;
 use super::identity::Who;
 use crate::config::Channel;
@@ -124,7 +124,7 @@ impl Rule {
     }
 
     fn broken(&self, source: sqlx::Error) -> Error {
-        if source.as_database_error().is_none() {
+        if is_about_server(&source) {
             return Error::Database(source);
         }
         Error::Rule {

@@ -4,7 +4,8 @@
 //! The answers are asked for again, some hundreds with a few statements, instead of watching the tables: no trigger stands on them, and
 //! whatever changes an answer is seen, also the end of a session or a row that a rule's query reads.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, TryStreamExt};
@@ -33,7 +34,7 @@ pub(super) enum Subject {
 /// Looks at everything that is open, again and again until `shutdown`.
 pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: CancellationToken) {
     let Some(server) = &web.backend else { return };
-    let mut failing = false;
+    let (mut failing, mut broken) = (false, BTreeSet::new());
     loop {
         tokio::select! {
             () = tokio::time::sleep(PERIOD) => {}
@@ -41,7 +42,7 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
         }
         let looked = match subject {
             Subject::Connections => connections(&web, server).await,
-            Subject::Rooms => rooms(&web, server).await,
+            Subject::Rooms => rooms(&web, server, &mut broken).await,
         };
         match looked {
             Ok(()) if failing => info!(?subject, "what is revoked is cut again"),
@@ -93,8 +94,8 @@ fn with_session<'a>(all: &'a [(String, Arc<Open>, Who)], user: &str) -> Vec<&'a 
     with_session.filter_map(|open| open.client()).collect()
 }
 
-/// Ends the subscriptions that their rule would refuse.
-async fn rooms(web: &Web, server: &Backend) -> Result<(), Error> {
+/// Ends the subscriptions that their rule would refuse. A rule that cannot be asked is told of once, and stands in `broken` until it can.
+async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Result<(), Error> {
     let access = web.access();
     let mut questions = Vec::new();
     for (key, open, who) in identified(web, &access).await? {
@@ -107,15 +108,34 @@ async fn rooms(web: &Web, server: &Backend) -> Result<(), Error> {
             questions.push((Arc::clone(&asked), Arc::clone(&open), room.clone()));
         }
     }
+    let failed = Mutex::new(BTreeMap::new());
     stream::iter(questions.into_iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |(asked, open, room)| {
-            let access = &access;
+            let (access, failed) = (&access, &failed);
             async move {
                 let (key, who) = &*asked;
-                still_in(web, server, access, (key, &open, who), &room).await
+                let asked = still_in(web, server, access, (key, &open, who), &room).await;
+                match asked {
+                    Err(Error::Rule { channel, source }) => {
+                        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                        failed.entry(channel).or_insert(source);
+                        Ok(())
+                    }
+                    asked => asked,
+                }
             }
         })
-        .await
+        .await?;
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let before = std::mem::take(broken);
+    for (channel, source) in failed {
+        broken.insert(channel.clone());
+        if !before.contains(&channel) {
+            let error = chain(&Error::Rule { channel, source });
+            warn!(error, "a rule cannot be asked again; whom it has let in stays until it can");
+        }
+    }
+    Ok(())
 }
 
 /// Asks for one subscription again, and ends it where its rule refuses.
@@ -136,9 +156,7 @@ async fn still_in(
             web.registry.left(key, room);
             Ok(())
         }
-        // A rule that cannot be asked tells so when somebody subscribes.
-        Ok(_) | Err(Error::Rule { .. }) => Ok(()),
-        Err(error) => Err(error),
+        asked => asked.map(drop),
     }
 }
 

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use crate::support::process::instant;
 use crate::support::site::{Browser, Site};
+use crate::support::wait::SOON;
 
 const ROOMS: &str = r#"
 [channels.'room:{room_id}']
@@ -110,6 +111,31 @@ async fn a_slow_or_broken_query_lets_nobody_in_and_clients_try_again() {
     assert_eq!(checked.status.code(), Some(2), "{told}");
     assert!(told.contains("no_such_table") && told.contains("data-modifying"), "{told}");
     assert_eq!(told.matches("error[broken-query]").count(), 2, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_is_called_broken_where_it_is_and_not_where_the_database_has_no_answer() {
+    let site = Site::start(18, "[channels.'fails:{code}']\nallow = 'select fail($code)'\n").await;
+    let client = site.django.database.connect().await;
+    client
+        .batch_execute(
+            "create function fail(code text) returns boolean language plpgsql as
+             $$ begin raise exception using errcode = code; end $$",
+        )
+        .await
+        .unwrap();
+    for (code, told) in [
+        ("42P01", "the query of the channel `fails:{code}` cannot be run: 42P01"),
+        ("P0001", "the query of the channel `fails:{code}` cannot be run: P0001"),
+        ("57014", "the query of the channel `fails:{code}` cannot be run: 57014"),
+        ("57P01", "the database cannot be asked: error returned from database: 57P01"),
+        ("53300", "the database cannot be asked: error returned from database: 53300"),
+        ("55P03", "the database cannot be asked: error returned from database: 55P03"),
+    ] {
+        let body = json!({ "user": "", "channel": format!("fails:{code}") });
+        assert_eq!(site.ask("subscribe", "", &body).await.0, 503, "{code}");
+        site.instant.line(told, SOON).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
