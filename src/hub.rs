@@ -189,6 +189,12 @@ impl Hub {
         }
     }
 
+    /// Whether clients may come.
+    #[must_use]
+    pub fn admits(&self) -> bool {
+        self.is_open.load(Ordering::SeqCst)
+    }
+
     /// Disconnects everyone, and lets nobody in any more.
     pub fn close(&self) {
         self.closing.cancel();

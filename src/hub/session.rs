@@ -70,7 +70,7 @@ impl<A: Authority> Session<A> {
             changed: Notify::new(),
             emulated: None,
         };
-        let is_welcome = before < hub.limits.clients && hub.is_open.load(Ordering::SeqCst) && !hub.closing.is_cancelled();
+        let is_welcome = before < hub.limits.clients && hub.admits() && !hub.closing.is_cancelled();
         is_welcome.then_some(session)
     }
 
@@ -146,7 +146,7 @@ impl<A: Authority> Session<A> {
         self.client.identify(admission.user);
         self.hub.directory.add(&self.client);
         // Asked after it was added: whoever closes the hub meanwhile has found it.
-        if !self.hub.is_open.load(Ordering::SeqCst) {
+        if !self.hub.admits() {
             return Err(Disconnect::SHUTDOWN.into());
         }
         let rules = self.hub.rules();

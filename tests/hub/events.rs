@@ -6,7 +6,7 @@ use super::wire::Wire;
 use crate::support::centrifugo::Centrifugo;
 use crate::support::postgres::free_port;
 use crate::support::process::Process;
-use crate::support::site::{Browser, Site};
+use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::SOON;
 
 const WATCH: &str = "
@@ -140,6 +140,13 @@ async fn nobody_listens_to_a_standby_and_whoever_was_there_goes_to_the_leader() 
     let url = format!("ws://127.0.0.1:{other}/connection/websocket");
     let refused = tokio_tungstenite::connect_async(&url).await.unwrap_err();
     assert!(refused.to_string().contains("503"), "{refused}");
+    let cookie = format!("sessionid={}", site.new_user("a").await);
+    let token = async |port: &str| {
+        let request = site.http.post(format!("http://127.0.0.1:{port}/token"));
+        let request = request.header("Origin", ORIGIN).header("Cookie", &cookie);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((token(&own).await, token(&other).await), (200, 503));
 
     let mut browser = Browser::open(&site, "").await;
     site.instant.signal("STOP").await;
