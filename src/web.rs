@@ -35,7 +35,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
-use crate::access::{self, Access, Error, Who};
+use crate::access::{self, Access, Error, Identity, Who};
 use crate::config::{Config, Server};
 use crate::hub::Hub;
 use crate::hub::code::{self, Disconnect};
@@ -224,12 +224,15 @@ fn digest(channels: &[String]) -> String {
     URL_SAFE_NO_PAD.encode(&hash[..12])
 }
 
-/// Until when an answer about `who` holds, in seconds of the Unix epoch.
+/// Until when an answer about `who` holds, in seconds of the Unix epoch: for a second at least, also in a session's last one, or it
+/// would be asked for again at once.
 fn expiry(who: &Who) -> u64 {
-    let refresh = access::now() + REFRESH;
+    let now = access::now();
     match who {
-        Who::Visitor => refresh,
-        Who::User(identity) => identity.expires.map_or(refresh, |expires| expires.min(refresh)),
+        Who::User(Identity {
+            expires: Some(expires), ..
+        }) => (*expires).clamp(now + 1, now + REFRESH),
+        Who::User(_) | Who::Visitor => now + REFRESH,
     }
 }
 
@@ -263,4 +266,27 @@ fn chain(error: &Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_for_a_second_at_least_and_for_five_minutes_at_most() {
+        let now = access::now();
+        let holds = |expires| {
+            let identity = Identity {
+                user: "1".to_owned(),
+                is_staff: false,
+                is_superuser: false,
+                groups: Vec::new(),
+                expires,
+            };
+            expiry(&Who::User(identity)).saturating_sub(now)
+        };
+        assert!((1..=5).contains(&holds(Some(now))) && (1..=5).contains(&holds(Some(0))));
+        assert_eq!(holds(Some(now + 100)), 100);
+        assert!((300..=305).contains(&holds(Some(now + 1000))) && (300..=305).contains(&holds(None)));
+    }
 }
