@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
-use axum::http::header::ORIGIN;
+use axum::http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
@@ -28,6 +28,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The protocol that a client may ask for by name.
 const PROTOCOL: &str = "centrifuge-json";
+/// The protocol of Centrifugo that the hub does not speak.
+const PROTOBUF: &str = "centrifuge-protobuf";
 
 /// Opens a WebSocket for a page of an allowed origin, or for a program, which sends none.
 pub(super) async fn open(
@@ -42,7 +44,7 @@ pub(super) async fn open(
     if headers.contains_key(ORIGIN) && allowed_origin(&web, &headers).is_none() {
         return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     }
-    if query.is_some_and(|query| query.contains("=protobuf")) {
+    if query.is_some_and(|query| query.contains("=protobuf")) || names(&headers, PROTOBUF) && !names(&headers, PROTOCOL) {
         return (StatusCode::BAD_REQUEST, "the hub speaks JSON alone\n").into_response();
     }
     let Some(session) = Session::open(hub, Visitor::new(Arc::clone(&web), &Credentials::of(&headers))) else {
@@ -59,6 +61,15 @@ pub(super) async fn open(
             run(socket, session).await;
             drop(token);
         })
+}
+
+/// Whether the client asks for a protocol by its name.
+fn names(headers: &HeaderMap, protocol: &str) -> bool {
+    let lists = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|name| name.trim() == protocol)
 }
 
 /// Speaks with one client until one of the two ends it.

@@ -50,6 +50,14 @@ async fn only_pages_of_the_allowed_origins_and_programs_get_a_socket() {
     let twice = [("origin", ORIGIN), ("origin", "http://evil.example")];
     assert_eq!(refusal(url, &twice).await, Some(403));
     assert_eq!(refusal(&format!("{url}?format=protobuf"), &[]).await, Some(400));
+    for (protocols, refused) in [
+        ("centrifuge-json", None),
+        ("centrifuge-protobuf", Some(400)),
+        ("centrifuge-protobuf, centrifuge-json", None),
+    ] {
+        let asked = [("sec-websocket-protocol", protocols)];
+        assert_eq!(refusal(url, &asked).await, refused, "{protocols}");
+    }
     let plain = site
         .http
         .get(format!("{}/connection/websocket", site.url))
