@@ -126,6 +126,12 @@ export class ConnectedChannel implements Channel {
     }
   }
 
+  /** The connection has failed for good. */
+  failed(error: Error): void {
+    this.interrupted();
+    this.#ready.reject(error);
+  }
+
   joined(info: ClientInfo): void {
     this.#joining.tell(member(info));
   }
@@ -164,8 +170,7 @@ export class ConnectedChannel implements Channel {
   }
 
   #refused(error: Error): void {
-    this.interrupted();
-    this.#ready.reject(error);
+    this.failed(error);
     this.connection.report(error);
   }
 

@@ -38,6 +38,8 @@ export class Client implements Instant, Connection {
   #ready = new Deferred();
   #wasReady = false;
   #state: State = "disconnected";
+  /** Why the connection has failed, until it is tried again. */
+  #failure: Error | undefined;
 
   /** `own` is the address of this code. */
   constructor(options: Options, own: string | undefined) {
@@ -85,6 +87,8 @@ export class Client implements Instant, Connection {
     this.#channels.set(name, channel);
     if (this.#ready.isSettled && this.#state === "connected") {
       channel.attach(this.#served.has(name));
+    } else if (this.#failure !== undefined) {
+      channel.failed(this.#failure);
     }
     return channel;
   }
@@ -179,7 +183,9 @@ export class Client implements Instant, Connection {
           queueMicrotask(() => this.connect());
         } else {
           const error = new Error(`${reason} (${code})`);
+          this.#failure = error;
           this.#ready.reject(error);
+          this.#channels.forEach((channel) => channel.failed(error));
           this.#become("failed");
           this.report(error);
         }
@@ -219,6 +225,7 @@ export class Client implements Instant, Connection {
   }
 
   #interrupted(): void {
+    this.#failure = undefined;
     this.#served.clear();
     this.#channels.forEach((channel) => channel.interrupted());
     if (this.#ready.isSettled) {

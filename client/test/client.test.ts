@@ -85,6 +85,17 @@ test("errors of handlers go to onError, and to the console where nobody listens 
   assert.equal(String(written[1]), "instant:,Error: the listener's own");
 });
 
+test("a connection that has failed rejects what waits for its channels, those of later too", async () => {
+  const instant = client();
+  instant.onError(() => {});
+  const waiting = [instant.channel("room:1").ready(), instant.channel("room:1").history(), instant.ready()];
+  instant.centrifuge.emit("disconnected", { code: 4501, reason: "not logged in" });
+  waiting.push(instant.channel("room:2").ready());
+  for (const promise of waiting) {
+    await assert.rejects(promise, /not logged in \(4501\)/);
+  }
+});
+
 test("a channel's handlers hear it alone, and end when it is left", () => {
   const instant = client();
   const room = instant.channel("room:1");
