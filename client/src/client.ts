@@ -52,11 +52,16 @@ export class Client implements Instant, Connection {
     });
     const { token, tokenUrl } = options;
     let latest = token;
+    const ask = async (url: string) => {
+      // What is refused later is no visitor, as it may have been before.
+      latest = undefined;
+      return (latest = await askForToken(url));
+    };
     const found = ways(endpoint(options.url, own), globalThis.location?.origin);
     this.centrifuge = new Centrifuge(typeof found === "string" ? found : found.transports, {
       ...(typeof found === "string" ? {} : { emulationEndpoint: found.emulationEndpoint }),
       ...(token === undefined ? {} : { token }),
-      ...(tokenUrl === undefined ? {} : { getToken: async () => (latest = await askForToken(tokenUrl)) }),
+      ...(tokenUrl === undefined ? {} : { getToken: () => ask(tokenUrl) }),
     });
     this.#listen(tokenUrl !== undefined, () => latest === "");
     options.channels?.forEach((name) => this.channel(name));

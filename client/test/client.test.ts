@@ -96,6 +96,31 @@ test("a connection that has failed rejects what waits for its channels, those of
   }
 });
 
+test("an endpoint that knew nobody and then refuses is not asked again and again", async (context) => {
+  class Closed {
+    onclose?: (event: unknown) => void;
+
+    constructor() {
+      setTimeout(() => this.onclose?.({ code: 1006, reason: "" }));
+    }
+
+    close(): void {}
+  }
+  Object.assign(globalThis, { WebSocket: Closed });
+  context.after(() => Reflect.deleteProperty(globalThis, "WebSocket"));
+  let asked = 0;
+  context.mock.method(globalThis, "fetch", async () => {
+    asked++;
+    return asked > 20 ? new Promise(() => {}) : new Response(null, { status: asked === 1 ? 401 : 403 });
+  });
+  const instant = new Client({ url: "ws://127.0.0.1:1", tokenUrl: "http://127.0.0.1:1/token" }, undefined);
+  instant.onError(() => {});
+  const failed = new Promise<void>((resolve) => instant.onState((state) => state === "failed" && resolve()));
+  instant.connect();
+  await failed;
+  assert.equal(asked, 2);
+});
+
 test("a channel's handlers hear it alone, and end when it is left", () => {
   const instant = client();
   const room = instant.channel("room:1");
