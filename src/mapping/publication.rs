@@ -49,6 +49,31 @@ impl Publication {
     }
 }
 
+#[cfg(test)]
+impl Publication {
+    /// An update of an order, without an event.
+    pub(crate) fn example(change_id: i64, channel: &str) -> Self {
+        let rule = RuleName {
+            source: "public.shop_order".to_owned(),
+            model: "shop.Order".to_owned(),
+            number: 1,
+        };
+        Self {
+            origin: Origin {
+                change_id,
+                at: Timestamp::UNIX_EPOCH,
+                operation: Operation::Update,
+                rule: Arc::new(rule),
+                left: false,
+            },
+            channel: channel.into(),
+            event: Vec::new(),
+            key: None,
+            member: None,
+        }
+    }
+}
+
 /// Where a publication comes from: a change and one of the rules that hear it.
 #[derive(Clone, Debug)]
 pub struct Origin {

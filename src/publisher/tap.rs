@@ -81,11 +81,7 @@ impl<P: Publisher> Publisher for Tap<P> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::change::Operation;
-    use crate::mapping::{Origin, RuleName};
 
     #[derive(Debug)]
     struct Taking;
@@ -97,23 +93,9 @@ mod tests {
     }
 
     fn publication(bytes: usize) -> Publication {
-        let rule = RuleName {
-            source: "public.shop_order".to_owned(),
-            model: "shop.Order".to_owned(),
-            number: 1,
-        };
         Publication {
-            origin: Origin {
-                change_id: 1,
-                at: Timestamp::UNIX_EPOCH,
-                operation: Operation::Update,
-                rule: Arc::new(rule),
-                left: false,
-            },
-            channel: "public".into(),
             event: vec![b' '; bytes],
-            key: None,
-            member: None,
+            ..Publication::example(1, "public")
         }
     }
 

@@ -1,8 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
-use crate::change::Operation;
-use crate::mapping::{Origin, RuleName};
 use crate::publisher::{BatchError, Reply};
 
 /// A publisher that takes two publications at once, and fails at the first one that it is sent.
@@ -38,28 +36,10 @@ impl Publisher for Narrow {
 }
 
 fn item(change_id: i64, channel: &str) -> Item {
-    let rule = RuleName {
-        source: "public.shop_order".to_owned(),
-        model: "shop.Order".to_owned(),
-        number: 1,
-    };
-    let publication = Publication {
-        origin: Origin {
-            change_id,
-            at: Timestamp::UNIX_EPOCH,
-            operation: Operation::Update,
-            rule: Arc::new(rule),
-            left: false,
-        },
-        channel: channel.into(),
-        event: Vec::new(),
-        key: None,
-        member: None,
-    };
     Item {
         chunk: 0,
         channel: Channel::new(channel),
-        publication,
+        publication: Publication::example(change_id, channel),
         attempts: 0,
     }
 }
