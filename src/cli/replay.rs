@@ -162,10 +162,13 @@ impl<P: Publisher> Progress<'_, P> {
                     }
                 }
             }
-            let Some(interrupted) = delivery.interrupted else {
-                return Ok(());
-            };
             rest.drain(..answered);
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let Some(interrupted) = delivery.interrupted else {
+                continue;
+            };
             let Some(wait) = waits.next() else {
                 return Err(interrupted).with_context(|| {
                     format!(
@@ -185,5 +188,45 @@ impl<P: Publisher> Progress<'_, P> {
             more if more == REASONS + 1 => writeln!(anstream::stderr(), "refused: … more of them are counted only"),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publisher::{BatchError, Rejection, Reply};
+
+    /// A publisher that takes two publications at once, and fails at the first change.
+    struct Narrow;
+
+    impl Publisher for Narrow {
+        async fn publish(&self, publications: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
+            if publications.len() > 2 {
+                return Err(BatchError::Refused("too large".to_owned()));
+            }
+            let reply = |publication: &&Publication| match publication.origin.change_id {
+                1 => Err(Rejection {
+                    code: 100,
+                    message: "internal error".to_owned(),
+                }),
+                _ => Ok(()),
+            };
+            Ok(publications.iter().map(reply).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_in_a_halved_request_keeps_nothing_behind_it_from_being_sent() {
+        let mut progress = Progress {
+            publisher: &Narrow,
+            run: "1".to_owned(),
+            batch: (1..=4).map(|change_id| Publication::example(change_id, "public")).collect(),
+            bytes: 0,
+            sent: 0,
+            refused: 0,
+            reached: Timestamp::UNIX_EPOCH,
+        };
+        progress.send().await.unwrap();
+        assert_eq!((progress.sent, progress.refused), (3, 1));
     }
 }
