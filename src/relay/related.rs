@@ -15,7 +15,7 @@ use memory::Memory;
 
 /// The changes that are looked up for together, at first and at most: a page of a large window. A query costs as much as some hundred
 /// rows, but nothing is known of these before some were read.
-const BATCH: (usize, usize) = (32, 2_000);
+const BATCH: (usize, usize) = (64, 2_000);
 /// The bytes that a batch may look up before the next ones are made smaller.
 const LOADED: usize = 4 << 20;
 /// The bytes of their rows, at most: they are held until they are mapped.
@@ -59,6 +59,7 @@ impl Related {
             // Other rules may read other columns of the same tables.
             self.rules = Some(Arc::clone(rules));
             self.lookups = None;
+            self.batch = BATCH.0;
             self.memory.clear(rules.lookups().len());
         }
         self.memory.begin();
@@ -92,8 +93,11 @@ impl Related {
             next.dedup();
             relations = next;
         }
-        let much = self.memory.bytes().saturating_sub(before) > LOADED;
-        self.batch = if much { self.batch / 2 } else { self.batch * 2 }.clamp(1, BATCH.1);
+        if self.memory.bytes().saturating_sub(before) > LOADED {
+            self.batch = (self.batch / 2).max(1);
+        } else if changes.len() >= self.batch {
+            self.batch = (self.batch * 4).min(BATCH.1);
+        }
         Ok(())
     }
 
