@@ -16,9 +16,11 @@ use crate::mapping::{Mapping, Publication};
 use crate::outbox::{Error, Lost};
 use crate::publisher::{Directive, Publisher, deliver, directive};
 
-/// While changes are lost one after the other, subscribers are told to reload at most this often. A loss whose transactions stay open
-/// for longer is told before they have ended, too.
+/// While changes are lost one after the other, subscribers are told to reload at most this often.
 const PACE: Duration = Duration::from_secs(5);
+/// A loss whose transactions stay open for longer is told before they have ended, too. The relay may see their end five seconds later,
+/// with its safety poll.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Tells subscribers.
 pub(super) struct Herald<P> {
@@ -66,7 +68,7 @@ impl<P: Publisher> Herald<P> {
             }
             if !lost.is_over {
                 let over = self.lost.wait_for(|lost| lost.is_none_or(|lost| lost.is_over));
-                lost = match tokio::time::timeout(PACE, over).await {
+                lost = match tokio::time::timeout(LONG, over).await {
                     Ok(over) => (*over.ok()?)?,
                     Err(_) => lost,
                 };
