@@ -182,6 +182,8 @@ impl Intake {
             ..
         } = self;
         let rules = Arc::clone(&self.rules.borrow());
+        // A page that was left had some.
+        outlet.metrics.health().reading(None);
         let mut page = reader.page().await?;
         let (mut last, mut changes) = (None, 0);
         if rules.lookups().is_empty() {
