@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ANNOUNCEMENTS, handshake, sql, tls};
 
-/// How long a connection may take to come up.
+/// How long a connection may take to come up, at one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take until its settings are pinned, at some addresses one after the other.
+const ATTEMPT: Duration = Duration::from_secs(30);
 /// A peer that acknowledges nothing for this long is gone; both sides use it, so that a standby takes over within seconds.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(6);
 /// When an idle connection is probed first, and how often from then on; three lost probes end it.
@@ -124,8 +126,12 @@ impl Session {
     /// Connects, pins what the server's or the role's settings might change, and refuses a pooler. The kernel may take a connection for a
     /// server that hangs, so that all of it has a time-out.
     pub(super) async fn connect(url: &SecretString, name: &str) -> Result<Self, Error> {
-        let connecting = tokio::time::timeout(PATIENCE, Self::establish(url, name));
-        connecting.await.unwrap_or(Err(Error::Silent(PATIENCE)))
+        Self::connect_within(ATTEMPT, url, name).await
+    }
+
+    async fn connect_within(limit: Duration, url: &SecretString, name: &str) -> Result<Self, Error> {
+        let connecting = tokio::time::timeout(limit, Self::establish(url, name));
+        connecting.await.unwrap_or(Err(Error::Silent(limit)))
     }
 
     async fn establish(url: &SecretString, name: &str) -> Result<Self, Error> {
@@ -207,7 +213,8 @@ mod tests {
     async fn a_server_that_takes_connections_and_says_nothing_is_given_up() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("postgresql://shop@{}/shop", server.local_addr().unwrap());
-        let error = Session::connect(&url.into(), "a test").await.unwrap_err();
-        assert!(matches!(error, Error::Silent(PATIENCE)), "{error}");
+        let limit = Duration::from_millis(200);
+        let error = Session::connect_within(limit, &url.into(), "a test").await.unwrap_err();
+        assert!(matches!(error, Error::Silent(_)), "{error}");
     }
 }
