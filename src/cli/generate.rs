@@ -54,7 +54,10 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             context.load()?;
             let config = std::path::absolute(context.path()?)?;
             let binary = std::env::current_exe()?;
-            for warning in systemd::warnings(&binary, &config.canonicalize()?) {
+            // A link and what it leads to must be seen, both.
+            let target = config.canonicalize()?;
+            let read = if systemd::is_hidden(&config) { &config } else { &target };
+            for warning in systemd::warnings(&binary, read) {
                 writeln!(anstream::stderr(), "warning: {warning}")?;
             }
             systemd::unit(&binary, &config)

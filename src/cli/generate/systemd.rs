@@ -63,14 +63,17 @@ pub(super) fn warnings(binary: &Path, config: &Path) -> Vec<String> {
         ),
         (config, "put the configuration elsewhere, such as /etc/instant/instant.toml"),
     ];
-    let hidden = helps
-        .into_iter()
-        .filter(|(path, _)| HOMES.iter().any(|home| path.starts_with(home)));
+    let hidden = helps.into_iter().filter(|(path, _)| is_hidden(path));
     let said = |(path, help): (&Path, &str)| {
         let path = path.display();
         format!("the service cannot see {path}, since the unit hides home folders from it: {help}")
     };
     hidden.map(said).collect()
+}
+
+/// Whether it lies in a home folder.
+pub(super) fn is_hidden(path: &Path) -> bool {
+    HOMES.iter().any(|home| path.starts_with(home))
 }
 
 /// A word of a command line, as systemd reads it.
