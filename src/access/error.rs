@@ -38,10 +38,9 @@ pub enum Error {
 
 /// What PostgreSQL says about a value that is not of its type: data exceptions are of this class.
 const DATA_EXCEPTION: &str = "22";
-/// What says nothing of the statement: connections and resources, what an operator does, the system, and `lock_not_available`.
-const OF_SERVER: [&str; 5] = ["08", "53", "57", "58", "55P03"];
-/// `query_canceled`: the statement has taken longer than it may.
-const TOO_SLOW: &str = "57014";
+/// What says nothing of the statement: a server that ends or has just begun, one that takes no more connections, and what poolers say.
+/// Other errors of connections and resources are a statement's own where it reads a foreign table or much at once.
+const OF_SERVER: [&str; 3] = ["57P", "53300", "08P01"];
 /// `undefined_function`, `insufficient_privilege` and `invalid_schema_name`.
 const NOT_APPLIED: [&str; 3] = ["42883", "42501", "3F000"];
 
@@ -67,7 +66,7 @@ pub(super) fn is_about_statement(error: &sqlx::Error) -> bool {
 
 /// Whether there is no answer, for a reason that is not the statement's.
 pub(super) fn is_about_server(error: &sqlx::Error) -> bool {
-    code(error).is_none_or(|code| code != TOO_SLOW && OF_SERVER.iter().any(|class| code.starts_with(class)))
+    code(error).is_none_or(|code| OF_SERVER.iter().any(|class| code.starts_with(class)))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
