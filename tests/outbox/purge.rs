@@ -103,7 +103,7 @@ async fn a_purge_that_is_held_up_is_given_up_before_a_standby_thinks_that_its_le
         outbox.run("begin; select from instant.outbox for share").await;
         let begun = Instant::now();
         assert!(!leader.purge(AT_ONCE).await.unwrap());
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
         outbox.run("commit").await;
         leader.purge(AT_ONCE).await.unwrap();
         assert_eq!(
