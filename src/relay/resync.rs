@@ -20,7 +20,7 @@ use crate::publisher::{Directive, Publisher, deliver, directive};
 const PACE: Duration = Duration::from_secs(5);
 /// A loss whose transactions stay open for longer is told before they have ended, too. The relay may see their end five seconds later,
 /// with its safety poll.
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(7);
 
 /// Tells subscribers.
 pub(super) struct Herald<P> {
