@@ -130,7 +130,9 @@ async fn a_rule_is_called_broken_where_it_is_and_not_where_the_database_has_no_a
         ("57014", "the query of the channel `fails:{code}` cannot be run: 57014"),
         ("57P01", "the database cannot be asked: error returned from database: 57P01"),
         ("53300", "the database cannot be asked: error returned from database: 53300"),
-        ("55P03", "the database cannot be asked: error returned from database: 55P03"),
+        // A foreign table's server, or a table that is locked: another rule may have an answer.
+        ("08001", "the query of the channel `fails:{code}` cannot be run: 08001"),
+        ("55P03", "the query of the channel `fails:{code}` cannot be run: 55P03"),
     ] {
         let body = json!({ "user": "", "channel": format!("fails:{code}") });
         assert_eq!(site.ask("subscribe", "", &body).await.0, 503, "{code}");
