@@ -15,7 +15,8 @@ use crate::support::wait::{SOON, eventually, within};
 /// A stack whose relay answers on this port.
 async fn answering(port: u16, more: &str) -> Stack {
     let server = format!("{more}[server]\nlisten = '127.0.0.1:{port}'\nready_lag = '1s'\n");
-    Stack::start(15, &server).await
+    // While a transaction is open in any database of a cluster, changes may not be announced.
+    Stack::alone(15, &server).await
 }
 
 /// The status and the text of a page.
