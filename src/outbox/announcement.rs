@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::position::Snapshot;
+use super::position::{Snapshot, Transactions};
 use crate::change::{Change, Operation};
 
 /// What `instant.announce` notified.
@@ -61,25 +61,14 @@ pub(super) struct Seen {
     gap: bool,
     /// Transactions with smaller numbers than this may still bring ids that were passed over.
     doubt: Option<u64>,
-    window: Option<Window>,
-}
-
-/// What is known of the transactions at a window's end.
-#[derive(Debug)]
-struct Window {
-    /// All with smaller numbers have ended.
-    ended: u64,
-    /// None with this number or a larger one had begun.
-    begun: u64,
+    /// The transactions at the end of the window under way.
+    window: Option<Transactions>,
 }
 
 impl Seen {
     /// A window begins whose snapshot is `until`; by then `ahead` transactions had numbers from its xmax on.
     pub(super) fn begin(&mut self, until: &Snapshot, ahead: i32) {
-        self.window = until.bounds().map(|(xmin, xmax)| Window {
-            ended: xmin,
-            begun: xmax + u64::from(ahead.unsigned_abs()),
-        });
+        self.window = until.transactions(ahead);
     }
 
     /// A change of the window; false if it was announced as it is.

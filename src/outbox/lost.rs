@@ -1,6 +1,6 @@
 //! Losses, as windows bring them.
 
-use super::position::Snapshot;
+use super::position::{Snapshot, Transactions};
 
 /// The changes that triggers gave up, by the time of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +23,13 @@ pub(super) struct Counter {
 impl Counter {
     /// A window whose snapshot is `until` brings the count; by then `ahead` transactions had numbers from its xmax on.
     pub(super) fn read(&mut self, count: i64, until: &Snapshot, ahead: i32) {
-        let Some((xmin, xmax)) = until.bounds() else { return };
+        let Some(Transactions { ended, begun }) = until.transactions(ahead) else {
+            return;
+        };
         if self.lost.is_none_or(|lost| lost.count != count) {
-            self.begun = xmax + u64::from(ahead.unsigned_abs());
+            self.begun = begun;
         }
-        let is_over = xmin >= self.begun;
+        let is_over = ended >= self.begun;
         self.lost = Some(Lost { count, is_over });
     }
 

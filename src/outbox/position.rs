@@ -27,6 +27,15 @@ pub struct Within {
     pub after: i64,
 }
 
+/// What is known of the transactions at the end of a window.
+#[derive(Debug)]
+pub(super) struct Transactions {
+    /// All with smaller numbers have ended.
+    pub(super) ended: u64,
+    /// None with this number or a larger one had begun.
+    pub(super) begun: u64,
+}
+
 impl Snapshot {
     /// Takes PostgreSQL's text; only digits and separators pass, so that it may stand in a statement as it is.
     pub(super) fn new(text: &str) -> Result<Self, Error> {
@@ -34,8 +43,17 @@ impl Snapshot {
         valid.then(|| Self(text.into())).ok_or(Error::Protocol("no pg_snapshot"))
     }
 
+    /// The transactions at its time, when `ahead` of them had numbers from its xmax on.
+    pub(super) fn transactions(&self, ahead: i32) -> Option<Transactions> {
+        let (xmin, xmax) = self.bounds()?;
+        Some(Transactions {
+            ended: xmin,
+            begun: xmax + u64::from(ahead.unsigned_abs()),
+        })
+    }
+
     /// Its xmin and its xmax: below the one all transactions have ended, and none from the other on was visible.
-    pub(super) fn bounds(&self) -> Option<(u64, u64)> {
+    fn bounds(&self) -> Option<(u64, u64)> {
         let mut parts = self.0.split(':').map(str::parse);
         Some((parts.next()?.ok()?, parts.next()?.ok()?))
     }
