@@ -64,6 +64,8 @@ async fn the_commands_of_the_containers_carry_a_saved_row_to_a_browser_behind_on
         assert_eq!(get(inner).await.status(), 404, "{inner}");
     }
     assert_eq!(get("/live").await.status(), 403);
+    // Django's, which asks for the log-in.
+    assert_eq!(get("/livefeed/").await.status(), 302);
 
     let csrf = cookie(get("/accounts/login/").await.headers(), "csrftoken");
     let post = async |path: &str, cookies: &str, csrf: &str, fields: &str| {
