@@ -38,7 +38,7 @@ lint: ## Check formatting, lints, documentation and licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	tests/tools/deny
 
-demo: ## See rows move in the browser until Ctrl-C; CENTRIFUGO=1, TRAFFIC=0, DATABASE_URL=…, PORT=8000, INSTANT_PORT=8001, CENTRIFUGO_PORT=8002
+demo: ## See rows move in the browser until Ctrl-C; CENTRIFUGO=1, TRAFFIC=0, DEMO_DATABASE_URL=…, PORT=8000, INSTANT_PORT=8001, CENTRIFUGO_PORT=8002
 	@tests/tools/setup --demo
 	@echo "demo: building instant"
 	@cargo build --bin instant

@@ -23,7 +23,8 @@ async fn what_one_person_does_in_any_app_others_see_through_centrifugo() {
 async fn act_and_see(has_centrifugo: bool) {
     let Some(chromium) = chromium() else { return };
     let database = postgres::shared(18, &[]).await.database().await;
-    let demo = Demo::start(&database.url, has_centrifugo).await;
+    let centrifugo = if has_centrifugo { "1" } else { "0" };
+    let demo = Demo::start(&[("DEMO_DATABASE_URL", &database.url), ("CENTRIFUGO", centrifugo)]).await;
     let pictures = std::env::var("PICTURES").unwrap_or_default();
     let [script, packages, python, project] = [
         manifest("tests/demo/apps.mjs"),

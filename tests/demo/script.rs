@@ -7,6 +7,9 @@ use crate::support::postgres::free_port;
 use crate::support::process::Process;
 use crate::support::wait::SOON;
 
+/// The database of a project of one's own, whose address stands in the environment. Nothing listens there.
+const ANOTHER: &str = "postgres://nobody@127.0.0.1:1/project";
+
 /// A running demo, on ports of its own.
 pub(super) struct Demo {
     pub(super) process: Process,
@@ -15,10 +18,10 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    /// Starts the demo without traffic, on this database, or on a temporary one; with the hub, or with Centrifugo.
-    pub(super) async fn start(database: &str, has_centrifugo: bool) -> Self {
+    /// Starts the demo on a temporary database, with the hub and without traffic, but for what these variables say.
+    pub(super) async fn start(variables: &[(&str, &str)]) -> Self {
         let ports = [free_port(), free_port(), free_port()];
-        let process = run(ports, database, has_centrifugo);
+        let process = run(ports, variables);
         process.line("Ctrl-C ends it", SOON * 4).await;
         let url = format!("http://localhost:{}", ports[0]);
         Self { process, url, ports }
@@ -41,7 +44,7 @@ impl Demo {
     }
 }
 
-fn run(ports: [u16; 3], database: &str, has_centrifugo: bool) -> Process {
+fn run(ports: [u16; 3], variables: &[(&str, &str)]) -> Process {
     let python = cache::path("python/bin/python");
     let script = manifest("demo/run");
     let cache = cache::path("python").parent().unwrap().to_owned();
@@ -51,20 +54,23 @@ fn run(ports: [u16; 3], database: &str, has_centrifugo: bool) -> Process {
         env!("CARGO_BIN_EXE_instant"),
     ];
     let [own, instant, centrifugo] = ports.map(|port| port.to_string());
-    let environment = [
+    let mut environment = vec![
         ("PORT", &*own),
         ("INSTANT_PORT", &*instant),
         ("CENTRIFUGO_PORT", &*centrifugo),
-        ("DATABASE_URL", database),
-        ("CENTRIFUGO", if has_centrifugo { "1" } else { "0" }),
+        ("DATABASE_URL", ANOTHER),
+        ("INSTANT_DATABASE_URL", ANOTHER),
+        ("DEMO_DATABASE_URL", ""),
+        ("CENTRIFUGO", "0"),
         ("TRAFFIC", "0"),
     ];
+    environment.extend(variables);
     Process::new(python, &manifest("demo"), &arguments, &environment)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_starts_with_a_database_of_its_own_serves_its_front_page_and_leaves_nothing_after_ctrl_c() {
-    let demo = Demo::start("", false).await;
+    let demo = Demo::start(&[]).await;
     let page = reqwest::get(&demo.url).await.unwrap().error_for_status().unwrap();
     let page = page.text().await.unwrap();
     for app in ["Shop", "Chat", "Feeds", "Presence", "Live feed", "Hits"] {
@@ -78,7 +84,7 @@ async fn the_demo_starts_with_a_database_of_its_own_serves_its_front_page_and_le
 async fn a_port_that_is_taken_is_told_before_anything_starts() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
-    let mut process = run([free_port(), port, free_port()], "", false);
+    let mut process = run([free_port(), port, free_port()], &[]);
     assert!(!process.wait(SOON).await.success());
     let told = process.line("is taken", SOON).await;
     assert!(
