@@ -43,5 +43,5 @@ async fn act_and_see(has_centrifugo: bool) {
     people.line("all seen", SOON).await;
     assert!(people.wait(SOON).await.success());
     is_clean(&people);
-    demo.end().await;
+    demo.end("INT").await;
 }

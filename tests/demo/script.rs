@@ -27,12 +27,12 @@ impl Demo {
         Self { process, url, ports }
     }
 
-    /// Ends it as Ctrl-C does.
-    pub(super) async fn end(mut self) {
+    /// Ends it by a signal: `INT` is what Ctrl-C sends, `HUP` a terminal that is closed.
+    pub(super) async fn end(mut self, signal: &str) {
         let folder = self.process.line("tail -f", SOON).await;
         let log = PathBuf::from(folder.rsplit_once(' ').unwrap().1);
         assert!(log.exists(), "{}", log.display());
-        self.process.signal("INT").await;
+        self.process.signal(signal).await;
         let status = self.process.wait(SOON * 2).await;
         assert!(status.success(), "{status}: {}", self.process.output());
         self.process.line("demo: done", SOON).await;
@@ -48,7 +48,10 @@ fn run(ports: [u16; 3], variables: &[(&str, &str)]) -> Process {
     let python = cache::path("python/bin/python");
     let script = manifest("demo/run");
     let cache = cache::path("python").parent().unwrap().to_owned();
+    // Under `nohup` these tests would hand on that a closed terminal means nothing.
     let arguments = [
+        "--default-signal=HUP",
+        python.to_str().unwrap(),
         script.to_str().unwrap(),
         cache.to_str().unwrap(),
         env!("CARGO_BIN_EXE_instant"),
@@ -65,7 +68,7 @@ fn run(ports: [u16; 3], variables: &[(&str, &str)]) -> Process {
         ("TRAFFIC", "0"),
     ];
     environment.extend(variables);
-    Process::new(python, &manifest("demo"), &arguments, &environment)
+    Process::new("env", &manifest("demo"), &arguments, &environment)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +80,12 @@ async fn the_demo_starts_with_a_database_of_its_own_serves_its_front_page_and_le
         assert!(page.contains(&format!("<h2>{app}</h2>")), "no tile for {app}: {page}");
     }
     assert_eq!(page.matches("instant.js").count(), 1, "{page}");
-    demo.end().await;
+    demo.end("INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_leaves_nothing_when_its_terminal_is_closed() {
+    Demo::start(&[]).await.end("HUP").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
