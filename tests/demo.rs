@@ -3,3 +3,4 @@
 mod apps;
 mod code;
 mod script;
+mod traffic;

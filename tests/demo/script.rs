@@ -1,6 +1,9 @@
 //! What `make demo` runs.
 
+use std::fs;
 use std::path::PathBuf;
+
+use tokio::process::Command;
 
 use crate::support::cache::{self, manifest};
 use crate::support::postgres::free_port;
@@ -84,8 +87,22 @@ async fn the_demo_starts_with_a_database_of_its_own_serves_its_front_page_and_le
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_leaves_nothing_when_its_terminal_is_closed() {
-    Demo::start(&[]).await.end("HUP").await;
+async fn the_demo_goes_on_without_its_traffic_and_leaves_nothing_when_its_terminal_is_closed() {
+    let demo = Demo::start(&[("TRAFFIC", "1")]).await;
+    let traffic = find(&format!("traffic\0http://127.0.0.1:{}\0", demo.ports[0]));
+    let killed = Command::new("kill").args(["-s", "KILL", &traffic]).status().await.unwrap();
+    assert!(killed.success());
+    demo.process.line("traffic has ended", SOON).await;
+    reqwest::get(&demo.url).await.unwrap().error_for_status().unwrap();
+    demo.end("HUP").await;
+}
+
+/// The id of the process whose words end so.
+fn find(words: &str) -> String {
+    let mut processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let is_it = |path: &PathBuf| fs::read_to_string(path.join("cmdline")).is_ok_and(|line| line.ends_with(words));
+    let found = processes.find(is_it).unwrap();
+    found.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

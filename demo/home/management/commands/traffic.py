@@ -44,21 +44,23 @@ class Command(BaseCommand):
         while True:
             time.sleep(random.uniform(0, 2 * pause))
             close_old_connections()
-            random.choice(deeds)()
+            try:
+                random.choice(deeds)()
+            except Exception as error:
+                # A page may not be there, and what is about to be changed may be deleted by others.
+                self.stdout.write(repr(error))
 
     def visit(self, url: str) -> None:
         """Ask for a page."""
         request = urllib.request.Request(url.rstrip("/") + random.choice(PATHS), headers={"User-Agent": "traffic"})
-        try:
-            urllib.request.urlopen(request, timeout=5).close()
-        except OSError as error:
-            # A page that is not there is part of it.
-            self.stdout.write(str(error))
+        urllib.request.urlopen(request, timeout=5).close()
 
     def order(self) -> None:
-        """Place an order."""
+        """Place an order for a customer."""
         product = random.choice(list(PRODUCTS))
         customer = User.objects.filter(is_staff=False).order_by("?").first()
+        if customer is None:
+            return
         Order.objects.create(product=product, total=PRODUCTS[product], customer=customer)
         log.info("%s has ordered: %s", customer, product)
         if Order.objects.count() > ORDERS:
