@@ -53,7 +53,7 @@ def members(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def say(request: HttpRequest, pk: int) -> HttpResponse:
     """Say something."""
-    text = request.POST.get("text", "").strip()[:500]
+    text = request.POST.get("text", "").replace("\0", "").strip()[:500]
     if text:
         Message.objects.create(room=own_room(request, pk), author=request.user, text=text)
     return HttpResponse(status=204)

@@ -28,7 +28,10 @@ def posts(request: HttpRequest) -> HttpResponse:
 @require_POST
 def burst(request: HttpRequest) -> HttpResponse:
     """Save many posts at once, as a feed that was away for long would bring."""
-    count = min(int(request.POST.get("count", 1)), BURST)
+    try:
+        count = min(int(request.POST.get("count", 1)), BURST)
+    except ValueError:
+        return HttpResponse(status=400)
     Post.objects.bulk_create(
         Post(guid=uuid.uuid4(), feed="The Daily Bean", title=f"Bean number {number}") for number in range(1, count + 1)
     )

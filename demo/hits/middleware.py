@@ -8,6 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from hits.models import Hit
 
 
+def storable(text: str, length: int) -> str:
+    """Return the beginning of a text, with another sign in place of the character 0, which PostgreSQL refuses."""
+    return text.replace("\0", "\ufffd")[:length]
+
+
 class HitMiddleware:
     """Stores each request, but those for static files, once it has been answered."""
 
@@ -19,12 +24,12 @@ class HitMiddleware:
         response = self.get_response(request)
         if not request.path.startswith(settings.STATIC_URL):
             Hit.objects.create(
-                path=request.path[:500],
+                path=storable(request.path, 500),
                 method=request.method[:10],
                 status=response.status_code,
                 address=request.META.get("REMOTE_ADDR") or None,
-                user_agent=request.headers.get("User-Agent", "")[:300],
-                referer=request.headers.get("Referer", "")[:500],
+                user_agent=storable(request.headers.get("User-Agent", ""), 300),
+                referer=storable(request.headers.get("Referer", ""), 500),
                 user=request.user if request.user.is_authenticated else None,
             )
         return response

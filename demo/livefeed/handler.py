@@ -12,6 +12,8 @@ class TableHandler(logging.Handler):
         from livefeed.models import LogRecord
 
         try:
-            LogRecord.objects.create(level=record.levelname, logger=record.name, message=record.getMessage())
+            # PostgreSQL refuses the character 0.
+            message = record.getMessage().replace("\0", "\ufffd")
+            LogRecord.objects.create(level=record.levelname, logger=record.name, message=message)
         except Exception:
             self.handleError(record)

@@ -249,6 +249,9 @@ async function feeds() {
   await badge(pages[0]).click()
   await pages[0].locator('#posts h2', { hasText: 'burst 500' }).waitFor()
   rmSync(folder, { recursive: true })
+  const token = await pages[1].locator('[name=csrfmiddlewaretoken]').last().inputValue()
+  const nonsense = await ben.request.post(`${url}/feeds/burst/`, { form: { csrfmiddlewaretoken: token, count: 'many' } })
+  check(nonsense.status() === 400, `many posts: ${nonsense.status()}`)
   await Promise.all([visitor, ben].map((context) => context.close()))
 }
 

@@ -78,11 +78,15 @@ fn run(ports: [u16; 3], variables: &[(&str, &str)]) -> Process {
 async fn the_demo_starts_with_a_database_of_its_own_serves_its_front_page_and_leaves_nothing_after_ctrl_c() {
     let demo = Demo::start(&[]).await;
     let page = reqwest::get(&demo.url).await.unwrap().error_for_status().unwrap();
+    assert_eq!(page.headers()["x-frame-options"], "DENY");
+    assert_eq!(page.headers()["x-content-type-options"], "nosniff");
     let page = page.text().await.unwrap();
     for app in ["Shop", "Chat", "Feeds", "Presence", "Live feed", "Hits"] {
         assert!(page.contains(&format!("<h2>{app}</h2>")), "no tile for {app}: {page}");
     }
     assert_eq!(page.matches("instant.js").count(), 1, "{page}");
+    // PostgreSQL cannot hold this character.
+    assert_eq!(reqwest::get(format!("{}/%00", demo.url)).await.unwrap().status(), 404);
     demo.end("INT").await;
 }
 
