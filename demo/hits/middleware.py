@@ -7,10 +7,19 @@ from django.http import HttpRequest, HttpResponse
 
 from hits.models import Hit
 
+# How many of the latest requests are kept. Older ones go by the thousand.
+KEPT = 10_000
+
 
 def storable(text: str, length: int) -> str:
     """Return the beginning of a text, with another sign in place of the character 0, which PostgreSQL refuses."""
     return text.replace("\0", "\ufffd")[:length]
+
+
+def address(request: HttpRequest) -> str | None:
+    """Return where a request comes from. A proxy adds that at the end of what the client has said of itself."""
+    forwarded = request.headers.get("X-Forwarded-For", "") if settings.BEHIND_PROXY else ""
+    return forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR") or None
 
 
 class HitMiddleware:
@@ -23,13 +32,15 @@ class HitMiddleware:
         """Answer and store."""
         response = self.get_response(request)
         if not request.path.startswith(settings.STATIC_URL):
-            Hit.objects.create(
+            hit = Hit.objects.create(
                 path=storable(request.path, 500),
                 method=request.method[:10],
                 status=response.status_code,
-                address=request.META.get("REMOTE_ADDR") or None,
+                address=address(request),
                 user_agent=storable(request.headers.get("User-Agent", ""), 300),
                 referer=storable(request.headers.get("Referer", ""), 500),
                 user=request.user if request.user.is_authenticated else None,
             )
+            if hit.pk % 1000 == 0:
+                Hit.objects.filter(pk__lte=hit.pk - KEPT).delete()
         return response

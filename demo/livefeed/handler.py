@@ -2,6 +2,9 @@
 
 import logging
 
+# How many of the latest records are kept. Older ones go by the thousand.
+KEPT = 10_000
+
 
 class TableHandler(logging.Handler):
     """Stores each record as a row."""
@@ -14,6 +17,8 @@ class TableHandler(logging.Handler):
         try:
             # PostgreSQL refuses the character 0.
             message = record.getMessage().replace("\0", "\ufffd")
-            LogRecord.objects.create(level=record.levelname, logger=record.name, message=message)
+            row = LogRecord.objects.create(level=record.levelname, logger=record.name, message=message)
+            if row.pk % 1000 == 0:
+                LogRecord.objects.filter(pk__lte=row.pk - KEPT).delete()
         except Exception:
             self.handleError(record)

@@ -75,6 +75,9 @@ LOGOUT_REDIRECT_URL = "home"
 # The passwords stand on the front page; a slow hash would protect nothing.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# Whether every request comes through a proxy, which says for whom it asks.
+BEHIND_PROXY = os.environ.get("BEHIND_PROXY") == "1"
+
 # Where the script of the pages is, and where it connects if not to the server that it comes from.
 REALTIME_SCRIPT = os.environ.get("REALTIME_SCRIPT", "http://localhost:8001/instant.js")
 REALTIME_SERVER = os.environ.get("REALTIME_SERVER", "")

@@ -1,6 +1,7 @@
 //! Containers, as far as they can be tried without an engine: what is built into the images and what runs in them.
 
 use std::fs;
+use std::net::IpAddr;
 
 use reqwest::header::{COOKIE, HeaderMap, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
@@ -12,6 +13,7 @@ use super::native::Native;
 use crate::support::cache::{self, manifest};
 use crate::support::centrifugo::Centrifugo;
 use crate::support::document::in_language;
+use crate::support::postgres;
 use crate::support::process::instant;
 use crate::support::site::Browser;
 use crate::support::wait::{SOON, within};
@@ -53,7 +55,9 @@ async fn the_commands_of_the_containers_carry_a_saved_row_to_a_browser_behind_on
         return;
     };
     let url = format!("http://localhost:{}", native.front);
-    let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+    let address = IpAddr::from([127, 0, 0, 2]);
+    let http = reqwest::Client::builder().local_address(address);
+    let http = http.redirect(Policy::none()).build().unwrap();
     let get = async |path: &str| http.get(format!("{url}{path}")).send().await.unwrap();
 
     let page = get("/").await.text().await.unwrap();
@@ -93,6 +97,12 @@ async fn the_commands_of_the_containers_carry_a_saved_row_to_a_browser_behind_on
         (&event["event_class"], &event["message"]),
         (&"Your order".into(), &"Your Teapot: placed".into())
     );
+
+    // Each of these requests is a row, with the address that they come from, and no check of health has made one.
+    let database = postgres::connect(&postgres::shared(18, &[]).await.url("demo")).await;
+    let addresses = "select array_agg(distinct host(address)) from hits_hit";
+    let addresses: Vec<String> = database.query_one(addresses, &[]).await.unwrap().get(0);
+    assert_eq!(addresses, [address.to_string()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
