@@ -3,21 +3,23 @@ const SHOWN = 30;
 const SECONDS = 60;
 const rows = document.querySelector("#hits");
 const line = document.querySelector("#curve polyline");
+const leaf = () => ({ count: 0, children: new Map() });
 let total = 0;
-let tree = { count: 0, children: {} };
+let tree = leaf();
 const perSecond = new Map();
 
 function count(path) {
   let node = tree;
   for (const word of path.split("/").filter(Boolean)) {
-    node = node.children[word] ??= { count: 0, children: {} };
+    if (!node.children.has(word)) node.children.set(word, leaf());
+    node = node.children.get(word);
     node.count += 1;
   }
   if (node === tree) tree.count += 1;
 }
 
 function branch([word, { count, children }]) {
-  const below = Object.entries(children).sort().map(branch);
+  const below = [...children].sort().map(branch);
   return make("li", {}, word, " ", make("b", {}, `${count}`), ...(below.length ? [make("ul", {}, ...below)] : []));
 }
 
@@ -32,6 +34,11 @@ function draw() {
   line.setAttribute("points", points.join(" "));
 }
 
+/** The path of an address. Clients may send anything in its place. */
+function pathOf(address) {
+  return URL.canParse(address) ? new URL(address).pathname : address;
+}
+
 function show({ at, data }) {
   const { path, method, status, address, user, referer, user_agent } = data;
   total += 1;
@@ -44,18 +51,19 @@ function show({ at, data }) {
       make("td", {}, make("span", { class: "label" }, method), ` ${path} `, make("small", { class: "quiet" }, `${status}`)),
       make("td", {}, user?.username ?? "visitor"),
       make("td", {}, address ?? ""),
-      make("td", { class: "quiet" }, referer ? new URL(referer).pathname : ""),
+      make("td", { class: "quiet" }, pathOf(referer)),
     ),
   );
   while (rows.children.length > SHOWN) rows.lastChild.remove();
   document.querySelector("#total").textContent = total;
-  document.querySelector("#tree").replaceChildren(...Object.entries({ "/": { count: tree.count, children: {} }, ...tree.children }).map(branch));
+  const root = ["/", { ...leaf(), count: tree.count }];
+  document.querySelector("#tree").replaceChildren(...[root, ...tree.children].map(branch));
 }
 
 function clear() {
   rows.replaceChildren();
   total = 0;
-  tree = { count: 0, children: {} };
+  tree = leaf();
   perSecond.clear();
 }
 replay(instant.channel("hits:staff"), clear, show).then(draw);

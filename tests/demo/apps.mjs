@@ -211,6 +211,14 @@ async function hits() {
   await feed.locator('#tree > li', { hasText: 'feeds' }).waitFor()
   await feed.locator('#tree > li', { hasText: 'chat' }).locator('li', { hasText: 'messages' }).first().waitFor()
   await feed.waitForFunction(() => new Set(document.querySelector('#curve polyline').points).size && [...document.querySelector('#curve polyline').points].some(({ y }) => y < 90))
+  // What clients send is no object of JavaScript's, and need not be an address.
+  for (const path of ['/constructor/x', '/__proto__/y']) {
+    await visitor.request.get(url + path, { headers: { referer: 'nowhere' } })
+    await row(path, 'nowhere').waitFor()
+  }
+  await feed.locator('#tree > li', { hasText: 'constructor' }).locator('li', { hasText: 'x' }).waitFor()
+  await feed.reload()
+  await row('/__proto__/y', 'nowhere').waitFor()
   await picture(feed, 'hits')
   // Only so many rows are kept: one with this number takes what is 10,000 older with it.
   manage('shell', '-c', "from django.db import connection; connection.cursor().execute(\"select setval('hits_hit_id_seq', 19999)\")")
