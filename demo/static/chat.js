@@ -5,7 +5,8 @@ const list = document.querySelector("#messages");
 const field = document.querySelector("#say input[name=text]");
 const room = instant.channel(`room:${id}`);
 const typing = instant.channel(`typing:${id}`);
-const loadMessages = part("#messages");
+const inTurn = queue();
+const loadMessages = part("#messages", inTurn);
 const loadMembers = part("#members");
 const find = (pk) => list.querySelector(`[data-pk="${pk}"]`);
 const bottom = () => (list.scrollTop = list.scrollHeight);
@@ -14,8 +15,10 @@ const load = () => Promise.all([loadMessages().then(bottom), loadMembers()]);
 room.ready().then(load, () => {});
 instant.onGap(load);
 room.on("chat_members", ({ data }) => String(data.user_id) !== document.body.dataset.user && loadMembers());
-room.on("chat_message_deleted", ({ pk }) => find(pk)?.remove());
-room.on("chat_message", ({ message, data, pk }) => {
+room.on("chat_message_deleted", ({ pk }) => inTurn(() => find(pk)?.remove()));
+room.on("chat_message", (event) => inTurn(() => add(event)));
+
+function add({ message, data, pk }) {
   const name = data.author.username;
   stopped(name);
   if (find(pk)) return;
@@ -24,7 +27,7 @@ room.on("chat_message", ({ message, data, pk }) => {
     make("li", { "data-pk": pk, class: name === own ? "own" : "" }, make("b", {}, name), make("span", {}, message), make("time", {}, time)),
   );
   bottom();
-});
+}
 
 // Who is typing is told at most once in two seconds, and believed for three.
 const typists = new Map();

@@ -1,47 +1,60 @@
 // What the pages share.
 
-// A form marked `data-quiet` is sent without leaving the page: what it does is heard.
+// Milliseconds that a part of a page may take to load.
+const PATIENCE = 30_000;
+
+/** Whether an answer is that of the address that was asked. Who is no longer logged in is led to another. */
+function arrived(answer) {
+  return answer.ok && !answer.redirected;
+}
+
+// A form marked `data-quiet` is sent without leaving the page: what it does is heard. It is filled again if it did not arrive.
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.matches("[data-quiet]")) return;
   event.preventDefault();
   const body = new FormData(form, event.submitter);
   form.reset();
-  const answer = await fetch(form.action, { method: "POST", body });
-  if (!answer.ok) notice(`That did not work (${answer.status}).`);
+  const answer = await fetch(form.action, { method: "POST", body }).catch(Response.error);
+  if (arrived(answer)) return;
+  for (const [name, value] of body) {
+    const field = form.elements[name];
+    if (field.value === field.defaultValue) field.value = value;
+  }
+  notice(answer.redirected ? "That did not work: log in again." : `That did not work (${answer.status || "no answer"}).`);
 });
 
-/** Returns a function that loads an element from its `data-url`. Calls that come while it loads are one more load together. */
-function part(selector) {
+/** Returns a function that does one thing after the other. An event that comes during a load waits: the answer may not know of it. */
+function queue() {
+  let last = Promise.resolve();
+  return (deed) => (last = last.then(deed).catch(console.error));
+}
+
+/** Returns a function that loads an element from its `data-url`. Calls that come before it is their turn are one load together. */
+function part(selector, inTurn = queue()) {
   const element = document.querySelector(selector);
-  let running = Promise.resolve();
   let next = null;
   const load = async () => {
-    const answer = await fetch(element.dataset.url);
-    if (answer.ok) element.innerHTML = await answer.text();
+    next = null;
+    const answer = await fetch(element.dataset.url, { signal: AbortSignal.timeout(PATIENCE) });
+    if (arrived(answer)) element.innerHTML = await answer.text();
   };
-  return () =>
-    (next ??= running.then(() => {
-      next = null;
-      running = load().catch(console.error);
-      return running;
-    }));
+  return () => (next ??= inTurn(load));
 }
 
 /** Calls `show` with each event of a channel: those that it keeps, and then what comes. `clear` is called before it begins again. */
 function replay(channel, clear, show) {
-  let waiting = [];
+  const inTurn = queue();
+  let known = new Set();
   const load = async () => {
-    waiting = [];
     const kept = (await channel.history({ limit: 200, reverse: true })).reverse();
-    const known = new Set(kept.map(({ id }) => id));
+    known = new Set(kept.map(({ id }) => id));
     clear();
-    [...kept, ...waiting.filter(({ id }) => !known.has(id))].forEach(show);
-    waiting = null;
+    kept.forEach(show);
   };
-  channel.on("*", (event) => (waiting ? waiting.push(event) : show(event)));
-  instant.onGap(({ channels }) => channels.includes(channel.name) && load());
-  return load();
+  channel.on("*", (event) => inTurn(() => known.has(event.id) || show(event)));
+  instant.onGap(({ channels }) => channels.includes(channel.name) && inTurn(load));
+  return inTurn(load);
 }
 
 /** Makes an element with children, which are elements or text. */

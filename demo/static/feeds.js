@@ -17,4 +17,5 @@ async function read() {
   await loadPosts();
 }
 badge.addEventListener("click", read);
+instant.ready().then(read);
 instant.onGap(read);

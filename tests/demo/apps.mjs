@@ -62,6 +62,13 @@ async function picture(page, name) {
   }
 }
 
+/** Something to wait for that is given once. */
+function signal() {
+  let give
+  const given = new Promise((resolve) => (give = resolve))
+  return { give, given }
+}
+
 function check(truth, what) {
   if (!truth) throw new Error(what)
 }
@@ -106,6 +113,25 @@ async function chat() {
   await message(one, 'dan', 'I have it').waitFor()
   check((await message(one, 'dan', 'I have it').count()) === 1, 'a message is there twice')
   await picture(one, 'chat')
+  // A page whose messages were asked for before one of them goes and another comes, and arrive afterwards.
+  const [asked, happened] = [signal(), signal()]
+  await ada.route('**/messages/', async (route) => {
+    const response = await route.fetch()
+    asked.give()
+    await happened.given
+    await route.fulfill({ response })
+  })
+  const slow = await visit(ada, room)
+  await asked.given
+  manage('shell', '-c', "from chat.models import Message; Message.objects.get(text='I have it').delete()")
+  await heard(slow, 'chat_message_deleted')
+  await write(two, 'Meanwhile')
+  await two.getByRole('button', { name: 'Send' }).click()
+  await heard(slow, 'chat_message: Meanwhile')
+  happened.give()
+  await message(slow, 'ben', 'Who took the last lemon?').waitFor()
+  await message(slow, 'dan', 'Meanwhile').waitFor()
+  await message(slow, 'dan', 'I have it').waitFor({ state: 'detached' })
   // A page of the removed member that goes on listening, if it may.
   const listener = await visit(dan, '/shop/')
   await listener.evaluate(async (id) => {
@@ -131,6 +157,12 @@ async function chat() {
   check((await two.request.get(url + room)).status() === 404, 'a removed member may read the room')
   await staff.locator('#members li', { hasText: 'dan' }).getByRole('button', { name: 'Add' }).click()
   await list.getByRole('link', { name: 'Kitchen' }).waitFor()
+  // Who is no longer logged in keeps what it has written.
+  await cleo.clearCookies({ name: 'sessionid' })
+  await write(one, 'Unheard')
+  await one.getByRole('button', { name: 'Send' }).click()
+  await one.locator('#notice', { hasText: 'log in again' }).waitFor()
+  check((await one.getByLabel('Message').inputValue()) === 'Unheard', 'what was written is gone')
   await Promise.all([ada, cleo, dan].map((context) => context.close()))
 }
 
