@@ -19,6 +19,13 @@ class RoomAdmin(admin.ModelAdmin):
     inlines = [MembershipInline]
 
 
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin):
+    """Members, each on a page of its own."""
+
+    list_display = ["user", "room"]
+
+
 @admin.register(Message)
 class MessageAdmin(admin.ModelAdmin):
     """Messages."""

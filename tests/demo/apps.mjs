@@ -170,6 +170,8 @@ async function livefeed() {
   const [ada, ben, cleo] = await Promise.all(['ada', 'ben', 'cleo'].map(open))
   const feed = await visit(ben, '/livefeed/')
   const entry = (name, text) => feed.locator('#events li', { hasText: name }).filter({ hasText: text })
+  const member = await entry('Membership created', 'dan in Kitchen').getByRole('link').getAttribute('href')
+  check((await ada.request.get(url + member)).ok(), `${member} leads nowhere`)
   const admin = await ada.newPage()
   await admin.goto(`${url}/admin/chat/room/add/`)
   await admin.getByLabel('Name').fill('Pantry')
