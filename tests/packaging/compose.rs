@@ -60,9 +60,10 @@ pub(super) struct Healthcheck {
 }
 
 impl Compose {
-    /// The file with the values of `.env`, but for the address's port.
+    /// The file with its own values, but for the address's port.
     pub(super) async fn read(port: u16) -> Self {
-        let config = run(&["config", "--format", "json"], &[("PORT", &port.to_string())]).await;
+        let arguments = ["--env-file", "/dev/null", "config", "--format", "json"];
+        let config = run(&arguments, &[("PORT", &port.to_string())]).await;
         serde_json::from_str(&config.unwrap()).unwrap()
     }
 
@@ -94,6 +95,8 @@ pub(super) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Res
     command
         .args(arguments)
         .current_dir(manifest(""))
+        // What a project of one's own may have in the environment.
+        .env_remove("DJANGO_SECRET_KEY")
         .envs(environment.iter().copied());
     let output = within(SOON, "docker compose", command.output()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
