@@ -4,6 +4,7 @@ mod adopt;
 mod age;
 mod apply;
 mod check;
+mod context;
 mod dead;
 mod dev;
 mod doctor;
@@ -27,30 +28,20 @@ mod systemd;
 mod tail;
 mod token;
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use secrecy::SecretString;
 
 use crate::access;
-use crate::capture::{self, watch::Watch};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, code};
-use crate::config::{self, Config, LoadError, Source};
-use crate::mapping::Mapping;
+use crate::config::Config;
 use crate::publisher::centrifugo::Centrifugo;
+use context::Context;
 
-/// Connections of the control plane: one command works on one table at a time.
-const POOL_SIZE: u32 = 2;
-/// How long a command waits for the database.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub use context::Reported;
 
 /// What is missing where publications have nowhere to go.
 const NOWHERE: &str =
@@ -91,47 +82,28 @@ pub struct Cli {
     command: Command,
 }
 
+/// The commands; each describes itself in its own file.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a commented instant.toml for a project.
     Init(init::Args),
-    /// Find every problem in instant.toml.
     Check(check::Args),
-    /// Show what `apply` would change in the database.
     Plan(plan::Args),
-    /// Install the schema and the triggers.
     Apply(apply::Args),
-    /// Take everything of Instant out of the database.
     Remove(remove::Args),
-    /// Print the SQL that `apply` would run, for a DBA.
     Sql(sql::Args),
-    /// Publish every committed change.
     Run(run::Args),
-    /// Everything for a developer's machine: apply, run with the hub, show each change, read a changed file again.
     Dev(dev::Args),
-    /// Send a message by hand.
     Send(send::Args),
-    /// Look at the publications that were parked, send them again, or drop them.
     Dead(dead::Args),
-    /// Say what the rules make of changes, for tests of one's own project.
     Render(render::Args),
-    /// Send again what the outbox still holds.
     Replay(replay::Args),
-    /// Show changes as they are committed, and where they go.
     Tail(tail::Args),
-    /// Show who leads, what waits, and what was parked or lost.
     Status(status::Args),
-    /// Look for everything that keeps changes from arriving.
     Doctor(doctor::Args),
-    /// Stop capturing changes at once.
     Pause(pause::Args),
-    /// Capture changes again.
     Resume(resume::Args),
-    /// Go on in a database that was restored from a dump or upgraded.
     Adopt(adopt::Args),
-    /// Print a connection token for a user, for scripts.
     Token(token::Args),
-    /// Print a ready configuration for another program, shell completions, or the manual.
     Gen(generate::Args),
 }
 
@@ -170,99 +142,6 @@ impl Cli {
     }
 }
 
-/// What every command may need.
-#[derive(Debug)]
-pub(crate) struct Context {
-    config: Option<PathBuf>,
-    database_url: Option<SecretString>,
-}
-
-/// A problem that has been printed already.
-#[derive(Debug, thiserror::Error)]
-#[error("the configuration cannot be used")]
-pub struct Reported;
-
-impl Context {
-    /// Where the configuration is.
-    pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
-        match &self.config {
-            Some(path) => Ok(path.clone()),
-            None => config::find(&std::env::current_dir()?)
-                .context("there is no instant.toml in this folder or above it; name it with --config"),
-        }
-    }
-
-    /// Reads the configuration; prints its problems, and fails with [`Reported`] when it cannot be used. What only the database can
-    /// tell is left to it.
-    pub(crate) fn load(&self) -> anyhow::Result<Config> {
-        self.read(|problem| problem.code != code::UNCERTAIN_COLUMN)
-    }
-
-    /// The same where no database is asked.
-    pub(crate) fn load_alone(&self) -> anyhow::Result<Config> {
-        self.read(|_| true)
-    }
-
-    /// Reads the configuration, of whose warnings `is_told` says which are printed.
-    fn read(&self, is_told: impl Fn(&Diagnostic) -> bool) -> anyhow::Result<Config> {
-        match config::load(&self.path()?) {
-            Ok((mut config, mut warnings)) => {
-                warnings.items.retain(is_told);
-                report(&warnings, &config.source)?;
-                if let Some(url) = &self.database_url {
-                    config.database.url = url.clone();
-                }
-                Ok(config)
-            }
-            Err(LoadError::Invalid { file, diagnostics }) => {
-                report(&diagnostics, &file)?;
-                Err(Reported.into())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Connects the control plane.
-    pub(crate) async fn pool(&self, config: &Config) -> anyhow::Result<PgPool> {
-        connect(&config.database.url).await
-    }
-
-    /// Finds the configuration's names in the database; prints the problems, and fails with [`Reported`] when there are errors.
-    pub(crate) async fn resolve(&self, pool: &PgPool, config: &Config) -> anyhow::Result<Vec<Watch>> {
-        let resolved = capture::resolve(pool, config).await?;
-        report(&resolved.diagnostics, &config.source)?;
-        if resolved.diagnostics.has_errors() {
-            Err(Reported.into())
-        } else {
-            Ok(resolved.watches)
-        }
-    }
-
-    /// The watches of `config` and its compiled rules, for a command that needs no more of the control plane.
-    pub(crate) async fn rules(&self, config: &Config) -> anyhow::Result<(Vec<Watch>, Arc<Mapping>)> {
-        let pool = self.pool(config).await?;
-        let watches = self.resolve(&pool, config).await?;
-        pool.close().await;
-        let mapping = Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?;
-        Ok((watches, Arc::new(mapping)))
-    }
-}
-
-/// Connects the control plane.
-async fn connect(url: &SecretString) -> anyhow::Result<PgPool> {
-    PgPoolOptions::new()
-        .max_connections(POOL_SIZE)
-        .acquire_timeout(CONNECT_TIMEOUT)
-        .connect(url.expose_secret())
-        .await
-        .map_err(|error| match error {
-            sqlx::Error::Configuration(_) => {
-                anyhow::anyhow!("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME")
-            }
-            error => anyhow::Error::from(error).context("the database cannot be reached"),
-        })
-}
-
 /// Where the configuration publishes to: Centrifugo, or the hub of the process that runs, whose API has the same shape.
 fn publisher(config: &Config) -> anyhow::Result<Centrifugo> {
     match (&config.centrifugo, &config.server) {
@@ -286,16 +165,4 @@ fn confirm(question: &str) -> std::io::Result<bool> {
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     Ok(answer.trim().eq_ignore_ascii_case("y"))
-}
-
-/// Prints diagnostics on standard error, in colour on a terminal.
-fn report(diagnostics: &Diagnostics, source: &Source) -> std::io::Result<()> {
-    if diagnostics.items.is_empty() {
-        return Ok(());
-    }
-    let mut stderr = anstream::stderr().lock();
-    writeln!(stderr, "{}", diagnostics.render(source, true))?;
-    let codes: BTreeSet<&str> = diagnostics.items.iter().map(|item| item.code).collect();
-    let codes: Vec<&str> = codes.into_iter().collect();
-    writeln!(stderr, "explained by `instant check --explain CODE`: {}\n", codes.join(", "))
 }

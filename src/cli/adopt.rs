@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use super::Context;
 use crate::outbox::Operator;
 
-/// Go on in a database that was restored from a dump or upgraded: publish what was not settled, and have subscribers told to load
-/// again what they show.
+/// Go on in a database that was restored from a dump or upgraded.
+///
+/// What was not settled is published, and subscribers are told to load again what they show.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant adopt --database-url postgresql://owner@localhost/shop")]
 pub(super) struct Args {}

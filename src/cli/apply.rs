@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use super::{Context, step};
 use crate::capture;
 
-/// Install or update the schema `instant` and the triggers of the watched tables. Running it again changes nothing.
+/// Install the schema and the triggers.
+///
+/// What is installed already is brought up to date, and running it again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant apply --database-url postgresql://owner@localhost/shop")]
 pub(super) struct Args {}

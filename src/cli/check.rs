@@ -5,13 +5,15 @@ mod page;
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::{Context, NOWHERE, Reported, exit, report};
+use super::context::{Context, Reported, report};
+use super::{NOWHERE, exit};
 use crate::access::Access;
 use crate::capture;
 use crate::config::nearest::did_you_mean;
 
-/// Find every problem in instant.toml: syntax, keys, templates and names, without a database; with --db also whether the models,
-/// tables, columns and groups exist.
+/// Find every problem in instant.toml.
+///
+/// Syntax, keys, templates and names, without a database; with --db also whether the models, tables, columns and groups exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant check --db\n  instant check --explain never-fires")]
 pub(super) struct Args {

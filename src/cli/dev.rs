@@ -27,8 +27,9 @@ const LOOK: Duration = Duration::from_millis(300);
 /// Before the outbox is followed again after PostgreSQL was away.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Install the triggers, publish every change to the hub of this process, and show each as it passes: everything for a developer's
-/// machine. A changed instant.toml is applied at once. `[centrifugo]` is left aside, and pages of `runserver` may connect.
+/// Everything for a developer's machine: apply, run with the hub, show each change, read a changed file again.
+///
+/// A changed instant.toml is applied at once. `[centrifugo]` is left aside, and pages of `runserver` may connect.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant dev\n  instant dev --clean\n  instant dev --model shop.Order")]
 pub(super) struct Args {

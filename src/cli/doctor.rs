@@ -17,8 +17,9 @@ use crate::capture::watch::Watch;
 use crate::config::{Config, duration};
 use finding::{Finding, Findings};
 
-/// Look for everything that keeps changes from arriving: triggers, roles, sessions, the outbox, Centrifugo. Exits 3 when
-/// something is wrong.
+/// Look for everything that keeps changes from arriving.
+///
+/// Triggers, roles, sessions, the outbox, Centrifugo. Exits 3 when something is wrong.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  instant doctor\n  instant doctor --json | jq -r '.[].code'\n  instant doctor --as 42 room:7"

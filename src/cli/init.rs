@@ -26,8 +26,10 @@ const TWO_WEEKS: u64 = 14 * 24 * 3600;
 /// What the names of the tables of Django and its own apps begin with.
 const DJANGOS: [&str; 2] = ["django_", "auth_"];
 
-/// Write a commented instant.toml: ask the Django project for its models, or, without a manage.py, the database for its tables.
-/// An existing file stays as it is.
+/// Write a commented instant.toml for a project.
+///
+/// It asks the Django project for its models, or, without a manage.py, the database for its tables. An existing file stays as it
+/// is.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  instant init\n  instant init --manage shop/manage.py --python .venv/bin/python\n  instant init --diff --app auth"
@@ -129,7 +131,7 @@ async fn look(args: &Args, manage: Option<&Path>, context: &Context) -> anyhow::
     let Some(url) = url.filter(|url| !url.expose_secret().is_empty()) else {
         bail!("there is no manage.py in this folder, and no {URL_VARIABLE}: name one with --manage or --database-url");
     };
-    let pool = super::connect(&url).await?;
+    let pool = super::context::connect(&url).await?;
     let tables = capture::survey(&pool).await?;
     pool.close().await;
     let is_own = |table: &&Surveyed| !DJANGOS.iter().any(|start| table.name.name.starts_with(start));

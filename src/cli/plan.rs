@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use super::{Context, exit};
 use crate::capture;
 
-/// Show what `apply` would change in the database, why, and which lock it takes. Exits 3 when something differs.
+/// Show what `apply` would change in the database.
+///
+/// Each step says why, and which lock it takes. Exits 3 when something differs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant plan --json")]
 pub(super) struct Args {

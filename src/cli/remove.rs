@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use super::{Context, confirm, exit, step};
 use crate::capture;
 
-/// Take every trigger, function and table of Instant out of the database. Changes that were not published are lost.
+/// Take everything of Instant out of the database.
+///
+/// Every trigger, function and table. Changes that were not published are lost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant remove --yes")]
 pub(super) struct Args {

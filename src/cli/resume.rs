@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use super::{Context, step};
 use crate::capture;
 
-/// Capture changes again after `instant pause`, and have subscribers told to load again what they show.
+/// Capture changes again.
+///
+/// Subscribers are told to load again what they show, since the changes of the pause are never published.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant resume --database-url postgresql://owner@localhost/shop")]
 pub(super) struct Args {}

@@ -15,7 +15,10 @@ use crate::capture;
 use crate::config::Config;
 use crate::mapping::Mapping;
 
-/// Publish every committed change until SIGTERM or SIGINT. SIGHUP reads the rules again.
+/// Publish every committed change.
+///
+/// Runs until SIGTERM or SIGINT. SIGHUP reads the rules and the channels of instant.toml again; what it says of triggers is for
+/// `instant apply`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant run --events --log json")]
 pub(super) struct Args {

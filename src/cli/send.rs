@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use super::Context;
 use crate::outbox::{Message, Operator};
 
-/// Send a message to browsers, as `instant.broadcast` does from SQL. With neither a target nor a channel it is for everyone. It is
-/// published by `instant run`, now or when that starts.
+/// Send a message by hand.
+///
+/// It goes to browsers, as that of `instant.broadcast` does from SQL, and with neither a target nor a channel to everyone. `instant
+/// run` publishes it, now or when it starts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant send \"Back in five minutes\"\n  \
                         instant send \"New order\" --target staff --event-class order --data '{\"number\": 17}'")]

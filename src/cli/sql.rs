@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use super::Context;
 use crate::capture;
 
-/// Print the SQL that `apply` would run on a database without anything of Instant, with the lock that each statement takes and the
-/// grants for `[database] relay_role`.
+/// Print the SQL that `apply` would run, for a DBA.
+///
+/// For a database without anything of Instant, with the lock that each statement takes and the grants for `[database] relay_role`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant sql > instant.sql")]
 pub(super) struct Args {}

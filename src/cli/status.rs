@@ -18,7 +18,7 @@ use crate::outbox::{Operator, Status};
 /// Clears a terminal and goes to its corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-/// Show who leads, what waits, how far behind the relay is, and what was parked or lost.
+/// Show who leads, what waits, and what was parked or lost.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  instant status\n  instant status --watch 5s\n  instant status --json | jq .backlog\n  instant status --ready"

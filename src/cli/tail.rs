@@ -1,29 +1,31 @@
 //! `instant tail`: changes as they are committed, and where they go.
 
+mod line;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::{Context, exit, model};
 use crate::capture::watch::Watch;
 use crate::change::Change;
 use crate::config::Config;
-use crate::mapping::{Collapse, Mapping, Origin, Outcome};
+use crate::mapping::{Collapse, Mapping, Outcome};
 use crate::outbox::{ChangeRow, Operator, Reader};
 use crate::relay::Related;
+use line::{End, Line};
 
 /// Between two looks at the outbox.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Show each change as it is committed: the channels that the rules send it to, or why it goes nowhere. It reads the outbox by itself,
-/// beside any relay, and publishes nothing; what Centrifugo refuses is in `instant dead list`.
+/// Show changes as they are committed, and where they go.
+///
+/// The channels that the rules send each to, or why it goes nowhere. It reads the outbox by itself, beside any relay, and publishes
+/// nothing; what Centrifugo refuses is in `instant dead list`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant tail\n  instant tail --model shop.Order --json | jq .channel")]
 pub(super) struct Args {
@@ -50,57 +52,6 @@ impl Filter {
     pub(super) fn names_unknown(&self, watches: &[Watch]) -> std::io::Result<bool> {
         model::any_unknown(&self.model, watches)
     }
-}
-
-/// One line: a publication, a rule that failed, or a change that goes nowhere.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    at: Timestamp,
-    change_id: i64,
-    model: &'a str,
-    op: &'static str,
-    #[serde(flatten)]
-    end: End<'a>,
-}
-
-impl<'a> Line<'a> {
-    fn new(origin: &'a Origin, end: End<'a>) -> Self {
-        Self {
-            at: origin.at,
-            change_id: origin.change_id,
-            model: &origin.rule.model,
-            op: origin.operation.name(),
-            end,
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum End<'a> {
-    Channel {
-        rule: u32,
-        channel: &'a str,
-        event: &'a RawValue,
-    },
-    Failed {
-        rule: u32,
-        failed: &'a str,
-    },
-    Nowhere {
-        nowhere: Vec<(u32, &'static str)>,
-    },
-}
-
-/// What a line shows of an event.
-#[derive(Deserialize)]
-struct Shown<'a> {
-    event_class: std::borrow::Cow<'a, str>,
-    /// The row's key; none where it tells of no row, as a truncate or a message by hand.
-    #[serde(borrow)]
-    pk: Option<&'a RawValue>,
-    /// How many changes it tells of, where these are several.
-    count: Option<u64>,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -266,42 +217,8 @@ impl Printer {
         let text = if self.filter.json {
             serde_json::to_string(line)?
         } else {
-            text(line)
+            line.text()
         };
         Ok(writeln!(anstream::stdout().lock(), "{text}")?)
-    }
-}
-
-/// For people.
-fn text(line: &Line<'_>) -> String {
-    let Line {
-        at,
-        change_id,
-        model,
-        op,
-        end,
-    } = line;
-    let at = at.strftime("%H:%M:%S%.3f");
-    match end {
-        End::Channel { channel, event, .. } => {
-            let shown: Option<Shown<'_>> = serde_json::from_str(event.get()).ok();
-            let (class, key) = shown.map_or_else(Default::default, |shown| {
-                let key = match (shown.count, shown.pk) {
-                    (Some(count), _) => format!("×{count} "),
-                    (None, Some(pk)) => format!("{} ", pk.get()),
-                    (None, None) => String::new(),
-                };
-                (shown.event_class, key)
-            });
-            format!("{at}  {model} {key}{op} → {channel}  \"{class}\"")
-        }
-        End::Failed { rule, failed } => format!("{at}  {model} {op} (change {change_id}) → parked: rule {rule}: {failed}"),
-        End::Nowhere { nowhere } if nowhere.is_empty() => {
-            format!("{at}  {model} {op} (change {change_id}) → nowhere: instant.toml does not watch it")
-        }
-        End::Nowhere { nowhere } => {
-            let why: Vec<String> = nowhere.iter().map(|(rule, why)| format!("rule {rule}: {why}")).collect();
-            format!("{at}  {model} {op} (change {change_id}) → nowhere: {}", why.join("; "))
-        }
     }
 }

@@ -9,7 +9,9 @@ use super::Context;
 use crate::access::token::{self, Claims};
 use crate::access::{self, Access, Who};
 
-/// Print a connection token, of Centrifugo or of the hub, for an active user, with the channels that the user hears.
+/// Print a connection token for a user, for scripts.
+///
+/// It is one of Centrifugo or of the hub, for an active user, with the channels that the user hears.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant token --user 42 --minutes 5")]
 pub(super) struct Args {
