@@ -33,6 +33,12 @@ export type Classes = string | readonly string[];
 export interface Filter {
     channel?: string | readonly string[];
 }
+/** Loads again. Calls that come before it begins are one load, and each promise resolves when that has ended. */
+export interface Load {
+    (): Promise<void>;
+    /** Loads no more. */
+    off(): void;
+}
 /** Takes back what the function that returned it has registered. */
 export type Off = () => void;
 /** How the connection is. `failed` is an end that the server wants: it is not tried again. */
@@ -111,6 +117,12 @@ export interface Instant {
     channel(name: string): Channel;
     /** Resolves when events arrive from now on; rejects when the connection has failed. */
     ready(): Promise<void>;
+    /**
+     * Calls `load` when events arrive from now on, after each gap, and when the function that it returns is called. Events wait while it
+     * runs, for ten seconds at most, so that what they change is not replaced by what was read before. What it throws, or the promise it
+     * returns rejects with, goes to `onError`.
+     */
+    load(load: () => unknown): Load;
     connect(): void;
     disconnect(): void;
     /** Is told each new state. */

@@ -1,5 +1,5 @@
 import { Centrifuge, type PublicationContext, type ServerSubscribedContext } from "centrifuge";
-import type { Channel, Classes, Filter, Gap, Handler, Instant, Off, Options, State } from "./api";
+import type { Channel, Classes, Filter, Gap, Handler, Instant, InstantEvent, Load, Off, Options, State } from "./api";
 import { ConnectedChannel, type Connection } from "./channel";
 import { Deferred } from "./deferred";
 import { dispatch, eventName } from "./dom";
@@ -8,6 +8,7 @@ import { RESYNC, toEvent } from "./event";
 import { Gaps } from "./gaps";
 import { Handlers } from "./handlers";
 import { Listeners } from "./listeners";
+import { Loads } from "./loads";
 import { Seen } from "./seen";
 import { askForToken } from "./token";
 
@@ -28,6 +29,7 @@ export class Client implements Instant, Connection {
   readonly #states: Listeners<State>;
   readonly #gapListeners: Listeners<Gap>;
   readonly #gaps: Gaps;
+  readonly #loads: Loads;
   readonly #seen = new Seen(REMEMBERED);
   /** Those that the page has asked for. */
   readonly #channels = new Map<string, ConnectedChannel>();
@@ -49,7 +51,9 @@ export class Client implements Instant, Connection {
     this.#gaps = new Gaps((gap) => {
       this.#gapListeners.tell(gap);
       dispatch("instant-gap", gap);
+      this.#loads.again();
     });
+    this.#loads = new Loads((event) => this.#deliver(event), this.report);
     const { token, tokenUrl } = options;
     let latest = token;
     const ask = async (url: string) => {
@@ -103,6 +107,14 @@ export class Client implements Instant, Connection {
     await Promise.allSettled([...this.#channels.values()].map((channel) => channel.ready()));
   }
 
+  load(load: () => unknown): Load {
+    const added = this.#loads.add(load);
+    if (this.#ready.isSettled && this.#state === "connected") {
+      this.ready().then(() => this.#loads.begin());
+    }
+    return added;
+  }
+
   connect(): void {
     this.centrifuge.connect();
   }
@@ -143,12 +155,7 @@ export class Client implements Instant, Connection {
         return;
       }
     }
-    this.handlers.dispatch(event);
-    const name = eventName(event.event_class);
-    if (name !== undefined) {
-      dispatch(name, event);
-    }
-    dispatch("instant-event", event);
+    this.#loads.take(event);
   }
 
   subscribed({ channel, recovered, wasRecovering }: ServerSubscribedContext): void {
@@ -161,6 +168,15 @@ export class Client implements Instant, Connection {
   forget(channel: string): void {
     this.#channels.delete(channel);
     this.#known.delete(channel);
+  }
+
+  #deliver(event: InstantEvent): void {
+    this.handlers.dispatch(event);
+    const name = eventName(event.event_class);
+    if (name !== undefined) {
+      dispatch(name, event);
+    }
+    dispatch("instant-event", event);
   }
 
   /** `isVisitor` says whether the last token that was asked for was refused, since nobody is logged in. */
@@ -223,10 +239,14 @@ export class Client implements Instant, Connection {
     }
     this.#ready.resolve();
     this.#channels.forEach((channel, name) => channel.attach(this.#served.has(name)));
-    if (!this.#wasReady) {
-      this.#wasReady = true;
-      this.ready().then(() => dispatch("instant-ready", undefined));
-    }
+    const isFirst = !this.#wasReady;
+    this.#wasReady = true;
+    this.ready().then(() => {
+      if (isFirst) {
+        dispatch("instant-ready", undefined);
+      }
+      this.#loads.begin();
+    });
   }
 
   #interrupted(): void {

@@ -11,6 +11,8 @@ export function page(): Instant {
   instant.once("*", async (event: InstantEvent) => event.pk);
   instant.onGap((gap: Gap) => gap.channels.join());
   instant.channel("room:1").here((members) => members.length).joining(({ user }) => user).leaving(({ client }) => client);
+  const load = instant.load(async () => {});
+  load().then(load.off);
   // @ts-expect-error a state is none of these
   instant.onState((state) => state === "open");
   // @ts-expect-error a handler is a function

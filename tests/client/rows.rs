@@ -68,7 +68,7 @@ async fn a_row_saved_in_django_appears_in_the_page_and_each_hears_what_they_may(
 async fn after_a_restart_of_the_hub_or_of_centrifugo_nothing_is_missing_in_the_page() {
     for mut site in Site::both(WATCH).await {
         let Some(pages) = Pages::of(&site).await else { return };
-        let body = snippet("instant.onGap(load)").replace(
+        let body = snippet("instant.load(async").replace(
             "<script src=\"http://localhost:8001/instant.js\"></script>",
             &tag(&site.centrifugo.ws_url, ""),
         );
