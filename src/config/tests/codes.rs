@@ -23,7 +23,7 @@ snapshots! {
     missing_key: MISSING_KEY, "[centrifugo]\nurl = \"http://a\"\n[[watch]]\nfields = []\n[[watch.rule]]\ntarget = {}\n";
     wrong_type: WRONG_TYPE, format!("site = 1\n{HEAD}[watch]\nmodel = \"shop.Order\"\n");
     wrong_type_in_rule: WRONG_TYPE, with_rule("[\"a\", 1]", "on = true\nchanged = [1.5]\ntarget = 3\ndata = \"a\"\nwhen = 1979-05-27\nrules = {}");
-    bad_value: BAD_VALUE, format!("[database]\nurl = \"mysql://a\"\nrelay_role = \"\"\n[centrifugo]\nurl = \"127.0.0.1\"\napi_key = \" \"\ngrpc_url = \"http://a:10000/api\"\n[outbox]\nretention = \"10s\"\n");
+    bad_value: BAD_VALUE, format!("[database]\nurl = \"mysql://a\"\n[centrifugo]\nurl = \"127.0.0.1\"\napi_key = \" \"\ngrpc_url = \"http://a:10000/api\"\n[outbox]\nretention = \"10s\"\n");
     bad_names: BAD_VALUE, "[[watch]]\nmodel = \"Order\"\n[[watch]]\nmodel = \"project.shop.models.Order\"\n[[watch]]\ntable = \"a b\"\nfields = [\"\"]\n";
     bad_target: BAD_VALUE, with_rule("[]", "target = \"stuff\"\n[[watch.rule]]\ntarget = \"user\"\n[[watch.rule]]\ntarget = \"editors\"\n[[watch.rule]]\nchannel = \"\"\n[[watch.rule]]\ntarget = { user = \"\" }");
     bad_django: BAD_VALUE, format!("{HEAD}[django]\nsecret_key = \"\"\nsession_engine = \"django.contrib.sessions.backends.file\"\nsession_cookie_age = \"0s\"\nuser_model = \"User\"\nuser_table = \"a b\"\nwhoami = \"shop.example/whoami\"\n");

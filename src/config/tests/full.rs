@@ -200,6 +200,8 @@ fn what_is_left_out_has_its_default() {
     assert!(config.site.is_none() && config.centrifugo.is_none() && config.watches.is_empty());
     assert_eq!(config.prefix, "");
     assert_eq!(config.database.relay_role, None);
+    let (config_of_a_laptop, problems) = parse(&format!("{HEAD}relay_role = \"${{INSTANT_NO_SUCH_ROLE:-}}\"\n"));
+    assert!(!problems.has_errors() && config_of_a_laptop.unwrap().database.relay_role.is_none());
     assert!(config.django.is_none() && config.server.is_none() && config.anonymous && config.channels.is_empty());
     let (config, problems) = parse(&format!("{HEAD}[django]\nsecret_key = \"a\"\n[server]\n"));
     assert!(!problems.has_errors());
