@@ -1,7 +1,7 @@
 //! The metrics of a relay, in the text format that Prometheus reads. `docs/metrics.md` lists them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,6 +28,10 @@ const COUNTS: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 50.0, 200.0, 1_000.0, 10_000.0, 1
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Those of [`Database`], but for whether it is up.
+    asked: Registry,
+    /// Whether PostgreSQL has ever answered.
+    is_known: AtomicBool,
     health: Health,
     pub(super) changes: Counter,
     pub(super) collapsed: Counter,
@@ -74,6 +78,8 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("instant"),
+            asked: Registry::with_prefix("instant"),
+            is_known: AtomicBool::new(false),
             health: Health::default(),
             changes: Counter::default(),
             collapsed: Counter::default(),
@@ -157,6 +163,7 @@ impl Metrics {
             "1 when PostgreSQL has answered for the metrics below",
             up.clone(),
         );
+        let to = &mut self.asked;
         to.register(
             "backlog_changes",
             "Changes after the stored cursor, counted to 100000",
@@ -179,7 +186,8 @@ impl Metrics {
         &self.health
     }
 
-    /// Everything as text, with what the database has said, if it has.
+    /// Everything as text, with what the database has said. Before it has said anything that is left out: a count of lost changes that
+    /// began at 0 would look as if they were lost now.
     #[must_use]
     pub fn render(&self, depth: Option<&Depth>) -> String {
         self.leading.set((self.health.role() == Role::Leading).into());
@@ -193,10 +201,15 @@ impl Metrics {
             database.dead_letters.set(depth.dead_letters);
             let lost = u64::try_from(depth.lost.counted).unwrap_or_default();
             database.lost.inner().store(lost, Ordering::Relaxed);
+            self.is_known.store(true, Ordering::Relaxed);
         }
         let mut rendered = String::new();
         // A string takes whatever is written to it.
-        let _ = text::encode(&mut rendered, &self.registry);
+        let _ = text::encode_registry(&mut rendered, &self.registry);
+        if self.is_known.load(Ordering::Relaxed) {
+            let _ = text::encode_registry(&mut rendered, &self.asked);
+        }
+        let _ = text::encode_eof(&mut rendered);
         rendered
     }
 
