@@ -25,6 +25,8 @@ RestartSec=1s
 # A stop publishes what is in flight, for ten seconds at most.
 TimeoutStopSec=20s
 WatchdogSec=30s
+# Each connection to the hub is one.
+LimitNOFILE=65536
 
 DynamicUser=yes
 CapabilityBoundingSet=
