@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::contestant::consumer;
 use crate::contestant::instant::{self, CONSTANTS, Instant, TEMPLATES, To};
 use crate::contestant::limit::Limit;
+use crate::contestant::{LANES, consumer};
 use crate::drain::{Drained, drain};
-use crate::figures::{Series, number};
-use crate::ground::Ground;
+use crate::figures::{Series, count, number};
+use crate::ground::{Ground, UPDATE};
 use crate::report::{Bound, Goal, Section, Table};
-use crate::scale::Scale;
+use crate::scale::{Scale, told, turns};
 use crate::support::postgres::Database;
 
 /// The channel of an order's customer, as the rules name it.
@@ -36,14 +36,12 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn add(&mut self, drained: &Drained, changes: u64) {
-        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-        let share = |time: Duration| time.as_secs_f64() / (changes as f64 / 100_000.0);
+        let share = |time: Duration| time.as_secs_f64() / (count(changes) / 100_000.0);
         self.rate.push(drained.rate);
         self.relay.push(share(drained.relay));
         self.postgres.push(share(drained.postgres));
         self.server.push(share(drained.server));
-        #[expect(clippy::cast_precision_loss, reason = "megabytes")]
-        self.memory.push(drained.memory as f64 / 1e6);
+        self.memory.push(count(drained.memory) / 1e6);
     }
 
     pub(crate) fn cells(&self, name: &str) -> Vec<String> {
@@ -64,6 +62,19 @@ impl Row {
     }
 }
 
+/// The orders whose changes are copied where a backlog is larger.
+pub(crate) const COPIED: u64 = 10_000;
+
+/// The statements that make a backlog of so many changes of [`COPIED`] orders: the trigger's own rows, and copies of them in the same order.
+pub(crate) fn copies(changes: u64) -> String {
+    format!(
+        "{UPDATE};
+         insert into instant.outbox (source, op, old, new)
+         select source, op, old, new from instant.outbox, generate_series(2, {}) as copy order by copy, outbox.id",
+        changes / COPIED
+    )
+}
+
 /// A database with a backlog.
 pub(crate) struct Backlog {
     pub(crate) database: Database,
@@ -76,7 +87,7 @@ impl Backlog {
     pub(crate) async fn new(ground: &Ground, changes: u64, rules: &str) -> Self {
         let database = ground.database(changes).await;
         Instant::new(&database, To::Hub, rules).apply().await;
-        Self::of(ground, database, changes, "update bench_order set total = total + 1").await
+        Self::of(ground, database, changes, UPDATE).await
     }
 
     /// The backlog that `statement` makes.
@@ -118,59 +129,79 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let mut limits = Vec::new();
     for (backlog, rules) in backlogs.iter().zip([CONSTANTS, TEMPLATES]) {
         instant::rewind(&backlog.database, &backlog.cursor).await;
-        limits.push(Limit::record(&backlog.database, rules, usize::try_from(changes).unwrap()).await);
+        limits.push(Limit::record(&backlog.database, rules, changes).await);
     }
     let fed = fed(ground, changes).await;
 
     let mut rows: [Row; NAMES.len()] = Default::default();
     let mut raw = [Series::default(), Series::default()];
     let mut raw_server = [Series::default(), Series::default()];
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    let count = changes as f64;
-    for _ in 0..scale.rounds {
-        for (at, limit) in limits.iter().enumerate() {
-            let replayed = limit.replay().await;
-            raw[at].push(count / replayed.seconds);
-            raw_server[at].push(replayed.server.as_secs_f64() / (count / 100_000.0));
+    for round in 0..scale.rounds {
+        for turn in turns(NAMES.len() + limits.len(), round) {
+            if let Some((at, instant)) = ours.get(turn) {
+                rows[turn].add(&backlogs[*at].drain(ground, instant).await, changes);
+            } else if turn == ours.len() {
+                refill(ground, &fed).await;
+                let running = consumer::start(&fed).await;
+                rows[turn].add(&drain(ground, &running, changes).await, changes);
+                running.stop().await;
+            } else {
+                let at = turn - NAMES.len();
+                let replayed = limits[at].replay(ground).await;
+                raw[at].push(count(changes) / replayed.seconds);
+                raw_server[at].push(replayed.server.as_secs_f64() / (count(changes) / 100_000.0));
+            }
         }
-        for (row, (at, instant)) in rows.iter_mut().zip(&ours) {
-            row.add(&backlogs[*at].drain(ground, instant).await, changes);
-        }
-        refill(ground, &fed).await;
-        let running = consumer::start(&fed).await;
-        rows[ours.len()].add(&drain(ground, &running, changes).await, changes);
-        running.stop().await;
     }
 
     let mut table = Table::new([
         "",
         "changes/s",
+        "by the consumer's, ×",
+        "of `/api/batch`, %",
         "relay, s",
         "PostgreSQL, s",
         "Centrifugo, s",
         "relay's memory at most, MB",
     ]);
-    for (row, name) in rows.iter().zip(NAMES) {
-        table.row(row.cells(name));
+    let consumer = &rows[ours.len()].rate;
+    for (turn, (row, name)) in rows.iter().zip(NAMES).enumerate() {
+        let mut cells = row.cells(name);
+        let limit = ours
+            .get(turn)
+            .map(|(at, _)| row.rate.over(&raw[*at]).map(|share| share * 100.0));
+        cells.insert(2, limit.map_or_else(|| "–".to_owned(), |share| number(share.median())));
+        cells.insert(2, number(row.rate.over(consumer).median()));
+        table.row(cells);
     }
     for (at, name) in ["constants", "templates"].into_iter().enumerate() {
-        let name = format!(
-            "`/api/batch` alone with the same requests, {name} ({} bytes each)",
-            limits[at].bytes
-        );
+        let name = format!("`/api/batch` alone, {name} ({} bytes each)", limits[at].bytes);
         let server = number(raw_server[at].median());
-        table.row([name, raw[at].to_string(), "–".into(), "–".into(), server, "–".into()]);
+        let by_consumer = number(raw[at].over(consumer).median());
+        let none = || "–".to_owned();
+        table.row([
+            name,
+            raw[at].to_string(),
+            by_consumer,
+            "100".into(),
+            none(),
+            none(),
+            server,
+            none(),
+        ]);
     }
     Section {
         name: "backlog",
         title: "Backlog",
         how: format!(
-            "{} updates, captured while nobody published, are drained into {} channels. Rules of constants, and of two templates. \
-             Publications go to Centrifugo's HTTP API, or to its gRPC API (`[centrifugo] grpc_url`). The consumer has four partitions, \
-             its own notifications, and events that its trigger has built already. `/api/batch` alone is sent the very requests that \
-             Instant makes, recorded before, by as many lanes. Processor times are for 100,000 changes.",
-            number(count),
-            crate::ground::CUSTOMERS
+            "{} updates of one statement, captured while nobody published, are drained into {} channels, from the moment in which the \
+             relay leads or Centrifugo answers until the last is published. Rules of constants, and of two templates. Publications go to \
+             Centrifugo's HTTP API, or to its gRPC API (`[centrifugo] grpc_url`). The consumer has as many partitions as Instant has lanes, \
+             {LANES}, its own notifications, and events that its trigger has built already. `/api/batch` alone, by HTTP, is sent what Instant \
+             publishes, recorded before, in full requests of 200 by as many lanes. Processor times are for 100,000 changes. {}",
+            number(count(changes)),
+            crate::ground::CUSTOMERS,
+            told(scale.rounds)
         ),
         tables: vec![table],
         goals: goals(&rows, &raw),
@@ -178,9 +209,9 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
 }
 
 fn goals(rows: &[Row; NAMES.len()], [raw_constants, raw_templates]: &[Series; 2]) -> Vec<Goal> {
-    let [constants, templates, grpc_constants, grpc_templates, _, consumer] = rows;
+    let [constants, templates, _, _, _, consumer] = rows;
     let by_consumer = |name, ours: &Row| {
-        let name = format!("{name}, templates, by Centrifugo's consumer");
+        let name = format!("{name}, by Centrifugo's consumer");
         Goal::new(name, Bound::AtLeast(3.0), " ×", ours.rate.over(&consumer.rate))
     };
     let of_limit = |name, bound, ours: &Row, limit| {
@@ -194,12 +225,10 @@ fn goals(rows: &[Row; NAMES.len()], [raw_constants, raw_templates]: &[Series; 2]
     };
     let memory = rows[..4].iter().map(|row| row.memory.most()).fold(0.0, f64::max);
     vec![
-        by_consumer("backlog", templates),
-        by_consumer("backlog by gRPC", grpc_templates),
+        by_consumer("backlog, constants", constants),
+        by_consumer("backlog, templates", templates),
         of_limit("backlog, constants", 85.0, constants, raw_constants),
-        of_limit("backlog by gRPC, constants", 85.0, grpc_constants, raw_constants),
         of_limit("backlog, templates", 75.0, templates, raw_templates),
-        of_limit("backlog by gRPC, templates", 75.0, grpc_templates, raw_templates),
         Goal::new(
             "backlog, the relay's memory at most",
             Bound::AtMost(32.0),
@@ -212,12 +241,9 @@ fn goals(rows: &[Row; NAMES.len()], [raw_constants, raw_templates]: &[Series; 2]
 /// A database whose changes Centrifugo's consumer takes, with a copy of what its trigger has written.
 async fn fed(ground: &Ground, changes: u64) -> Database {
     let database = ground.database(changes).await;
-    consumer::install(&database, CHANNEL).await;
+    consumer::install(&database, CHANNEL, "new.customer_id").await;
     let client = database.connect().await;
-    client
-        .batch_execute("update bench_order set total = total + 1")
-        .await
-        .unwrap();
+    client.batch_execute(UPDATE).await.unwrap();
     client
         .batch_execute("create table kept as table centrifugo_outbox")
         .await

@@ -6,19 +6,23 @@ pub(crate) mod django;
 pub(crate) mod instant;
 pub(crate) mod limit;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::ground::Ground;
 use crate::meter;
 use crate::support::centrifugo::Centrifugo;
 use crate::support::process::Process;
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, eventually};
 
 /// The key of every server's API.
 pub(crate) const API_KEY: &str = "an api key";
+
+/// Requests that are under way at once: the relay's lanes. The consumer has as many partitions, and what is sent without Instant as many
+/// senders.
+pub(crate) const LANES: usize = 8;
 
 /// A contestant at work.
 pub(crate) struct Running {
@@ -28,11 +32,24 @@ pub(crate) struct Running {
     pub(crate) instant: Option<Process>,
     /// Whether listeners are connected to Instant itself.
     pub(crate) is_hub: bool,
+    /// Since when it is at work: the relay leads, or Centrifugo answers.
+    pub(crate) since: Instant,
     /// What works in this process.
     tasks: JoinSet<()>,
 }
 
 impl Running {
+    /// Centrifugo, which works by itself, or is published to.
+    pub(crate) fn at(server: Centrifugo) -> Self {
+        Self {
+            server,
+            instant: None,
+            is_hub: false,
+            since: Instant::now(),
+            tasks: JoinSet::new(),
+        }
+    }
+
     /// How many publications the server has had.
     pub(crate) async fn published(&self, ground: &Ground) -> u64 {
         let (name, label) = if self.is_hub {
@@ -57,13 +74,32 @@ impl Running {
         (relay, server)
     }
 
-    /// Ends it as an operator would.
+    /// Waits until the server has had so many publications.
+    pub(crate) async fn carried(&mut self, ground: &Ground, publications: u64) {
+        eventually(SOON * 3, "every publication", async || {
+            if let Some(Err(error)) = self.tasks.try_join_next() {
+                std::panic::resume_unwind(error.into_panic());
+            }
+            (self.published(ground).await >= publications).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the relay as an operator would, and then the server.
     pub(crate) async fn stop(mut self) {
         if let Some(instant) = &mut self.instant {
             instant.signal("TERM").await;
             instant.wait(SOON).await;
         }
-        self.tasks.shutdown().await;
+        self.tasks.abort_all();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Some(panic) = ended.err().filter(JoinError::is_panic) {
+                std::panic::resume_unwind(panic.into_panic());
+            }
+        }
+        if !self.is_hub {
+            self.server.stop().await;
+        }
     }
 }
 
@@ -83,11 +119,11 @@ pub(crate) async fn centrifugo(port: u16, more: Value) -> Centrifugo {
     Centrifugo::configured(&config).await
 }
 
-/// The event of an update in SQL, as a project's own trigger would build it, for a channel that is an SQL expression.
-fn event(channel: &str) -> String {
+/// The event of an update in SQL, as a project's own trigger would build it by `build`, for a channel that is an SQL expression.
+fn event(build: &str, channel: &str) -> String {
     format!(
-        "json_build_object('event_class', 'order_changed', 'message', 'Your order has changed', 'channel', {channel}, 'site', 'Shop',
-            'data', json_build_object('status', new.status, 'total', new.total::text, 'customer_id', new.customer_id),
+        "{build}('event_class', 'order_changed', 'message', 'Your order has changed', 'channel', {channel}, 'site', 'Shop',
+            'data', {build}('status', new.status, 'total', new.total::text, 'customer_id', new.customer_id),
             'id', new.id || '-' || pg_current_xact_id(), 'at', clock_timestamp(), 'model', 'bench_order', 'op', 'update',
             'pk', new.id)"
     )

@@ -3,22 +3,23 @@
 use std::time::{Duration, Instant};
 
 use crate::contestant::Running;
+use crate::figures::count;
 use crate::ground::Ground;
 use crate::meter;
 use crate::support::process::Process;
 
 /// A backlog that is not drained by then never is.
 const DEADLINE: Duration = Duration::from_mins(5);
-/// The shortest and the longest pause between two looks, since each costs the server: half of what is left to wait for, and a
-/// quarter of what has passed, from which that is told.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+/// The shortest and the longest pause between two looks, since each costs the server: half of what is left to wait for, as far as
+/// that can be told.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(500));
+/// The pause while nothing was published yet.
+const FIRST: Duration = Duration::from_millis(20);
 
 /// What a drain has taken.
 pub(crate) struct Drained {
-    /// Publications a second, from the first ones that are seen: starting is measured elsewhere.
+    /// Changes a second, from the moment at which the contestant was at work until the last was published.
     pub(crate) rate: f64,
-    /// The time of all of it: from the beginning, when nothing was read yet, until the last was published.
-    pub(crate) whole: Duration,
     /// Processor time of the relay, PostgreSQL and the server.
     pub(crate) relay: Duration,
     pub(crate) postgres: Duration,
@@ -29,34 +30,31 @@ pub(crate) struct Drained {
 
 /// Waits until `changes` were published.
 pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> Drained {
+    let (relay, server) = running.cpu();
     let postgres = meter::cpu_of(&ground.cluster);
-    let called = Instant::now();
-    let mut first = None;
     loop {
-        let (published, now) = (running.published(ground).await, Instant::now());
-        let (begun, at) = *first.get_or_insert((published, now));
+        let (published, taken) = (running.published(ground).await, running.since.elapsed());
         if published >= changes {
-            let (relay, server) = running.cpu();
-            #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+            let now = running.cpu();
             return Drained {
-                rate: (published - begun) as f64 / (now - at).as_secs_f64(),
-                whole: now - called,
-                relay,
+                rate: count(changes) / taken.as_secs_f64(),
+                relay: now.0.saturating_sub(relay),
                 postgres: meter::cpu_of(&ground.cluster).saturating_sub(postgres),
-                server,
+                server: now.1.saturating_sub(server),
                 memory: running.instant.as_ref().map_or(0, Process::peak_memory),
             };
         }
-        if published == 0 {
-            first = None;
-        }
         assert!(
-            now < called + DEADLINE,
+            taken < DEADLINE,
             "{published} of {changes} were published within {DEADLINE:?}"
         );
-        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-        let left = (changes - published) as f64 / (published - begun).max(1) as f64;
-        let pause = (now - at).mul_f64((left / 2.0).min(0.25));
-        tokio::time::sleep(pause.clamp(PAUSE.0, PAUSE.1)).await;
+        let pause = if published == 0 {
+            FIRST
+        } else {
+            taken
+                .mul_f64(count(changes - published) / count(published) / 2.0)
+                .clamp(PAUSE.0, PAUSE.1)
+        };
+        tokio::time::sleep(pause).await;
     }
 }

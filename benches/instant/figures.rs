@@ -32,6 +32,11 @@ impl Series {
         Self(self.0.iter().map(|figure| convert(*figure)).collect())
     }
 
+    /// Whether some of the figures are such.
+    pub(crate) fn any(&self, is_so: impl Fn(f64) -> bool) -> bool {
+        self.0.iter().copied().any(is_so)
+    }
+
     /// The largest.
     pub(crate) fn most(&self) -> f64 {
         self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
@@ -93,10 +98,14 @@ fn grouped(digits: &str) -> String {
     text
 }
 
-/// The figure below which a share of the sorted ones lies; `share` in per cent.
+/// The smallest of the sorted figures that a share of them does not exceed; `share` in per cent.
 pub(crate) fn percentile(sorted: &[f64], share: usize) -> f64 {
-    sorted
-        .get((sorted.len().saturating_sub(1)) * share / 100)
-        .copied()
-        .unwrap_or(f64::NAN)
+    let rank = (sorted.len() * share).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+/// A count as a figure.
+#[expect(clippy::cast_precision_loss, reason = "counts lie far below 2^52")]
+pub(crate) const fn count(number: u64) -> f64 {
+    number as f64
 }

@@ -1,6 +1,6 @@
 //! What every contestant stands on: one PostgreSQL server, set as for production, and databases with a table of ten columns.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -36,10 +36,23 @@ const TABLE: &str = "create table bench_order (
 /// The customers, and so the channels of rules for customers.
 pub(crate) const CUSTOMERS: u64 = 100;
 
+/// The statement whose changes are a backlog.
+pub(crate) const UPDATE: &str = "update bench_order set total = total + 1";
+
 /// The server.
 pub(crate) struct Ground {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) http: reqwest::Client,
+    /// The names of the databases that were made and are there.
+    made: Mutex<Vec<String>>,
+}
+
+/// What writers have done.
+pub(crate) struct Written {
+    /// Commits a second, beyond the first second, in which sessions compile and plan what they run.
+    pub(crate) rate: f64,
+    /// Commits in all.
+    pub(crate) commits: u64,
 }
 
 impl Ground {
@@ -47,12 +60,14 @@ impl Ground {
         Self {
             cluster: Cluster::start_new(VERSION, &SETTINGS).await,
             http: reqwest::Client::new(),
+            made: Mutex::default(),
         }
     }
 
     /// A database of a Django project, with this many orders.
     pub(crate) async fn database(&self, orders: u64) -> Database {
         let database = Django::new(&self.cluster).await.database;
+        self.made().push(database.name.clone());
         let client = database.connect().await;
         client.batch_execute(TABLE).await.unwrap();
         client
@@ -74,29 +89,59 @@ impl Ground {
         client.batch_execute("checkpoint").await.unwrap();
     }
 
-    /// Gives a large database's space back.
-    pub(crate) async fn drop(&self, database: Database) {
-        let admin = connect(&database.admin_url).await;
-        let statement = format!("drop database {} with (force)", database.name);
-        admin.batch_execute(&statement).await.unwrap();
+    /// Drops every database that was made: what is to be cleaned up in it would be meanwhile.
+    pub(crate) async fn clear(&self) {
+        let names = std::mem::take(&mut *self.made());
+        let admin = connect(&self.cluster.url("postgres")).await;
+        for name in names {
+            let statement = format!("drop database {name} with (force)");
+            admin.batch_execute(&statement).await.unwrap();
+        }
+        admin.batch_execute("checkpoint").await.unwrap();
     }
 
-    /// The transactions a second of 16 clients that run `script` for so long.
-    pub(crate) async fn pgbench(&self, database: &Database, script: &str, duration: Duration) -> f64 {
+    fn made(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What 16 clients do that run `script` for so long, after a second in which they begin.
+    pub(crate) async fn pgbench(&self, database: &Database, script: &str, duration: Duration) -> Written {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("script.sql");
         std::fs::write(&file, script).unwrap();
         let mut command = Command::new(cache::path(&format!("postgres-{VERSION}/bin/pgbench")));
         command
-            .args(["--no-vacuum", "--client=16", "--jobs=2", "--protocol=prepared"])
-            .arg(format!("--time={}", duration.as_secs()))
+            .args([
+                "--no-vacuum",
+                "--client=16",
+                "--jobs=2",
+                "--protocol=prepared",
+                "--progress=1",
+            ])
+            .arg(format!("--time={}", duration.as_secs() + 1))
             .arg("--file")
             .arg(&file)
             .arg(&database.url);
         let output = command.kill_on_drop(true).output().await.unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let rate = text.lines().find_map(|line| line.strip_prefix("tps = "));
-        let rate = rate.and_then(|line| line.split(' ').next()?.parse().ok());
-        rate.unwrap_or_else(|| panic!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr)))
+        let (text, progress) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        written(&text, &progress).unwrap_or_else(|| panic!("pgbench: {text}{progress}"))
     }
+}
+
+/// Reads what pgbench has printed: a summary, and a line a second on standard error.
+fn written(summary: &str, progress: &str) -> Option<Written> {
+    let commits = summary
+        .lines()
+        .find_map(|line| line.strip_prefix("number of transactions actually processed: "))?;
+    let rates = progress.lines().filter_map(|line| {
+        let (_, rest) = line.strip_prefix("progress: ")?.split_once(" s, ")?;
+        rest.split_once(" tps")?.0.parse::<f64>().ok()
+    });
+    let rates: Vec<f64> = rates.skip(1).collect();
+    let rate = rates.iter().sum::<f64>() / rates.len() as f64;
+    let commits = commits.split('/').next()?.trim().parse().ok()?;
+    (rate > 0.0).then_some(Written { rate, commits })
 }

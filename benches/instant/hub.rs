@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::figures::Series;
+use crate::contestant::LANES;
+use crate::figures::{Series, number, percentile};
 use crate::report::{Bound, Goal, Section, Table};
-use crate::scale::Scale;
+use crate::scale::{Scale, told, turns};
 use crate::support::centrifugo::Centrifugo;
 use crate::support::crowd::{Crowd, batch, post};
 use crate::support::site::Site;
@@ -20,7 +21,8 @@ use crate::support::wait::{SOON, eventually};
 struct Figures {
     publications: f64,
     deliveries: Vec<f64>,
-    latencies: Vec<[u64; 2]>,
+    /// The 50th and the 99th percentile, in milliseconds.
+    latencies: Vec<[f64; 2]>,
 }
 
 /// The listeners of a channel.
@@ -28,6 +30,10 @@ const CROWDS: [usize; 2] = [500, 5000];
 /// Batches, and the publications of each, as the relay's.
 const BATCHES: usize = 2_000;
 const SIZE: usize = 200;
+/// One in so many deliveries is paced, so that its latency is known.
+const PACED: usize = 4;
+/// The channels that nobody listens to.
+const CHANNELS: usize = 100;
 
 async fn turn(site: &Site, scale: &Scale) -> Figures {
     let server = &site.centrifugo;
@@ -37,25 +43,25 @@ async fn turn(site: &Site, scale: &Scale) -> Figures {
         .build()
         .unwrap();
     let mut figures = Figures::default();
-    // Nobody listens: four lanes of batches into a hundred channels.
+    // Nobody listens: batches into a hundred channels.
     let started = Instant::now();
     let mut lanes = JoinSet::new();
-    for lane in 0..4 {
+    for lane in 0..LANES {
         let (http, url, key) = (http.clone(), server.url.clone(), server.api_key.clone());
         lanes.spawn(async move {
             let server = Centrifugo::at(&url, &key);
-            for _ in 0..BATCHES / 4 {
+            for _ in 0..BATCHES / LANES {
                 post(
                     &http,
                     &server,
-                    batch(SIZE, |number| format!("channel-{}", lane * 25 + number % 25)),
+                    batch(SIZE, |number| format!("channel-{}", (lane + number * LANES) % CHANNELS)),
                 )
                 .await;
             }
         });
     }
     lanes.join_all().await;
-    figures.publications = (BATCHES / 4 * 4 * SIZE) as f64 / started.elapsed().as_secs_f64();
+    figures.publications = (BATCHES * SIZE) as f64 / started.elapsed().as_secs_f64();
 
     for size in CROWDS {
         let mut crowd = Crowd::gather(server, size).await;
@@ -73,16 +79,16 @@ async fn turn(site: &Site, scale: &Scale) -> Figures {
         // Fewer than it could: 20,000 deliveries a second.
         let pause = Duration::from_secs_f64(size as f64 / 20_000.0);
         let mut ticks = tokio::time::interval(pause);
-        let wanted = scale.deliveries / 10 / size;
+        let wanted = scale.deliveries / PACED / size;
         for _ in 0..wanted {
             ticks.tick().await;
             post(&http, server, batch(1, |_| "public".to_owned())).await;
         }
         crowd.heard(((publications + wanted) * size) as u64).await;
-        let mut latencies: Vec<u64> = std::iter::from_fn(|| crowd.latencies.try_recv().ok()).collect();
-        latencies.sort_unstable();
-        let place = |share: usize| latencies[(latencies.len() - 1) * share / 100];
-        figures.latencies.push([place(50), place(99)]);
+        let latencies = std::iter::from_fn(|| crowd.latencies.try_recv().ok());
+        let mut latencies: Vec<f64> = latencies.map(|micros| micros as f64 / 1_000.0).collect();
+        latencies.sort_by(f64::total_cmp);
+        figures.latencies.push([50, 99].map(|share| percentile(&latencies, share)));
         drop(crowd);
         deserted(server).await;
     }
@@ -130,8 +136,9 @@ pub(crate) async fn measure(scale: &Scale) -> Section {
             series: Default::default(),
         })
         .collect();
-    for _ in 0..scale.rounds {
-        for (at, site) in [&centrifugo, &hub].into_iter().enumerate() {
+    for round in 0..scale.rounds {
+        for at in turns(2, round) {
+            let site = [&centrifugo, &hub][at];
             for (row, figure) in rows.iter_mut().zip(turn(site, scale).await.list()) {
                 row.series[at].push(figure);
             }
@@ -166,10 +173,15 @@ pub(crate) async fn measure(scale: &Scale) -> Section {
     Section {
         name: "hub",
         title: "The hub",
-        how: "Both serve the same Django site, and the same program publishes and listens. Publications go through the HTTP API by four \
-              lanes, into a hundred channels that nobody listens to. Deliveries are those to all the listeners of one channel; their latency is \
-              from a publication's being sent to its being read, at 20,000 deliveries a second."
-            .to_owned(),
+        how: format!(
+            "Both serve the same Django site, and the same program publishes and listens. {} publications go through the HTTP API by {LANES} \
+             lanes, into {CHANNELS} channels that nobody listens to. Deliveries are those to all the listeners of one channel, {} a round; their \
+             latency is from a publication's being sent to its being read, of {} deliveries at 20,000 a second. {}",
+            number((BATCHES * SIZE) as f64),
+            number(scale.deliveries as f64),
+            number((scale.deliveries / PACED) as f64),
+            told(scale.rounds)
+        ),
         tables: vec![table],
         goals,
     }
@@ -193,7 +205,7 @@ impl Figures {
     fn list(&self) -> Vec<f64> {
         let mut list = vec![self.publications];
         for (deliveries, [p50, p99]) in self.deliveries.iter().zip(&self.latencies) {
-            list.extend([*deliveries, *p50 as f64 / 1_000.0, *p99 as f64 / 1_000.0]);
+            list.extend([*deliveries, *p50, *p99]);
         }
         list
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::contestant::instant::{Instant, PUBLIC, To};
-use crate::figures::number;
+use crate::figures::{count, number};
 use crate::ground::Ground;
 use crate::meter;
 use crate::report::{Bound, Goal, Section, Table};
@@ -29,6 +29,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let asked = "select pid from pg_stat_activity where application_name like 'instant%' and datname = current_database()";
     let sessions = client.query(asked, &[]).await.unwrap();
     let sessions: Vec<u32> = sessions.iter().map(|row| row.get::<_, i32>(0).unsigned_abs()).collect();
+    assert!(!sessions.is_empty(), "no session of the relay is found");
     let costs = || {
         (
             meter::cpu_exact(process),
@@ -49,17 +50,15 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let mut costs = Table::new(["an hour of", ""]);
     costs.row(["the relay's CPU, s".to_owned(), hour(own)]);
     costs.row(["its sessions' CPU in PostgreSQL, s".to_owned(), hour(sessions)]);
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    let wakes = number(wakes as f64 / minutes * 60.0);
+    let wakes = number(count(wakes) / minutes * 60.0);
     costs.row(["wake-ups of the relay's threads".to_owned(), wakes]);
     let mut asked = Table::new(["statement", "an hour"]);
-    let mut others = 0;
-    for (text, count) in &queries {
-        if !text.starts_with(POLL) {
-            others += count;
-        }
-        asked.row([format!("`{text}`"), number(f64::from(*count) / minutes * 60.0)]);
+    let (mut polls, mut others) = (0, 0);
+    for (text, times) in &queries {
+        *(if text.starts_with(POLL) { &mut polls } else { &mut others }) += times;
+        asked.row([format!("`{text}`"), number(f64::from(*times) / minutes * 60.0)]);
     }
+    assert!(polls > 0, "not even the safety poll is found in PostgreSQL's log");
     Section {
         name: "idle",
         title: "Idle",

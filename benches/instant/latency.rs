@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::contestant::instant::{Instant, PUBLIC, To};
 use crate::contestant::{Running, classic, consumer, django, limit};
-use crate::figures::{Series, percentile};
+use crate::figures::{Series, number, percentile};
 use crate::ground::Ground;
 use crate::report::{Bound, Goal, Section, Table};
-use crate::scale::Scale;
+use crate::scale::{Scale, told, turns};
 use crate::support::postgres::Database;
 use listener::Listener;
 
@@ -50,15 +50,16 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         let database = ground.database(ORDERS).await;
         match carrier {
             Carrier::Instant(to) => drop(Instant::new(&database, to, PUBLIC).apply().await),
-            Carrier::Consumer => consumer::install(&database, "'public'").await,
+            Carrier::Consumer => consumer::install(&database, "'public'", "0").await,
             Carrier::Classic => classic::install(&database, "'public'").await,
             Carrier::Django | Carrier::Request => {}
         }
         databases.push(database);
     }
     let mut figures: Vec<Figures> = scale.rates.iter().map(|_| Figures::default()).collect();
-    for _ in 0..scale.rounds {
-        for (at, ((carrier, _), database)) in CARRIERS.into_iter().zip(&databases).enumerate() {
+    for round in 0..scale.rounds {
+        for at in turns(CARRIERS.len(), round) {
+            let ((carrier, _), database) = (CARRIERS[at], &databases[at]);
             let running = carrier.start(database).await;
             let mut listener = Listener::connect(&running).await;
             for (figures, (rate, duration)) in figures.iter_mut().zip(scale.rates) {
@@ -138,10 +139,23 @@ fn section(scale: &Scale, figures: &[Figures]) -> Section {
     Section {
         name: "latency",
         title: "Latency",
-        how: "From the moment that a writer learns of its commit, or a request is sent, until one WebSocket client has read the event. Up to 16 \
-              connections write at a fixed pace, whether the last commit was heard or not."
-            .to_owned(),
+        how: format!(
+            "From the moment that a writer learns of its commit, or a request is sent, until one WebSocket client has read the event; what is heard \
+             sooner than its writer learns of it took no time. Up to 16 connections write at a fixed pace, whether the last commit was heard or \
+             not; one process of Django writes at no more than {DJANGO} a second. {} {}",
+            samples(scale),
+            told(scale.rounds)
+        ),
         tables,
         goals,
     }
+}
+
+/// How many commits a round has at each rate.
+fn samples(scale: &Scale) -> String {
+    let counts = scale.rates.iter().map(|(rate, duration)| {
+        let commits = number(f64::from(*rate) * duration.as_secs_f64());
+        format!("{commits} at {rate}/s")
+    });
+    format!("Commits a round: {}.", counts.collect::<Vec<_>>().join(", "))
 }

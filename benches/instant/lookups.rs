@@ -2,10 +2,10 @@
 
 use crate::backlog::Backlog;
 use crate::contestant::instant::{Instant, TEMPLATES, To};
-use crate::figures::{Series, number};
-use crate::ground::Ground;
+use crate::figures::{Series, count, number};
+use crate::ground::{Ground, UPDATE};
 use crate::report::{Bound, Goal, Section, Table};
-use crate::scale::Scale;
+use crate::scale::{Scale, told, turns};
 
 /// The distinct keys that the orders lead to.
 const KEYS: u64 = 1_000;
@@ -33,25 +33,25 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     );
     client.batch_execute(&statement).await.unwrap();
     Instant::new(&database, To::Centrifugo, RELATED).apply().await;
-    let backlog = Backlog::of(ground, database, scale.compared, "update bench_order set total = total + 1").await;
-    let without = Instant::new(&backlog.database, To::Centrifugo, TEMPLATES);
-    let with = Instant::new(&backlog.database, To::Centrifugo, RELATED);
+    let backlog = Backlog::of(ground, database, scale.compared, UPDATE).await;
+    let instants = [TEMPLATES, RELATED].map(|rules| Instant::new(&backlog.database, To::Centrifugo, rules));
     let mut rates = [Series::default(), Series::default()];
-    for _ in 0..scale.rounds {
-        rates[0].push(backlog.drain(ground, &without).await.rate);
-        rates[1].push(backlog.drain(ground, &with).await.rate);
+    for round in 0..scale.rounds {
+        for at in turns(instants.len(), round) {
+            rates[at].push(backlog.drain(ground, &instants[at]).await.rate);
+        }
     }
     let mut table = Table::new(["", "changes/s"]);
     table.row(["without `related`".to_owned(), rates[0].to_string()]);
     table.row(["with `related`".to_owned(), rates[1].to_string()]);
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    let (changes, keys) = (number(scale.compared as f64), number(KEYS as f64));
+    let (changes, keys) = (number(count(scale.compared)), number(count(KEYS)));
     Section {
         name: "lookups",
         title: "Look-ups",
         how: format!(
             "The same {changes} changes of {keys} customers are drained to Centrifugo by a rule of two templates, and by one that reads \
-             and publishes the customer's name too."
+             and publishes the customer's name too. {}",
+            told(scale.rounds)
         ),
         tables: vec![table],
         goals: vec![Goal::new(

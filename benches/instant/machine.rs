@@ -13,7 +13,7 @@ pub(crate) fn table() -> Table {
     table.row(["kernel", &said("uname", &["-sr"])]);
     table.row(["disk of the database", &disk()]);
     table.row(["PostgreSQL", &postgres()]);
-    table.row(["Centrifugo", "6.9.1"]);
+    table.row(["Centrifugo", &centrifugo()]);
     table.row(["Instant", env!("CARGO_PKG_VERSION")]);
     table.row(["Rust", &said("rustc", &["--version"])]);
     table.row(["measured", &said("date", &["-u", "+%Y-%m-%d"])]);
@@ -45,6 +45,14 @@ fn disk() -> String {
     let found = said("df", &["--output=source,fstype", "/tmp"]);
     let found = found.lines().last().unwrap_or_default();
     found.split_whitespace().collect::<Vec<_>>().join(", ")
+}
+
+/// The version that is built, as Go's file names it.
+fn centrifugo() -> String {
+    let text = std::fs::read_to_string(cache::manifest("tests/tools/centrifugo/go.mod")).unwrap_or_default();
+    let version = text.lines().find_map(|line| line.split_once("centrifugal/centrifugo/v6 v"));
+    let version = version.and_then(|(_, version)| version.split_whitespace().next());
+    version.unwrap_or_default().to_owned()
 }
 
 fn postgres() -> String {

@@ -75,6 +75,7 @@ async fn main() {
         if wanted.is_empty() || wanted.contains(&name) {
             let started = Instant::now();
             let section = measure(name, &ground, &scale).await;
+            ground.clear().await;
             println!("{}", report::section(&section));
             eprintln!("bench: {name} took {:.0} s", started.elapsed().as_secs_f64());
             sections.push(section);

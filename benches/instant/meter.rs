@@ -9,6 +9,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// The time on a processor that a process and its ended children have had.
 pub(crate) fn cpu(pid: u32) -> Duration {
+    // A session of PostgreSQL may have ended meanwhile: its parent has its time then.
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name, in brackets, may hold blanks; the times of user, system, and both of ended children are the 12th to the 15th behind it.
     let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
@@ -18,10 +19,8 @@ pub(crate) fn cpu(pid: u32) -> Duration {
 
 /// The same for a whole PostgreSQL server.
 pub(crate) fn cpu_of(cluster: &Cluster) -> Duration {
-    let text = std::fs::read_to_string(cluster.path("data/postmaster.pid")).unwrap_or_default();
-    let Some(postmaster) = text.lines().next().and_then(|line| line.parse().ok()) else {
-        return Duration::ZERO;
-    };
+    let text = std::fs::read_to_string(cluster.path("data/postmaster.pid")).expect("the server runs");
+    let postmaster = text.lines().next().and_then(|line| line.parse().ok()).expect("its number");
     children(postmaster).into_iter().chain([postmaster]).map(cpu).sum()
 }
 

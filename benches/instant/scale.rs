@@ -21,8 +21,9 @@ pub(crate) struct Scale {
     pub(crate) bulk: u64,
     /// How long an idle relay is watched.
     pub(crate) idle: Duration,
-    /// The changes that were purged and could not be cleaned up.
+    /// The changes that were purged and could not be cleaned up, and those that are drained beside them.
     pub(crate) dead: u64,
+    pub(crate) held: u64,
     /// Watched tables.
     pub(crate) tables: usize,
     /// Deliveries to the listeners of one channel, and to those whose latency is measured.
@@ -46,6 +47,7 @@ impl Scale {
         bulk: 100_000,
         idle: Duration::from_mins(1),
         dead: 600_000,
+        held: 1_000_000,
         tables: 500,
         deliveries: 1_000_000,
     };
@@ -61,7 +63,18 @@ impl Scale {
         bulk: 20_000,
         idle: Duration::from_secs(10),
         dead: 50_000,
+        held: 50_000,
         tables: 50,
         deliveries: 100_000,
     };
+}
+
+/// How often everyone's turn comes, as the page says it.
+pub(crate) fn told(rounds: usize) -> String {
+    format!("{rounds} rounds, in each of which another begins.")
+}
+
+/// The places of so many contestants in the order in which their turns come, which is another in each round.
+pub(crate) fn turns(contestants: usize, round: usize) -> impl Iterator<Item = usize> {
+    (0..contestants).map(move |turn| (turn + round) % contestants)
 }

@@ -12,7 +12,7 @@ use crate::support::postgres::{Database, free_port};
 
 /// The trigger of every order. `channel` is an SQL expression.
 pub(crate) async fn install(database: &Database, channel: &str) {
-    let event = event(channel);
+    let event = event("json_build_object", channel);
     let text = format!(
         "create function tell() returns trigger language plpgsql as $$
          begin
@@ -43,10 +43,8 @@ pub(crate) async fn start(database: &Database) -> Running {
     client.batch_execute("listen orders").await.unwrap();
     tasks.spawn(publish(format!("{}/api/publish", server.url), payloads, Arc::new(client)));
     Running {
-        server,
-        instant: None,
-        is_hub: false,
         tasks,
+        ..Running::at(server)
     }
 }
 

@@ -1,19 +1,17 @@
 //! Centrifugo's own consumer of an outbox table in PostgreSQL, fed by a trigger that does what Instant's does.
 
 use serde_json::json;
-use tokio::task::JoinSet;
 
-use super::{Running, UNCHANGED, centrifugo, event};
+use super::{LANES, Running, UNCHANGED, centrifugo, event};
 use crate::support::postgres::{Database, free_port};
 
-/// As many partitions as Instant has lanes.
-const PARTITIONS: u32 = 4;
 /// What wakes the consumer.
 const NOTIFICATIONS: &str = "centrifugo_partition_change";
 
-/// The table and the trigger of every order. `channel` is an SQL expression; its events are one partition's, in order.
-pub(crate) async fn install(database: &Database, channel: &str) {
-    let event = event(channel);
+/// The table and the trigger of every order. `channel` and `number` are SQL expressions: the events of channels of one number are one
+/// partition's, in order.
+pub(crate) async fn install(database: &Database, channel: &str, number: &str) {
+    let event = event("jsonb_build_object", channel);
     let text = format!(
         "create table centrifugo_outbox (
              id bigserial primary key, method text not null, payload jsonb not null, partition integer not null default 0,
@@ -21,7 +19,7 @@ pub(crate) async fn install(database: &Database, channel: &str) {
          );
          create function feed_centrifugo() returns trigger language plpgsql as $$
          declare
-             part integer := mod(abs(hashtext({channel})), {PARTITIONS});
+             part integer := {number} % {LANES};
          begin
              if {UNCHANGED} then
                  return null;
@@ -42,15 +40,10 @@ pub(crate) async fn start(database: &Database) -> Running {
         "enabled": true, "name": "orders", "type": "postgresql",
         "postgresql": {
             // One connection a partition and one that listens; four are the driver's default.
-            "dsn": format!("{}?pool_max_conns={}", database.url, PARTITIONS + 2),
-            "outbox_table_name": "centrifugo_outbox", "num_partitions": PARTITIONS,
+            "dsn": format!("{}?pool_max_conns={}", database.url, LANES + 2),
+            "outbox_table_name": "centrifugo_outbox", "num_partitions": LANES,
             "partition_notification_channel": NOTIFICATIONS,
         },
     }]);
-    Running {
-        server: centrifugo(free_port(), json!({ "consumers": consumer })).await,
-        instant: None,
-        is_hub: false,
-        tasks: JoinSet::new(),
-    }
+    Running::at(centrifugo(free_port(), json!({ "consumers": consumer })).await)
 }

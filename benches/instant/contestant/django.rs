@@ -9,7 +9,7 @@ use crate::support::django::Session;
 use crate::support::postgres::Database;
 
 const CODE: &str = "
-import http.client, time
+import datetime, http.client, time
 from django.db.models.signals import post_save
 
 class BenchOrder(models.Model):
@@ -29,7 +29,8 @@ def publish(sender, instance, **kwargs):
     committed.append(time.time_ns() // 1000)
     data = {'status': instance.status, 'total': str(instance.total), 'customer_id': instance.customer_id}
     event = {'event_class': 'order_changed', 'message': 'Your order has changed', 'channel': 'public', 'site': 'Shop',
-             'data': data, 'model': 'bench_order', 'op': 'update', 'pk': instance.pk}
+             'data': data, 'id': f'{instance.pk}-{len(committed)}', 'at': datetime.datetime.now(datetime.UTC).isoformat(),
+             'model': 'bench_order', 'op': 'update', 'pk': instance.pk}
     body = json.dumps({'channel': 'public', 'data': event})
     link.request('POST', '/api/publish', body, {'X-API-Key': KEY})
     link.getresponse().read()

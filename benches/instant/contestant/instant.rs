@@ -4,13 +4,12 @@ use std::time::{Duration, Instant as Moment};
 
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 
 use super::{API_KEY, Running, centrifugo};
 use crate::support::centrifugo::Centrifugo;
 use crate::support::postgres::{Database, free_port};
 use crate::support::process::{Process, instant};
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, within};
 
 /// Every order to its customer: a hundred channels, and no template.
 pub(crate) const CONSTANTS: &str = "
@@ -75,21 +74,22 @@ impl Instant {
             To::Centrifugo | To::Grpc | To::Hub => free_port(),
         };
         let grpc_port = free_port();
-        let server = match to {
-            To::Hub => format!(
-                "[hub]\napi_key = '{API_KEY}'\n[server]\nlisten = '127.0.0.1:{port}'\nallowed_origins = ['http://shop.example']\n"
-            ),
-            To::Centrifugo | To::Port(_) | To::Grpc => {
-                format!("[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = '{API_KEY}'\n")
-            }
-        };
         let grpc = if to == To::Grpc {
             format!("grpc_url = 'http://127.0.0.1:{grpc_port}'\n")
         } else {
             String::new()
         };
+        let server = match to {
+            To::Hub => format!(
+                "[hub]\napi_key = '{API_KEY}'\n[server]\nlisten = '127.0.0.1:{port}'\nallowed_origins = ['http://shop.example']\n"
+            ),
+            To::Centrifugo | To::Port(_) | To::Grpc => format!(
+                "[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = '{API_KEY}'\n{grpc}[server]\nlisten = '127.0.0.1:{}'\n",
+                free_port()
+            ),
+        };
         let text = format!(
-            "site = 'Shop'\n[database]\nurl = '{}'\n[django]\nsecret_key = 'a key for tests and demos'\n{server}{grpc}{rules}",
+            "site = 'Shop'\n[database]\nurl = '{}'\n[django]\nsecret_key = 'a key for tests and demos'\n{server}{rules}",
             database.url
         );
         std::fs::write(folder.path().join("instant.toml"), text).unwrap();
@@ -120,18 +120,24 @@ impl Instant {
             }
             To::Hub | To::Port(_) => Centrifugo::at(&url, API_KEY),
         };
+        let instant = self.run().await;
         Running {
-            server,
-            instant: Some(self.run().await),
+            instant: Some(instant),
             is_hub: self.to == To::Hub,
-            tasks: JoinSet::new(),
+            ..Running::at(server)
         }
     }
 
     /// Starts it alone.
     pub(crate) async fn run(&self) -> Process {
         let process = Process::instant(self.folder.path(), &["run"], &[]);
-        process.line("leading", SOON * 3).await;
+        within(SOON * 3, "leading", async {
+            // The clock begins here.
+            while !process.output().contains("leading") {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
         process
     }
 }

@@ -1,4 +1,4 @@
-//! The limit: the very requests that Instant makes of a backlog, ready-made, sent again without anything else to do.
+//! The limit: what Instant publishes of a backlog, in ready-made requests, sent without anything else to do.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,13 +12,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::instant::{Instant, To};
-use super::{API_KEY, Running, centrifugo};
+use super::{API_KEY, LANES, Running, centrifugo};
+use crate::ground::Ground;
 use crate::meter;
 use crate::support::postgres::{Database, free_port};
 use crate::support::wait::{SOON, eventually};
 
-/// Requests at once, and the publications of each: the relay's own numbers.
-const LANES: usize = 8;
+/// The publications of a request, as many as the relay puts into one at most.
 const BATCH: usize = 200;
 
 /// What a request begins with, and what separates the commands within.
@@ -28,6 +28,7 @@ const PUBLISH: &str = "{\"publish\":{\"channel\":\"";
 /// The bodies of each lane.
 pub(crate) struct Limit {
     lanes: Vec<Vec<String>>,
+    publications: u64,
     /// What a publication weighs, with its channel and its key.
     pub(crate) bytes: usize,
 }
@@ -39,19 +40,22 @@ pub(crate) struct Replayed {
 }
 
 impl Limit {
-    /// Records what Instant sends of a backlog of `changes`, with batches as full as they can be.
-    pub(crate) async fn record(database: &Database, rules: &str, changes: usize) -> Self {
+    /// Records what Instant sends of a backlog of `changes`, and puts it into requests that are as full as they can be, a channel's into one
+    /// lane's, in order.
+    pub(crate) async fn record(database: &Database, rules: &str, changes: u64) -> Self {
+        let wanted = usize::try_from(changes).unwrap();
         let recorder = Recorder::default();
         let port = free_port();
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let router = Router::new().route("/api/batch", post(take)).with_state(recorder.clone());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let running = Instant::new(database, To::Port(port), rules).start().await;
+        let mut relay = Instant::new(database, To::Port(port), rules).run().await;
         eventually(SOON * 10, "every publication", async || {
-            (recorder.publications.load(Ordering::Relaxed) >= changes).then_some(())
+            (recorder.publications.load(Ordering::Relaxed) >= wanted).then_some(())
         })
         .await;
-        running.stop().await;
+        relay.signal("TERM").await;
+        relay.wait(SOON).await;
         serving.abort();
         let mut lanes = vec![Vec::new(); LANES];
         for body in recorder.bodies.lock().unwrap().iter() {
@@ -62,21 +66,26 @@ impl Limit {
                 lanes[lane].push(command.trim_end_matches(',').to_owned());
             }
         }
-        let bytes = lanes.iter().flatten().map(String::len).sum::<usize>() / changes;
+        let bytes = lanes.iter().flatten().map(String::len).sum::<usize>() / wanted;
         let body = |commands: &[String]| format!("{HEAD}{PUBLISH}{}]}}", commands.join(&format!(",{PUBLISH}")));
         let lanes = lanes.iter().map(|lane| lane.chunks(BATCH).map(body).collect()).collect();
-        Self { lanes, bytes }
+        Self {
+            lanes,
+            publications: changes,
+            bytes,
+        }
     }
 
     /// Sends it all to a Centrifugo that has just been started, each lane one request after the other.
-    pub(crate) async fn replay(&self) -> Replayed {
-        let server = centrifugo(free_port(), json!({})).await;
+    pub(crate) async fn replay(&self, ground: &Ground) -> Replayed {
+        let running = server().await;
         let http = reqwest::Client::new();
         let mut tasks = JoinSet::new();
         let lanes = self.lanes.clone();
+        let before = meter::cpu(running.server.id());
         let started = Moment::now();
         for lane in lanes {
-            let (http, url) = (http.clone(), format!("{}/api/batch", server.url));
+            let (http, url) = (http.clone(), format!("{}/api/batch", running.server.url));
             tasks.spawn(async move {
                 for body in lane {
                     let request = http.post(&url).header("X-API-Key", API_KEY).body(body);
@@ -93,21 +102,24 @@ impl Limit {
             });
         }
         tasks.join_all().await;
-        Replayed {
+        let replayed = Replayed {
             seconds: started.elapsed().as_secs_f64(),
-            server: meter::cpu(server.id()),
-        }
+            server: meter::cpu(running.server.id()).saturating_sub(before),
+        };
+        // A batch is answered with 200 whatever became of what is in it.
+        assert_eq!(
+            running.published(ground).await,
+            self.publications,
+            "publications that Centrifugo has taken"
+        );
+        running.stop().await;
+        replayed
     }
 }
 
 /// Centrifugo alone, for who publishes by themselves.
 pub(crate) async fn server() -> Running {
-    Running {
-        server: centrifugo(free_port(), json!({})).await,
-        instant: None,
-        is_hub: false,
-        tasks: JoinSet::new(),
-    }
+    Running::at(centrifugo(free_port(), json!({})).await)
 }
 
 /// Takes batches as Centrifugo would.

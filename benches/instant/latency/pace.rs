@@ -59,7 +59,7 @@ pub(crate) async fn publish(server: &Centrifugo, rate: u32, duration: Duration) 
         while ticks.next().await {
             let (number, mark) = mark();
             let body = format!(
-                r#"{{"channel":"public","data":{{"event_class":"order_changed","message":"Your order has changed","channel":"public","site":"Shop","data":{{"status":"{mark}","total":"12.50","customer_id":17}},"id":"{number}","model":"bench_order","op":"update","pk":17}}}}"#
+                r#"{{"channel":"public","data":{{"event_class":"order_changed","message":"Your order has changed","channel":"public","site":"Shop","data":{{"status":"{mark}","total":"12.50","customer_id":17}},"id":"{number}","at":"2026-11-24T12:00:00.000000Z","model":"bench_order","op":"update","pk":17}}}}"#
             );
             let at = micros();
             let request = http.post(&url).header("X-API-Key", API_KEY).body(body);
