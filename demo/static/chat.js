@@ -5,20 +5,14 @@ const list = document.querySelector("#messages");
 const field = document.querySelector("#say input[name=text]");
 const room = instant.channel(`room:${id}`);
 const typing = instant.channel(`typing:${id}`);
-const inTurn = queue();
-const loadMessages = part("#messages", inTurn);
-const loadMembers = part("#members");
 const find = (pk) => list.querySelector(`[data-pk="${pk}"]`);
 const bottom = () => (list.scrollTop = list.scrollHeight);
-const load = () => Promise.all([loadMessages().then(bottom), loadMembers()]);
+const loadMembers = part("#members");
 
-room.ready().then(load, () => {});
-instant.onGap(load);
+part("#messages", bottom);
 room.on("chat_members", ({ data }) => String(data.user_id) !== document.body.dataset.user && loadMembers());
-room.on("chat_message_deleted", ({ pk }) => inTurn(() => find(pk)?.remove()));
-room.on("chat_message", (event) => inTurn(() => add(event)));
-
-function add({ message, data, pk }) {
+room.on("chat_message_deleted", ({ pk }) => find(pk)?.remove());
+room.on("chat_message", ({ message, data, pk }) => {
   const name = data.author.username;
   stopped(name);
   if (find(pk)) return;
@@ -27,7 +21,7 @@ function add({ message, data, pk }) {
     make("li", { "data-pk": pk, class: name === own ? "own" : "" }, make("b", {}, name), make("span", {}, message), make("time", {}, time)),
   );
   bottom();
-}
+});
 
 // Who is typing is told at most once in two seconds, and believed for three.
 const typists = new Map();

@@ -1,7 +1,7 @@
 // What the pages share.
 
-// Milliseconds that a part of a page may take to load.
-const PATIENCE = 30_000;
+// Milliseconds that a part of a page may take to load. Events wait as long.
+const PATIENCE = 10_000;
 
 /** Whether an answer is that of the address that was asked. Who is no longer logged in is led to another. */
 function arrived(answer) {
@@ -24,37 +24,27 @@ document.addEventListener("submit", async (event) => {
   notice(answer.redirected ? "That did not work: log in again." : `That did not work (${answer.status || "no answer"}).`);
 });
 
-/** Returns a function that does one thing after the other. An event that comes during a load waits: the answer may not know of it. */
-function queue() {
-  let last = Promise.resolve();
-  return (deed) => (last = last.then(deed).catch(console.error));
-}
-
-/** Returns a function that loads an element from its `data-url`. Calls that come before it is their turn are one load together. */
-function part(selector, inTurn = queue()) {
+/** Loads an element from its `data-url`, now and after each gap; returns what loads it again. `done` is called whenever it was loaded. */
+function part(selector, done = () => {}) {
   const element = document.querySelector(selector);
-  let next = null;
-  const load = async () => {
-    next = null;
+  return instant.load(async () => {
     const answer = await fetch(element.dataset.url, { signal: AbortSignal.timeout(PATIENCE) });
-    if (arrived(answer)) element.innerHTML = await answer.text();
-  };
-  return () => (next ??= inTurn(load));
+    if (!arrived(answer)) return;
+    element.innerHTML = await answer.text();
+    done();
+  });
 }
 
 /** Calls `show` with each event of a channel: those that it keeps, and then what comes. `clear` is called before it begins again. */
 function replay(channel, clear, show) {
-  const inTurn = queue();
   let known = new Set();
-  const load = async () => {
+  instant.load(async () => {
     const kept = (await channel.history({ limit: 200, reverse: true })).reverse();
     known = new Set(kept.map(({ id }) => id));
     clear();
     kept.forEach(show);
-  };
-  channel.on("*", (event) => inTurn(() => known.has(event.id) || show(event)));
-  instant.onGap(({ channels }) => channels.includes(channel.name) && inTurn(load));
-  return inTurn(load);
+  });
+  channel.on("*", (event) => known.has(event.id) || show(event));
 }
 
 /** Makes an element with children, which are elements or text. */

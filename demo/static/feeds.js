@@ -1,7 +1,10 @@
 // Of many posts at once one event comes, which says how many: a burst is one badge.
 const badge = document.querySelector("#new");
-const loadPosts = part("#posts");
 let waiting = 0;
+const load = part("#posts", () => {
+  waiting = 0;
+  show();
+});
 
 function show() {
   badge.hidden = waiting === 0;
@@ -11,11 +14,4 @@ instant.on("new_post", ({ count = 1 }) => {
   waiting += count;
   show();
 });
-async function read() {
-  waiting = 0;
-  show();
-  await loadPosts();
-}
-badge.addEventListener("click", read);
-instant.ready().then(read);
-instant.onGap(read);
+badge.addEventListener("click", load);

@@ -66,5 +66,5 @@ function clear() {
   tree = leaf();
   perSecond.clear();
 }
-replay(instant.channel("hits:staff"), clear, show).then(draw);
+replay(instant.channel("hits:staff"), clear, show);
 setInterval(draw, 1000);
