@@ -3,10 +3,19 @@
 use super::lesson::Lesson;
 use super::nginx;
 use crate::client::page::{chromium, is_clean};
-use crate::support::django::Django;
-use crate::support::postgres::free_port;
+use crate::support::postgres::{Cluster, free_port};
 use crate::support::process::{Process, find};
 use crate::support::wait::SOON;
+
+/// A key as Django makes them: unquoted, it would be half a dozen things to a shell.
+const KEY: &str = "a$b&(c)*#d!e=f^%g@h-_+";
+
+const ROWS: &str = "
+from django.contrib.auth.models import User
+from shop.models import Order
+User.objects.create_user('ada', password='secret')
+Order.objects.create(number='17')
+";
 
 /// Logs in as a browser does, whose forms Django takes from its own origin alone, and prints the session cookie.
 const LOG_IN: &str = r#"
@@ -16,11 +25,18 @@ curl -sS --fail -o page -b jar -c jar -e ORIGIN/ -H "Origin: ORIGIN" -H "X-CSRFT
 grep sessionid jar
 "#;
 
-/// Sets the variables of the file that the unit reads.
-fn environment(lesson: &mut Lesson) {
+/// Sets the variables of the file that the unit reads, as systemd takes them: between single quotes everything stands for itself.
+/// A shell takes the same.
+async fn environment(lesson: &mut Lesson) {
     let text = std::fs::read_to_string(lesson.folder().join("etc/instant/environment")).unwrap();
     for line in text.lines() {
         let (name, value) = line.split_once('=').unwrap();
+        let value = value
+            .strip_prefix('\'')
+            .and_then(|value| value.strip_suffix('\''))
+            .expect(line);
+        let read = format!(". ./etc/instant/environment\nprintf %s \"${name}\"");
+        assert_eq!(lesson.sh(&read).await, value);
         lesson.set(name, value);
     }
 }
@@ -29,7 +45,12 @@ fn environment(lesson: &mut Lesson) {
 async fn service(lesson: &Lesson) -> Process {
     let path = lesson.folder().join("etc/systemd/system/instant.service");
     let unit = std::fs::read_to_string(&path).unwrap();
-    assert!(unit.contains("EnvironmentFile=-/etc/instant/environment"), "{unit}");
+    for line in [
+        "EnvironmentFile=-/etc/instant/environment",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+    ] {
+        assert!(unit.contains(line), "{unit}");
+    }
     if find("systemd-analyze").is_some() {
         let (succeeded, said) = lesson.try_sh(&format!("systemd-analyze verify {}", path.display())).await;
         assert!(succeeded && !said.contains("instant.service:"), "{said}");
@@ -45,12 +66,22 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
     if !nginx::is_installed() {
         return;
     }
-    let django = Django::on(18).await;
-    django
-        .run("User.objects.create_user('ada', password='secret'); Order.objects.create(number='17')")
-        .await;
+    // Roles are the whole cluster's.
+    let cluster = Cluster::start_new(18, &[]).await;
+    let database = cluster.database().await;
+    let (owner, relay) = (database.url_as("shop_owner"), database.url_as("shop_relay"));
+    let roles = format!(
+        "create role shop_owner login; create role shop_relay login; grant create on schema public to shop_owner; \
+         grant create on database {} to shop_owner",
+        database.name
+    );
+    database.connect().await.batch_execute(&roles).await.unwrap();
     let mut lesson = Lesson::of("docs/how-to/production.md");
     lesson.copy_project();
+    lesson.set("DATABASE_URL", &owner);
+    lesson.set("DJANGO_SECRET_KEY", KEY);
+    lesson.sh("python manage.py migrate -v 0").await;
+    lesson.python(ROWS).await;
     let https = free_port();
     let origin = format!("https://localhost:{https}");
     let folder = lesson.folder().to_str().unwrap().to_owned();
@@ -59,8 +90,9 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
         ("shop.example", "localhost"),
         ("listen 443 ", &format!("listen 127.0.0.1:{https} ")),
         ("/etc/", &format!("{folder}/etc/")),
-        ("postgres://shop_relay@127.0.0.1/shop", &django.database.url),
-        ("postgres://shop_owner@127.0.0.1/shop", &django.database.url),
+        ("postgres://shop_relay@127.0.0.1/shop", &relay),
+        ("postgres://shop_owner@127.0.0.1/shop", &owner),
+        ("a-long-random-key", KEY),
     ] {
         lesson.replace(theirs, ours);
     }
@@ -69,14 +101,18 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
     std::fs::create_dir_all(lesson.folder().join("etc/systemd/system")).unwrap();
 
     lesson.write_files();
-    environment(&mut lesson);
+    environment(&mut lesson).await;
     let said = lesson.run().await;
     assert!(said.contains("done"), "{said}");
     lesson.run().await;
     lesson.pass("sh", "the unit is verified, and its command is run");
-    let _relay = service(&lesson).await;
+    let service = service(&lesson).await;
+    lesson.pass("sh", "the signal that the unit reloads with is sent");
+    service.signal("HUP").await;
+    service.line("the rules were read again", SOON).await;
     lesson.write_files();
     let body = lesson.take("html");
+    lesson.set("DATABASE_URL", &owner);
     let _django = lesson.serve(pages).await;
     let _nginx = nginx::start(&lesson, https).await;
 
@@ -90,7 +126,8 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
         &[],
     );
     client.line(r##""hears","channel":"#1""##, SOON).await;
-    django.run("Order.objects.update(status='paid')").await;
+    let update = "from shop.models import Order; Order.objects.update";
+    lesson.python(&format!("{update}(status='paid')")).await;
     client.line(r#""channel":"users""#, SOON).await;
 
     let stream = "curl -sS -N --max-time 20 -d '{\"id\":1,\"connect\":{}}'";
@@ -110,10 +147,11 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
         let page = lesson.visit(&chromium, &format!("{origin}/pages/shop.html"), session);
         page.line("page: ready", SOON * 2).await;
         page.line(&format!("socket: wss://localhost:{https}/"), SOON).await;
-        django.run("Order.objects.update(status='sent')").await;
+        lesson.python(&format!("{update}(status='sent')")).await;
         page.line("console: sent", SOON).await;
         is_clean(&page);
     }
+    lesson.set("DATABASE_URL", &relay);
     let said = lesson.run().await;
     assert!(said.contains("\"role\":\"leading\""), "{said}");
     lesson.finish();
