@@ -79,14 +79,11 @@ async fn the_quick_start_leads_from_a_project_to_a_page_that_hears_each_write_an
     assert!(said.contains("instant check --db"), "{said}");
     let file = lesson.folder().join("instant.toml");
     let proposal = std::fs::read_to_string(&file).unwrap();
+    let pages = lesson.port(8000);
+    lesson.port(8001);
     lesson.write_files();
     let readme = std::fs::read_to_string(&file).unwrap();
     proposal_fits(&proposal, &readme);
-
-    // Ports of this run, in place of those that are there without `[server]`.
-    let (pages, own) = (lesson.port(8000), lesson.port(8001));
-    let server = format!("[server]\nlisten = '127.0.0.1:{own}'\nallowed_origins = ['http://127.0.0.1:{pages}']\n");
-    std::fs::write(&file, format!("{readme}{server}")).unwrap();
     assert!(lesson.sh("instant check --db").await.contains("no errors"));
     let dev = lesson.start();
     dev.line("waiting for changes", SOON).await;
@@ -117,6 +114,8 @@ async fn the_quick_start_leads_from_a_project_to_a_page_that_hears_each_write_an
     std::fs::write(lesson.folder().join("centrifugo.toml"), with_centrifugo).unwrap();
     lesson.set("CENTRIFUGO_API_KEY", "key");
     lesson.sh("instant check --config centrifugo.toml").await;
+    let made = lesson.sh("instant gen centrifugo --config centrifugo.toml").await;
+    assert!(made.contains("\"port\": 8002"), "{made}");
 
     let code = lesson.take("python");
     let script = format!("{tag}<script>{}</script>", lesson.take("js"));
