@@ -137,10 +137,33 @@ async fn the_tests_of_the_page_and_those_of_the_package_pass_with_djangos_runner
             .succeeds("python", &["-W", "error", "manage.py", "test", "--parallel", "2"])
             .await;
         assert!(
-            said.contains("Ran 21 tests") && said.contains("OK") && !said.contains("skipped") && !said.contains("Warning"),
+            said.contains("Ran 22 tests") && said.contains("OK") && !said.contains("skipped") && !said.contains("Warning"),
             "{said}"
         );
         assert_eq!(said.matches("Cloning test database").count(), 2, "{said}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_cannot_install_the_triggers_leaves_no_database_behind() {
+    under_every_django(async |project| {
+        let test = std::fs::read_to_string(manifest("python/tests/test_producers.py")).unwrap();
+        project.write("shop/test_producers.py", &test);
+        project.write(
+            "instant.toml",
+            "[database]\nurl = '${DATABASE_URL}'\n[[watch]]\nmodel = 'shop.Nothing'\n",
+        );
+        let (good, said) = project.run("python", &["manage.py", "test", "--parallel", "2"]).await;
+        assert!(
+            !good && said.contains("shop.Nothing") && said.contains("Cloning test database"),
+            "{said}"
+        );
+        let name = &project.database.name;
+        let left = format!("select count(*) from pg_database where datname in ('test_{name}', 'test_{name}_1', 'test_{name}_2')");
+        let client = project.database.connect().await;
+        let left: i64 = client.query_one(&left, &[]).await.unwrap().get(0);
+        assert_eq!(left, 0, "{said}");
     })
     .await;
 }

@@ -18,6 +18,13 @@ WORDS = ("public", "users", "staff", "superuser")
 CHANNEL_LENGTH = 255
 #: A group of any name, or a user's key; a comma would let further users in, a second # would begin another part of the channel.
 FORMS = re.compile(r"group:.+|#[^#,]+", re.DOTALL)
+#: What to do about PostgreSQL's errors, by their SQLSTATE: no such schema or function, and a right that is missing.
+ADVICE = {
+    "3F000": "Run `instant apply` on this database.",
+    "42883": "Run `instant apply` on this database.",
+    "42501": "This role may not send. As the tables' owner, grant it both: `grant usage on schema instant to ROLE` and "
+    "`grant execute on function instant.broadcast to ROLE`.",
+}
 
 
 def broadcast(
@@ -65,7 +72,10 @@ def broadcast(
         with connection.cursor() as cursor:
             cursor.execute("select instant.broadcast(%s, %s, %s, %s::json, %s, %s, %s)", arguments)
     except ProgrammingError as error:
-        raise ProgrammingError(f"{error}\nIf `instant apply` has not run on this database, run it.") from error
+        advice = ADVICE.get(_state(error))
+        if advice is None:
+            raise
+        raise ProgrammingError(f"{error}\n{advice}") from error
 
 
 async def abroadcast(
@@ -83,6 +93,12 @@ async def abroadcast(
     await sync_to_async(broadcast)(
         message, event_class, target=target, data=data, channel=channel, bucket=bucket, site=site, using=using
     )
+
+
+def _state(error: Exception) -> str:
+    """Find the SQLSTATE of a driver's error that Django has made its own: psycopg 3 and psycopg2 name it differently."""
+    cause = error.__cause__
+    return str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None))
 
 
 def _encode(data: Mapping[str, Any] | None) -> str | None:

@@ -57,6 +57,13 @@ class BroadcastTest(TestCase):
         with self.assertRaisesRegex(ProgrammingError, "instant apply"), transaction.atomic():
             broadcast("x")
 
+    def test_a_role_that_may_not_send_is_told_what_to_grant(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("set local role pg_monitor")
+            with self.assertRaisesRegex(ProgrammingError, "grant execute on function instant.broadcast"), transaction.atomic():
+                broadcast("x")
+            cursor.execute("reset role")
+
     async def test_the_async_twin_and_djangos_values_in_data(self) -> None:
         from instant.producers import abroadcast
 

@@ -15,12 +15,22 @@ class RunnerMixin:
     instant_database = DEFAULT_DB_ALIAS
 
     def setup_databases(self, **kwargs: Any) -> Any:
-        """Make the databases, clones for parallel tests too, and install the triggers in them."""
+        """Make the databases, clones for parallel tests too, and install the triggers in them, or leave no database behind."""
         made = super().setup_databases(**kwargs)  # type: ignore[misc]
         aliases = kwargs.get("aliases")
         if aliases is not None and self.instant_database not in aliases:
             # No test uses it, so that it was not made.
             return made
+        try:
+            self._apply()
+        except BaseException:
+            # Django takes down what it was handed, and an error hands it nothing.
+            self.teardown_databases(made)  # type: ignore[attr-defined]
+            raise
+        return made
+
+    def _apply(self) -> None:
+        """Install the triggers in the database that Instant watches, and in its clones."""
         apply(self.instant_database)
         parallel: int = getattr(self, "parallel", 0)
         if parallel > 1:
@@ -28,7 +38,6 @@ class RunnerMixin:
             for number in range(1, parallel + 1):
                 clone = creation.get_test_db_clone_settings(str(number))
                 apply(self.instant_database, database=str(clone["NAME"]))
-        return made
 
 
 class DiscoverRunner(RunnerMixin, runner.DiscoverRunner):  # type: ignore[misc]
