@@ -160,7 +160,8 @@ async fn a_runner_that_cannot_install_the_triggers_leaves_no_database_behind() {
             "{said}"
         );
         let name = &project.database.name;
-        let question = format!("select count(*) from pg_database where datname in ('test_{name}', 'test_{name}_1', 'test_{name}_2')");
+        let question =
+            format!("select count(*) from pg_database where datname in ('test_{name}', 'test_{name}_1', 'test_{name}_2')");
         let client = project.database.connect().await;
         let left: i64 = client.query_one(question.as_str(), &[]).await.unwrap().get(0);
         assert_eq!(left, 0, "{said}");
