@@ -186,7 +186,7 @@ pub struct Rule {
     pub changed: Vec<Spanned<String>>,
     /// A condition on the row.
     pub when: Option<Expression>,
-    /// Whether rows that stop to match `when` are told to have left.
+    /// Whether the audience of a row is told when the row stops matching `when`.
     pub follow: bool,
     /// Who hears it.
     pub destination: Destination,

@@ -88,7 +88,7 @@ pub struct Rule {
     pub changed: Vec<String>,
     /// A condition on the row.
     pub when: Option<Expression>,
-    /// Whether rows that stop to match `when` are told to have left.
+    /// Whether the audience of a row is told when the row stops matching `when`.
     pub follow: bool,
     /// The columns that decide who hears a row: where an update changes one of them, the row may leave its audience. All are in the
     /// watch's `old`. Empty: rows never leave.

@@ -176,7 +176,7 @@ url = \"${DATABASE_URL}\"              # a direct connection, not a transaction 
 # Browsers connect to `instant run` itself. With these lines Centrifugo takes its place; `instant gen centrifugo` prints its
 # configuration.
 # [centrifugo]
-# url = \"http://127.0.0.1:8000\"
+# url = \"http://127.0.0.1:8002\"
 # api_key = \"${CENTRIFUGO_API_KEY}\"
 
 [server]

@@ -159,7 +159,7 @@ fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo
         &table,
         "centrifugo.url",
         &CENTRIFUGO_SCHEMES,
-        "url = \"http://127.0.0.1:8000\"",
+        "url = \"http://127.0.0.1:8002\"",
         reading,
     );
     let api_key = required(&table, "api_key", "api_key = \"${CENTRIFUGO_API_KEY}\"", reading);
