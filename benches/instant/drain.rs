@@ -1,6 +1,6 @@
 //! A backlog is drained: how long that takes, and what it costs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::contestant::Running;
 use crate::figures::count;

@@ -141,7 +141,8 @@ fn written(summary: &str, progress: &str) -> Option<Written> {
         rest.split_once(" tps")?.0.parse::<f64>().ok()
     });
     let rates: Vec<f64> = rates.skip(1).collect();
-    let rate = rates.iter().sum::<f64>() / rates.len() as f64;
+    let seconds = f64::from(u32::try_from(rates.len()).ok()?);
+    let rate = rates.iter().sum::<f64>() / seconds;
     let commits = commits.split('/').next()?.trim().parse().ok()?;
     (rate > 0.0).then_some(Written { rate, commits })
 }
