@@ -244,7 +244,7 @@ async function hits() {
   const feed = await visit(ben, '/hits/')
   const row = (path, user) => feed.locator('#hits tr', { hasText: `GET ${path}` }).filter({ hasText: user })
   await visit(visitor, '/feeds/')
-  await row('/feeds/', 'visitor').filter({ hasText: '127.0.0.1' }).waitFor()
+  await row('/feeds/ 200', 'visitor').filter({ hasText: '127.0.0.1' }).waitFor()
   const page = await visit(cleo, '/chat/')
   await row('/chat/', 'cleo').waitFor()
   await page.getByRole('link', { name: 'Backstage' }).click()
