@@ -11,6 +11,9 @@ use crate::support::process::Process;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::wait::{SOON, eventually};
 
+/// What a relay says that waits for its turn, each time that it begins to.
+const STANDS_BY: &str = "standby: another relay leads";
+
 /// The event of the next country, which arrives once.
 async fn expect_one(stack: &mut Stack, code: &str) {
     let events = stack.events(&format!("Country.objects.create(code='{code}', name='')")).await;
@@ -23,7 +26,7 @@ async fn a_standby_takes_over_from_a_leader_that_is_killed_or_stopped_or_hangs()
         let mut stack = Stack::start(version, "").await;
         for (number, fault) in ["KILL", "TERM", "STOP"].into_iter().enumerate() {
             let standby = Process::instant(stack.folder.path(), &["run", "--events"], &[]);
-            standby.line("standby: another relay leads", SOON).await;
+            standby.line(STANDS_BY, SOON).await;
             expect_one(&mut stack, &format!("{number}a")).await;
             stack.relay.signal(fault).await;
             standby.line("leading", SOON).await;
@@ -31,8 +34,9 @@ async fn a_standby_takes_over_from_a_leader_that_is_killed_or_stopped_or_hangs()
             expect_one(&mut stack, &format!("{number}b")).await;
             if fault == "STOP" {
                 // What it slept through is over when it wakes: it finds its session ended, and waits for its turn.
+                let stood_by = former.count(STANDS_BY);
                 former.signal("CONT").await;
-                former.line("standby: another relay leads", SOON).await;
+                former.another_line(STANDS_BY, stood_by, SOON).await;
                 expect_one(&mut stack, &format!("{number}c")).await;
             }
         }
@@ -50,12 +54,12 @@ async fn a_standby_takes_over_from_a_leader_whose_network_is_cut() {
         stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
         stack.relay.line("leading", SOON).await;
         let standby = Process::instant(stack.folder.path(), &["run"], &[]);
-        standby.line("standby: another relay leads", SOON).await;
+        standby.line(STANDS_BY, SOON).await;
         proxy.set(Mode::Stall);
         standby.line("leading", SOON).await;
         expect_one(&mut stack, "a").await;
         proxy.set(Mode::Pass);
-        stack.relay.line("standby: another relay leads", SOON).await;
+        stack.relay.line(STANDS_BY, SOON).await;
         expect_one(&mut stack, "b").await;
     }
 }
@@ -64,7 +68,7 @@ async fn a_standby_takes_over_from_a_leader_whose_network_is_cut() {
 async fn a_leader_that_is_busy_or_waits_for_centrifugo_is_left_in_office() {
     let mut stack = Stack::start(15, "").await;
     let standby = Process::instant(stack.folder.path(), &["run"], &[]);
-    standby.line("standby: another relay leads", SOON).await;
+    standby.line(STANDS_BY, SOON).await;
     stack.centrifugo.stop().await;
     let client = stack.django.database.connect().await;
     // Longer than a leader may be silent, and nothing of what is written can be published.

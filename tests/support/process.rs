@@ -75,15 +75,28 @@ impl Process {
         self.lines.lock().unwrap().join("\n")
     }
 
+    /// How many lines with this text it has written so far.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+
     /// Waits until it has written a line with this text, and returns the first such line.
     pub(crate) async fn line(&self, text: &str, deadline: Duration) -> String {
-        let found = || self.lines.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
+        self.another_line(text, 0, deadline).await
+    }
+
+    /// Waits until it has written one more line with this text than so many, and returns that line.
+    pub(crate) async fn another_line(&self, text: &str, before: usize, deadline: Duration) -> String {
+        let found = || {
+            let lines = self.lines.lock().unwrap();
+            lines.iter().filter(|line| line.contains(text)).nth(before).cloned()
+        };
         let end = Instant::now() + deadline;
         eventually(deadline * 2, text, async || {
             let line = found();
             assert!(
                 line.is_some() || Instant::now() < end,
-                "not within {deadline:?}: `{text}` in\n{}",
+                "not within {deadline:?}: `{text}`, {before} times before, in\n{}",
                 self.output()
             );
             line
