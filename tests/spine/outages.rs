@@ -158,6 +158,11 @@ target = 'staff'
         eventually(SOON, "its end", async || (stack.count(open).await == 0).then_some(())).await;
         stack.centrifugo.signal("CONT").await;
         stack.settled().await;
+        // A process that writes may be heard late.
+        eventually(SOON, "each of them to be told", async || {
+            (stack.relay.count("→ staff") >= orders).then_some(())
+        })
+        .await;
         let output = stack.relay.output();
         assert_eq!(output.matches("→ staff").count(), orders);
         assert!(!output.contains("the relay starts again"), "{output}");
