@@ -7,11 +7,11 @@ use tokio_postgres::error::SqlState;
 
 use super::{Stack, expect};
 use crate::support::cache;
-use crate::support::client::{Publication, Subscriber};
+use crate::support::client::Publication;
 use crate::support::django::Django;
 use crate::support::postgres::{self, Cluster, Database};
 use crate::support::process::{Process, instant};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Mode, Proxy};
 use crate::support::wait::{SOON, eventually};
 
 /// Copies a database by a dump, as an upgrade between versions does.
@@ -183,11 +183,14 @@ async fn a_promoted_standby_is_gone_on_with_where_its_primary_ended() {
         stack.relay.wait(SOON).await;
         let proxy = Proxy::to(&stack.django.database.url).await;
         let far = proxy.url(&stack.django.database.url);
+        // The subscriber stays while Centrifugo cannot be reached, and so hears all that is published.
+        let way = Proxy::to(&stack.centrifugo.url).await;
+        stack.reconfigure(&stack.centrifugo.url, &way.url(&stack.centrifugo.url));
         stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
         stack.relay.line("leading", SOON).await;
         let events = stack.events("Country.objects.create(code='a', name='')").await;
         expect(&events, &[("Country created", "a".into())]);
-        stack.centrifugo.stop().await;
+        way.set(Mode::Cut);
         let many = "insert into shop_country (code, name) select 'b' || n, '' from generate_series(1, 50) n";
         primary.batch_execute(many).await.unwrap();
 
@@ -202,36 +205,22 @@ async fn a_promoted_standby_is_gone_on_with_where_its_primary_ended() {
             .batch_execute("insert into shop_country (code, name) values ('c', '')")
             .await
             .unwrap();
-        stack.centrifugo.start().await;
-        stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
-        eventually(SOON, "everything to be settled", async || {
-            let status = instant(stack.folder.path(), &["status", "--json"], &[("INSTANT_DATABASE_URL", &url)]).await;
-            let status: Value = serde_json::from_slice(&status.stdout).ok()?;
-            (status["backlog"]["changes"] == 0).then_some(())
-        })
-        .await;
+        way.set(Mode::Pass);
+        client
+            .batch_execute("insert into shop_country (code, name) values ('d', '')")
+            .await
+            .unwrap();
+        // The standby may know an older cursor: what was heard before is sent again, under the keys that Centrifugo knows.
+        let wanted = (1..=50).map(|number| format!("b{number}"));
+        for pk in wanted.chain(["c", "d"].map(str::to_owned)) {
+            assert_eq!(stack.public.next(SOON).await.value()["pk"], pk);
+        }
         let parked: i64 = client
             .query_one("select count(*) from instant.dead_letter", &[])
             .await
             .unwrap()
             .get(0);
         assert_eq!(parked, 0);
-        client
-            .batch_execute("insert into shop_country (code, name) values ('d', '')")
-            .await
-            .unwrap();
-        let mut heard = Vec::new();
-        while heard.last().is_none_or(|last| last != "d") {
-            heard.push(stack.public.next(SOON).await.value()["pk"].as_str().unwrap().to_owned());
-        }
-        // The standby may know an older cursor: what was heard before is sent again, and this Centrifugo has forgotten the keys.
-        let before = ["a", "marker", "marker"].map(str::to_owned).into_iter();
-        let all: Vec<String> = before
-            .chain((1..=50).map(|number| format!("b{number}")))
-            .chain(["c", "d"].map(str::to_owned))
-            .collect();
-        // The subscriber came after Centrifugo, and so perhaps after the first of them: what it hears is the end of it, in order.
-        assert!(all.ends_with(&heard), "{heard:?}");
     }
 }
 
