@@ -1,4 +1,5 @@
-//! Changes that come with the notification that wakes the relay.
+//! Changes that come with the notification that wakes the relay. Each test has a cluster of its own: a transaction that is open in any
+//! database of it may bring ids that were passed over.
 
 use std::time::Duration;
 
@@ -7,8 +8,7 @@ use tokio_postgres::Client;
 
 use super::Stack;
 use super::health::ask;
-use crate::support::django::Django;
-use crate::support::postgres::{self, Cluster, free_port};
+use crate::support::postgres::{self, free_port};
 use crate::support::wait::{SOON, eventually};
 
 /// A change that is announced is heard within this; one that has to be read is not, as long as nothing can be read.
@@ -74,7 +74,7 @@ fn insert(number: &str, notes: &str) -> String {
 async fn an_announced_change_is_published_before_it_is_read_and_once() {
     for version in postgres::versions() {
         let port = free_port();
-        let mut stack = Stack::start(version, &notes(port)).await;
+        let mut stack = Stack::alone(version, &notes(port)).await;
         let writer = stack.django.database.connect().await;
         let mut announced = 0;
         for number in 0..10 {
@@ -88,7 +88,7 @@ async fn an_announced_change_is_published_before_it_is_read_and_once() {
             };
             assert_eq!(event["data"]["number"], number);
         }
-        // The first ones are not, since the relay knows nothing of those before; and transactions of other tests may stand between.
+        // The first ones are not, since the relay knows nothing of those before.
         assert!(announced > 1, "{announced} of 10");
 
         // The control: what is too large to be announced waits for the read.
@@ -97,17 +97,16 @@ async fn an_announced_change_is_published_before_it_is_read_and_once() {
         assert_eq!(heard, None);
         assert_eq!(stack.public.next(SOON).await.value()["data"]["number"], "large");
         sent(port, 11).await;
-        assert_eq!(counted(port, "instant_announced_total").await, announced);
+        // One that was announced may have been heard late.
+        assert!(counted(port, "instant_announced_total").await >= announced);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_writers_beside_each_other_each_row_is_heard_in_order_and_once_whatever_is_announced() {
     for version in postgres::versions() {
-        // Of its own: a transaction that is open in any database of a cluster may bring ids that were passed over.
-        let cluster = Cluster::start_new(version, &[]).await;
         let port = free_port();
-        let stack = Stack::on(Django::new(&cluster).await, &notes(port)).await;
+        let stack = Stack::alone(version, &notes(port)).await;
         in_order_and_once(stack, port).await;
     }
 }
@@ -149,7 +148,7 @@ async fn in_order_and_once(mut stack: Stack, port: u16) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_not_lost_although_another_was_announced_in_its_place() {
     for version in postgres::versions() {
-        let mut stack = Stack::start(version, &notes(free_port())).await;
+        let mut stack = Stack::alone(version, &notes(free_port())).await;
         let writer = stack.django.database.connect().await;
         let mut forged = 0;
         for number in 0..10 {

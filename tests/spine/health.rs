@@ -53,9 +53,13 @@ async fn samples(port: u16) -> BTreeMap<String, f64> {
 async fn metrics_tell_what_passed_what_was_parked_and_what_waits() {
     let port = free_port();
     let mut stack = answering(port, FAILING).await;
+    let asleep = async |stack: &Stack| eventually(SOON, "the relay sleeps", async || stack.sleeps().await.then_some(())).await;
+    asleep(&stack).await;
     stack
         .events("Country.objects.bulk_create([Country(code=str(i), name='') for i in range(5)])")
         .await;
+    // Only what wakes the relay is announced, and not before it has read something.
+    asleep(&stack).await;
     stack.events("Tag.objects.create(name='a')").await;
     stack.relay.line("parked: unknown channel", SOON).await;
     let samples = eventually(SOON, "a scrape with everything settled", async || {
