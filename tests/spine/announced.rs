@@ -23,7 +23,7 @@ fn notes(port: u16) -> String {
 }
 
 /// What a relay has counted under this name, with its labels.
-async fn counted(port: u16, name: &str) -> usize {
+pub(super) async fn counted(port: u16, name: &str) -> usize {
     let (_, metrics) = ask(port, "/metrics").await;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or("0").parse().unwrap()
