@@ -145,10 +145,11 @@ async fn where_transactions_can_be_prepared_a_message_can_be_too() {
             .batch_execute(&format!("select pg_advisory_lock({DOZE_LOCK})"))
             .await
             .unwrap();
+        let name = &fixture.database.name;
         fixture
-            .run("begin; select instant.broadcast('x'); prepare transaction 'two'")
+            .run(&format!("begin; select instant.broadcast('x'); prepare transaction '{name}'"))
             .await;
-        fixture.run("commit prepared 'two'").await;
+        fixture.run(&format!("commit prepared '{name}'")).await;
         assert_eq!(fixture.change().await.op, 'B');
     }
 }

@@ -231,8 +231,9 @@ async fn without_a_look_at_the_server_a_notification_makes_a_prepared_transactio
             .await;
         let relay = fixture.database.connect().await;
         relay.execute("select pg_advisory_lock($1)", &[&DOZE_LOCK]).await.unwrap();
-        let prepare = "begin; insert into item (id, name) values (1, 'a'); prepare transaction 'two'";
-        assert_eq!(fixture.refusal(prepare).await, Some(SqlState::FEATURE_NOT_SUPPORTED));
+        let name = &fixture.database.name;
+        let prepare = format!("begin; insert into item (id, name) values (1, 'a'); prepare transaction '{name}'");
+        assert_eq!(fixture.refusal(&prepare).await, Some(SqlState::FEATURE_NOT_SUPPORTED));
     }
 }
 

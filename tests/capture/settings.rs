@@ -144,14 +144,18 @@ async fn a_prepared_transaction_is_not_refused_while_the_relay_dozes() {
         fixture.apply(&watch("item", "'name'")).await;
         let relay = fixture.database.connect().await;
         relay
-            .batch_execute(&format!("select pg_advisory_lock({})", instant::capture::DOZE_LOCK))
+            .batch_execute(&format!("select pg_advisory_lock({})", DOZE_LOCK))
             .await
             .unwrap();
+        // The cluster's other databases share the names of prepared transactions.
+        let name = &fixture.database.name;
         fixture
-            .run("begin; insert into item (id, name) values (1, 'a'); prepare transaction 'two'")
+            .run(&format!(
+                "begin; insert into item (id, name) values (1, 'a'); prepare transaction '{name}'"
+            ))
             .await;
         assert_eq!(fixture.changes().await, []);
-        fixture.run("commit prepared 'two'").await;
+        fixture.run(&format!("commit prepared '{name}'")).await;
         assert_eq!(fixture.changes().await.len(), 1);
     }
 }
