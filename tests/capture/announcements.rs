@@ -15,15 +15,15 @@ use crate::support::wait::{SOON, within};
 const TABLE: &str = "create table item (id int primary key, name text)";
 
 /// A session that listens, and what it hears: channels and payloads.
-struct Listener {
-    client: Client,
+pub(super) struct Listener {
+    pub(super) client: Client,
     heard: mpsc::UnboundedReceiver<(String, String)>,
     /// What the server tells beside its answers.
     shown: mpsc::UnboundedReceiver<String>,
 }
 
 impl Listener {
-    async fn of(url: &str) -> Self {
+    pub(super) async fn of(url: &str) -> Self {
         let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
         let (tell, heard) = mpsc::unbounded_channel();
         let (show, shown) = mpsc::unbounded_channel();
@@ -41,6 +41,18 @@ impl Listener {
             }
         });
         Self { client, heard, shown }
+    }
+
+    /// The payloads that come through `channel` up to this one.
+    pub(super) async fn payloads(&mut self, channel: &str, last: &str) -> Vec<String> {
+        let mut payloads = Vec::new();
+        loop {
+            match within(SOON, "a notification", self.heard.recv()).await.unwrap() {
+                (_, payload) if payload == last => return payloads,
+                (name, payload) if name == channel => payloads.push(payload),
+                _ => {}
+            }
+        }
     }
 
     /// What was announced up to the next wake-up.

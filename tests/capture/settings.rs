@@ -1,7 +1,9 @@
 //! What a writer's session may set, without any difference to what is captured.
 
+use instant::capture::DOZE_LOCK;
 use serde_json::json;
 
+use super::announcements::Listener;
 use super::fixture::{Fixture, watch};
 use crate::support::postgres::{database_with, versions};
 
@@ -116,20 +118,26 @@ async fn a_writers_lock_timeout_is_what_it_was() {
 async fn a_dozing_relay_is_notified_once_a_transaction_and_an_awake_one_never() {
     for version in versions() {
         let fixture = Fixture::new(version, TABLE, &watch("item", "'name'")).await;
-        let pending = "insert into item (id, name) values (1, 'a'), (2, 'b')";
-        let relay = fixture.database.connect().await;
-        relay
-            .batch_execute(&format!("select pg_advisory_lock({})", instant::capture::DOZE_LOCK))
-            .await
-            .unwrap();
-        fixture.run(&format!("begin; {pending}")).await;
-        // The share is not held: it was refused, so a notification is under way instead.
+        let mut relay = Listener::of(&fixture.database.url).await;
+        relay.client.batch_execute("listen instant").await.unwrap();
+        for (state, sleep, notified) in [
+            ("asleep", format!("select pg_advisory_lock({DOZE_LOCK})"), vec![""]),
+            ("awake", "select pg_advisory_unlock_all()".to_owned(), vec![]),
+        ] {
+            relay.client.batch_execute(&sleep).await.unwrap();
+            let write = "begin; insert into item (id, name) values (1, 'a'), (2, 'b'); delete from item; commit";
+            fixture.run(write).await;
+            fixture.run("notify instant, 'all of them'").await;
+            assert_eq!(
+                relay.payloads("instant", "all of them").await,
+                notified,
+                "{state}, PostgreSQL {version}"
+            );
+        }
+        // Awake it cannot fall asleep before the transaction ends.
         let shares = "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and granted
                       and database = (select oid from pg_database where datname = current_database())";
-        assert_eq!(fixture.one(shares).await, 0);
-        fixture.run("commit; delete from item").await;
-        relay.batch_execute("select pg_advisory_unlock_all()").await.unwrap();
-        fixture.run(&format!("begin; {pending}")).await;
+        fixture.run("begin; insert into item (id, name) values (1, 'a')").await;
         assert_eq!(fixture.one(shares).await, 1);
         fixture.run("commit").await;
         assert_eq!(fixture.one(shares).await, 0);
@@ -144,7 +152,7 @@ async fn a_prepared_transaction_is_not_refused_while_the_relay_dozes() {
         fixture.apply(&watch("item", "'name'")).await;
         let relay = fixture.database.connect().await;
         relay
-            .batch_execute(&format!("select pg_advisory_lock({})", DOZE_LOCK))
+            .batch_execute(&format!("select pg_advisory_lock({DOZE_LOCK})"))
             .await
             .unwrap();
         // The cluster's other databases share the names of prepared transactions.
