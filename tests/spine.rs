@@ -18,6 +18,7 @@ mod moves;
 mod outages;
 mod pages;
 mod pause;
+mod prepared;
 mod promptness;
 mod purge;
 mod related;
