@@ -48,7 +48,8 @@ async fn a_rule_that_fails_and_a_channel_that_is_refused_are_parked_and_stop_not
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_while_centrifugo_or_the_relay_is_down_arrives_afterwards() {
-    let mut stack = Stack::start(15, ORDERS).await;
+    let with_history = "target = 'public'\n[[watch.rule]]\nchannel = 'room:orders'\n";
+    let mut stack = Stack::start(15, &ORDERS.replacen("target = 'public'\n", with_history, 1)).await;
     stack.centrifugo.stop().await;
     stack
         .django
@@ -57,7 +58,16 @@ async fn what_is_written_while_centrifugo_or_the_relay_is_down_arrives_afterward
     stack.relay.line("Centrifugo cannot be reached", SOON).await;
     stack.centrifugo.start().await;
     stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
-    // The marker comes after whatever the subscriber was too late for.
+    // The subscriber may have been too late for some of them; the history has them all.
+    let asked = json!({ "channel": "room:orders", "limit": 100 });
+    let arrived = eventually(SOON, "the orders", async || {
+        let history = stack.centrifugo.call("history", &asked).await;
+        let publications = history["result"]["publications"].as_array()?.clone();
+        (publications.len() >= 50).then_some(publications)
+    })
+    .await;
+    let numbers: Vec<_> = arrived.iter().map(|event| event["data"]["data"]["number"].clone()).collect();
+    assert_eq!(numbers, (0..50).map(|number| json!(number.to_string())).collect::<Vec<_>>());
     stack.events("pass").await;
     stack.relay.signal("TERM").await;
     assert!(stack.relay.wait(SOON).await.success(), "{}", stack.relay.output());
