@@ -9,6 +9,8 @@ use crate::support::postgres::versions;
 
 /// Everything that is settled.
 const AT_ONCE: Duration = Duration::ZERO;
+/// After this long without an answer a standby thinks that its leader hangs.
+const SILENCE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_in_the_middle_of_a_window_takes_nothing_that_a_restart_would_read() {
@@ -101,9 +103,14 @@ async fn a_purge_that_is_held_up_is_given_up_before_a_standby_thinks_that_its_le
         let (_, position) = page(&mut reader).await;
         leader.settle(position.as_ref(), &[]).await.unwrap();
         outbox.run("begin; select from instant.outbox for share").await;
-        let begun = Instant::now();
-        assert!(!leader.purge(AT_ONCE).await.unwrap());
-        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        // A machine may be slow for once; a purge that waits on is slow each time.
+        let mut took = Vec::new();
+        while took.len() < 3 && took.last().is_none_or(|last| *last >= SILENCE) {
+            let begun = Instant::now();
+            assert!(!leader.purge(AT_ONCE).await.unwrap());
+            took.push(begun.elapsed());
+        }
+        assert!(took.last().is_some_and(|last| *last < SILENCE), "{took:?}");
         outbox.run("commit").await;
         leader.purge(AT_ONCE).await.unwrap();
         assert_eq!(
