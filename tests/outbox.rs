@@ -4,6 +4,7 @@ mod cursor;
 mod horizon;
 mod plans;
 mod purge;
+mod within;
 
 use instant::outbox::{Leader, Position, Reader};
 use secrecy::SecretString;
