@@ -6,17 +6,22 @@ mod plans;
 mod purge;
 mod within;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use instant::outbox::{Leader, Position, Reader};
 use secrecy::SecretString;
 use tokio_postgres::Client;
 
+use crate::support::cache::manifest;
 use crate::support::postgres::{Cluster, Database};
 
-/// Instant's own tables.
-pub(crate) const SCHEMA: &str = concat!(
-    include_str!("../migrations/0001_outbox.sql"),
-    include_str!("../migrations/0002_lost.sql")
-);
+/// Instant's own tables and functions: all migrations.
+pub(crate) fn schema() -> String {
+    let folder = std::fs::read_dir(manifest("migrations")).unwrap();
+    let files: BTreeSet<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+}
 
 /// A database with Instant's own tables, and nothing that fills them.
 struct Outbox {
@@ -33,7 +38,7 @@ impl Outbox {
 
     async fn on(database: Database) -> Self {
         let client = database.connect().await;
-        client.batch_execute(SCHEMA).await.unwrap();
+        client.batch_execute(&schema()).await.unwrap();
         let url = SecretString::from(database.url.clone());
         Self { database, url, client }
     }

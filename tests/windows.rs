@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use instant::outbox::{Leader, Reader};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestError, TestRunner};
 use secrecy::SecretString;
 use tokio::sync::watch;
-use tokio_postgres::{Client, NoTls};
 
-use crate::outbox::SCHEMA;
+use crate::outbox::schema;
 use crate::support::postgres;
 
 /// The rows that the writers compete for.
@@ -51,17 +50,11 @@ fn scripts() -> impl Strategy<Value = Vec<Vec<Transaction>>> {
 /// What a reader received: the counts of each row, in order.
 type Received = BTreeMap<i32, Vec<i64>>;
 
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
-
 /// A database with the schema, and a table whose every update writes its count to the outbox.
 async fn counters(version: u32) -> postgres::Database {
     let database = postgres::database(version).await;
-    let client = connect(&database.url).await;
-    client.batch_execute(SCHEMA).await.unwrap();
+    let client = database.connect().await;
+    client.batch_execute(&schema()).await.unwrap();
     client
         .batch_execute(&format!(
             "create table counter (id integer primary key, count bigint not null);
@@ -80,7 +73,7 @@ async fn counters(version: u32) -> postgres::Database {
 
 /// Runs one writer. A transaction that deadlocks is rolled back by PostgreSQL, and counts as that.
 async fn write(url: String, script: Vec<Transaction>) {
-    let client = connect(&url).await;
+    let client = postgres::connect(&url).await;
     let count = |row: i32| format!("update counter set count = count + 1 where id = {row}");
     for transaction in script {
         client.batch_execute("begin").await.unwrap();
@@ -149,7 +142,7 @@ async fn windows(url: String, done: watch::Receiver<bool>) -> Received {
 
 /// The control: what most outbox readers do, `id > cursor`.
 async fn naive(url: String, done: watch::Receiver<bool>) -> Received {
-    let client = connect(&url).await;
+    let client = postgres::connect(&url).await;
     let mut received = Received::new();
     let mut cursor = 0_i64;
     loop {
@@ -174,8 +167,12 @@ async fn naive(url: String, done: watch::Receiver<bool>) -> Received {
 
 /// Runs the writers beside a reader. The counts of a row that were committed are 1, 2, … up to what the table says now, since
 /// each writer counts on from the last committed one: whoever received just these, in this order, lost nothing, got nothing
-/// twice, and saw each row's changes in commit order.
-async fn round<R>(version: u32, scripts: Vec<Vec<Transaction>>, read: impl FnOnce(String, watch::Receiver<bool>) -> R) -> bool
+/// twice, and saw each row's changes in commit order. Returns what was received, and what was committed.
+async fn round<R>(
+    version: u32,
+    scripts: Vec<Vec<Transaction>>,
+    read: impl FnOnce(String, watch::Receiver<bool>) -> R,
+) -> (Received, Received)
 where
     R: Future<Output = Received> + Send + 'static,
 {
@@ -191,7 +188,7 @@ where
     }
     end.send_replace(true);
     let received = tokio::time::timeout(Duration::from_mins(1), reader).await.unwrap().unwrap();
-    let client = connect(&database.url).await;
+    let client = database.connect().await;
     let rows = client
         .query("select id, count from counter where count > 0", &[])
         .await
@@ -200,10 +197,18 @@ where
         .iter()
         .map(|row| (row.get(0), (1..=row.get::<_, i64>(1)).collect()))
         .collect();
-    received == committed
+    (received, committed)
 }
 
-fn holds_for<R>(version: u32, cases: u32, read: fn(String, watch::Receiver<bool>) -> R) -> bool
+/// What a round fails with whose reader received something else than was committed.
+const NOT_THE_SAME: &str = "received and committed differ";
+
+/// Tries so many rounds; the first that fails, with its transactions.
+fn try_rounds<R>(
+    version: u32,
+    cases: u32,
+    read: fn(String, watch::Receiver<bool>) -> R,
+) -> Result<(), TestError<Vec<Vec<Transaction>>>>
 where
     R: Future<Output = Received> + Send + 'static,
 {
@@ -220,22 +225,26 @@ where
         max_shrink_iters: 0,
         ..Config::default()
     };
-    TestRunner::new(config)
-        .run(&scripts(), |scripts| {
-            prop_assert!(runtime.block_on(round(version, scripts, read)));
-            Ok(())
-        })
-        .is_ok()
+    TestRunner::new(config).run(&scripts(), |scripts| {
+        let (received, committed) = runtime.block_on(round(version, scripts, read));
+        prop_assert_eq!(received, committed, "{}", NOT_THE_SAME);
+        Ok(())
+    })
 }
 
 #[test]
 fn windows_lose_nothing_repeat_nothing_and_keep_each_rows_order() {
     for version in postgres::versions() {
-        assert!(holds_for(version, 12, windows), "PostgreSQL {version}");
+        if let Err(error) = try_rounds(version, 12, windows) {
+            panic!("PostgreSQL {version}: {error}");
+        }
     }
 }
 
 #[test]
 fn the_control_reading_by_id_alone_fails_the_same_test() {
-    assert!(!holds_for(15, 40, naive));
+    match try_rounds(15, 40, naive) {
+        Err(TestError::Fail(reason, _)) => assert!(reason.message().contains(NOT_THE_SAME), "{reason}"),
+        other => panic!("{other:?}"),
+    }
 }
