@@ -229,3 +229,18 @@ fn two_rules_give_two_keys_and_a_later_change_with_the_same_id_another() {
     assert_ne!(keys[0], keys[1]);
     assert_ne!(keys[0], later.to_string());
 }
+
+#[test]
+fn where_a_channel_depends_on_the_row_everyone_hears_of_lost_changes_instead() {
+    let by_row = || Destination::Channel(template("order:{{ row.id }}", &[row("id")]));
+    let told = |destinations: Vec<Destination>, prefix: &str| -> Vec<String> {
+        let watch = watch(&["id"], destinations.into_iter().map(rule).collect());
+        let mapping = Mapping::compile(&[watch], None, prefix).unwrap();
+        let resync = mapping.resync(1, Timestamp::UNIX_EPOCH);
+        resync.iter().map(|publication| publication.channel.to_string()).collect()
+    };
+    assert_eq!(told(vec![by_row()], ""), ["public"]);
+    assert_eq!(told(vec![Destination::User("customer_id".into())], "shop."), ["shop.public"]);
+    assert_eq!(told(vec![Destination::Staff, by_row()], ""), ["public", "staff"]);
+    assert_eq!(told(vec![Destination::Staff], ""), ["staff"]);
+}
