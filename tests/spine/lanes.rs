@@ -128,7 +128,6 @@ async fn a_channel_that_centrifugo_fails_on_holds_back_itself_alone_and_catches_
     let mut long = Subscriber::anonymous(&rooms.stack.centrifugo, &["room:long"]).await;
     rooms.write("update shop_order set notes = '' where number = 'long'").await;
     while long.next(SOON).await.value()["data"]["notes"] != "" {}
-    assert!(!rooms.heard.contains_key(FAILING));
     rooms.write("delete from shop_order where number = 'long'").await;
     rooms.mended().await;
 }
@@ -182,4 +181,75 @@ async fn what_is_parked_behind_a_channel_that_fails_is_a_dead_letter_at_once() {
     .await;
     assert_eq!(reason, "unknown channel");
     assert_eq!(rooms.stack.count(cursor).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_killed_while_a_channel_waits_repeats_what_is_behind_it_under_the_same_keys_and_loses_nothing() {
+    let mut rooms = Rooms::start().await;
+    rooms.gateway.fail_on(FAILING, Failure::Code(100));
+    rooms.write_states().await;
+    rooms.hear(COUNT - 1).await;
+    rooms.retried().await;
+    let id = |key: &str| key.split('-').next().unwrap().parse::<i64>().unwrap();
+    let waits = id(&rooms.gateway.failed()[0]);
+    let behind: BTreeSet<String> = rooms.gateway.passed().into_iter().filter(|key| id(key) > waits).collect();
+    assert!(behind.len() >= 2 * (COUNT - 1), "{behind:?}");
+    rooms.stack.relay.signal("KILL").await;
+    rooms.stack.relay.wait(SOON).await;
+    rooms.stack.relay = Process::instant(rooms.stack.folder.path(), &["run"], &[]);
+    eventually(SOON, "all of that once more", async || {
+        let passed = rooms.gateway.passed();
+        let times = |key: &String| passed.iter().filter(|other| *other == key).count();
+        behind.iter().all(|key| times(key) >= 2).then_some(())
+    })
+    .await;
+    rooms.mended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_request_that_is_refused_whole_one_publication_is_parked_with_the_reason_and_the_others_are_heard_once() {
+    for status in [400, 413] {
+        let mut rooms = Rooms::start().await;
+        rooms.gateway.fail_on(FAILING, Failure::Status(status));
+        // Forty for each of the others, and one for the room at fault amid them.
+        let write = format!(
+            "insert into shop_order (number, status, total, notes)
+             select n % {COUNT}, n, 0, '' from generate_series(0, 40 * {COUNT} - 1) n where n % {COUNT} <> 3 or n = 20 * {COUNT} + 3"
+        );
+        rooms.write(&write).await;
+        let mut heard: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for publication in rooms.subscriber.take(40 * (COUNT - 1), SOON).await {
+            let number = publication.value()["data"]["status"].as_str().unwrap().parse().unwrap();
+            heard.entry(publication.channel).or_default().push(number);
+        }
+        let numbers = |room: usize| (0..40).map(|turn| turn * COUNT + room).collect();
+        let others = (0..COUNT).filter(|room| *room != 3);
+        let wanted: BTreeMap<String, Vec<usize>> = others.map(|room| (format!("room:{room}"), numbers(room))).collect();
+        assert_eq!(heard, wanted);
+        let client = rooms.stack.django.database.connect().await;
+        let letters = eventually(SOON, "the dead letter", async || {
+            let letters = "select channel, event -> 'data' ->> 'status', code, reason from instant.dead_letter";
+            let letters = client.query(letters, &[]).await.unwrap();
+            (!letters.is_empty()).then_some(letters)
+        })
+        .await;
+        let letter = &letters[0];
+        assert_eq!((letters.len(), letter.get(0), letter.get(1)), (1, FAILING, "323"));
+        let (code, reason): (i32, &str) = (letter.get(2), letter.get(3));
+        assert!(code == 400 && reason.contains(&status.to_string()), "{code} {reason}");
+        assert!(
+            rooms.gateway.failed().len() > 1,
+            "it was refused with others before it was refused alone"
+        );
+        // Nothing comes twice.
+        rooms.gateway.mend();
+        rooms
+            .write(&format!(
+                "insert into shop_order (number, status, total, notes) select n, 'end', 0, '' from generate_series(0, {COUNT} - 1) n"
+            ))
+            .await;
+        for publication in rooms.subscriber.take(COUNT, SOON).await {
+            assert_eq!(publication.value()["data"]["status"], "end", "{}", publication.channel);
+        }
+    }
 }

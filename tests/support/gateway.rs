@@ -41,6 +41,8 @@ struct Shared {
     keys_dropped: AtomicBool,
     /// The idempotency keys of the publications it failed on, each time it did.
     failed: Mutex<Vec<String>>,
+    /// Those of the publications it passed on, each time it did.
+    passed: Mutex<Vec<String>>,
 }
 
 impl Gateway {
@@ -54,6 +56,7 @@ impl Gateway {
             failing: Mutex::default(),
             keys_dropped: AtomicBool::default(),
             failed: Mutex::default(),
+            passed: Mutex::default(),
         });
         let router = Router::new().route("/api/batch", post(batch)).with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async { axum::serve(listener, router).await.unwrap() }).abort_handle();
@@ -83,6 +86,11 @@ impl Gateway {
     pub(crate) fn failed(&self) -> Vec<String> {
         self.shared.failed.lock().unwrap().clone()
     }
+
+    /// The idempotency keys of the publications that it passed on, in their order.
+    pub(crate) fn passed(&self) -> Vec<String> {
+        self.shared.passed.lock().unwrap().clone()
+    }
 }
 
 impl Drop for Gateway {
@@ -100,10 +108,7 @@ async fn batch(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
         let channel = &command["publish"]["channel"];
         failing.as_ref().is_some_and(|(failing, _)| channel == failing)
     };
-    let keys = commands.iter().filter(|command| is_failing(command));
-    let keys: Vec<String> = keys
-        .map(|command| command["publish"]["idempotency_key"].as_str().unwrap().to_owned())
-        .collect();
+    let keys: Vec<String> = commands.iter().filter(|command| is_failing(command)).map(key).collect();
     let (Some((_, failure)), false) = (&failing, keys.is_empty()) else {
         return shared.pass(&headers, &request).await.into_response();
     };
@@ -130,10 +135,17 @@ async fn batch(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
     }
 }
 
+/// The idempotency key of a publication.
+fn key(command: &Value) -> String {
+    command["publish"]["idempotency_key"].as_str().unwrap().to_owned()
+}
+
 impl Shared {
     /// What the real server answers.
     async fn pass(&self, headers: &HeaderMap, request: &Value) -> (StatusCode, String) {
         let mut request = request.clone();
+        let keys = request["commands"].as_array().unwrap().iter().map(key);
+        self.passed.lock().unwrap().extend(keys);
         if self.keys_dropped.load(Ordering::Relaxed) {
             for command in request["commands"].as_array_mut().unwrap() {
                 command["publish"].as_object_mut().unwrap().remove("idempotency_key");
