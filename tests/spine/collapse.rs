@@ -116,8 +116,15 @@ async fn a_relay_that_is_killed_while_it_collapses_tells_all_of_it_once_after_it
         (history["result"]["offset"].as_u64()? > 20_000).then_some(())
     })
     .await;
+    // From here on nothing is published, so that the window cannot end.
+    stack.centrifugo.signal("STOP").await;
+    eventually(SOON, "a cursor within the window", async || {
+        (stack.count(inside).await == 1).then_some(())
+    })
+    .await;
     stack.relay.signal("KILL").await;
     stack.relay.wait(SOON).await;
+    stack.centrifugo.signal("CONT").await;
     assert_eq!(stack.count(inside).await, 1, "the window had not ended");
     stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
     let event = stack.public.next(SOON).await.value();
