@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
 
 use super::fault::{Fault, Round};
 use super::listener::{Listener, MARKER};
@@ -186,8 +185,7 @@ impl Scene {
     /// Writes a row into each channel, and waits until all are heard.
     pub(super) async fn mark(&mut self) {
         self.raise().await;
-        let (client, connection) = tokio_postgres::connect(&self.database.url, NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let client = self.database.connect().await;
         let write = format!("insert into account (value) select '{MARKER}' from generate_series(1, {CHANNELS})");
         client.batch_execute(&write).await.unwrap();
         let wanted = usize::try_from(CHANNELS).unwrap();
