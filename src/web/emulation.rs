@@ -18,7 +18,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
@@ -31,7 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection::Hangup;
 use super::visitor::Visitor;
-use super::{Credentials, Web, allowed_origin, random};
+use super::{Credentials, Web, allowed_origin, is_welcome, random};
 use crate::hub::Session;
 use crate::hub::code::Disconnect;
 use crate::hub::json;
@@ -138,6 +138,10 @@ pub(super) async fn sse(
     };
     let plain = connect.replace('+', " ");
     match percent_decode_str(&plain).decode_utf8() {
+        // An address is what anyone can make somebody ask for, with that one's cookies.
+        Ok(connect) if connect.lines().count() > 1 => {
+            (StatusCode::BAD_REQUEST, "`cf_connect` holds one command\n").into_response()
+        }
         Ok(connect) => open(web, hangup, &headers, &connect, Format::ServerSentEvents).await,
         Err(_) => (StatusCode::BAD_REQUEST, "`cf_connect` is no text\n").into_response(),
     }
@@ -243,11 +247,11 @@ pub(super) async fn emulation(State(web): State<Arc<Web>>, body: Bytes) -> Statu
     StatusCode::NO_CONTENT
 }
 
-/// Lets pages of allowed origins pass, and programs, which have none; answers what a browser asks before it sends a request to
+/// Lets pages of allowed origins pass, and programs; answers what a browser asks before it sends a request to
 /// another origin.
 pub(super) async fn cross_origin(State(web): State<Arc<Web>>, request: axum::extract::Request, next: Next) -> Response {
     let origin = allowed_origin(&web, request.headers());
-    if request.headers().contains_key(ORIGIN) && origin.is_none() {
+    if !is_welcome(&web, request.headers()) {
         return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     }
     let mut answer = if request.method() == axum::http::Method::OPTIONS {

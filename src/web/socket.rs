@@ -6,14 +6,14 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
-use axum::http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 
 use super::visitor::Visitor;
-use super::{Credentials, Web, allowed_origin};
+use super::{Credentials, Web, is_welcome};
 use crate::hub::Session;
 use crate::hub::code::Disconnect;
 use crate::hub::queue::Output;
@@ -41,7 +41,7 @@ pub(super) async fn open(
     let Some(hub) = &web.hub else {
         return (StatusCode::NOT_FOUND, "there is no hub: browsers connect to Centrifugo\n").into_response();
     };
-    if headers.contains_key(ORIGIN) && allowed_origin(&web, &headers).is_none() {
+    if !is_welcome(&web, &headers) {
         return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     }
     if query.is_some_and(|query| query.contains("=protobuf")) || names(&headers, PROTOBUF) && !names(&headers, PROTOCOL) {

@@ -1,5 +1,6 @@
 //! Connections over plain HTTP: who may have one, and what ends it.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -118,6 +119,62 @@ async fn a_page_of_another_origin_gets_nothing_and_one_that_is_allowed_may_read_
     let chunk = within(SOON, "an event", opened.chunk()).await.unwrap().unwrap();
     assert!(chunk.starts_with(b"data: {\"id\":1,\"connect\":{\"client\":"), "{chunk:?}");
     assert_eq!(ask(Method::POST, "/connection/http_stream", ORIGIN, "").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_on_another_site_says_nothing_for_whoever_follows_it() {
+    let site = Site::on_hub(18, "[channels.'room:{id}']\nallow = 'users'\npublish = 'users'\n").await;
+    let cookie = site.new_user("a").await;
+    let mut browser = Browser::open(&site, &cookie).await;
+    assert_eq!(browser.subscribe("room:1").await, Ok(()));
+    let ask = async |method: Method, path: &str, said: [&str; 2], body: &'static str| {
+        let request = site.http.request(method, format!("{}{path}", site.url)).body(body);
+        let request = request.header("Cookie", format!("sessionid={cookie}"));
+        let names = ["Sec-Fetch-Site", "Sec-Fetch-Mode"].into_iter().zip(said);
+        let request = names
+            .filter(|(_, said)| !said.is_empty())
+            .fold(request, |request, (name, said)| request.header(name, said));
+        request.send().await.unwrap().status().as_u16()
+    };
+    let sse = |commands: &str| {
+        format!(
+            "/connection/sse?cf_connect={}",
+            utf8_percent_encode(commands, NON_ALPHANUMERIC)
+        )
+    };
+    let several = format!(
+        "{CONNECT}\n{}\n{}",
+        r#"{"id":2,"subscribe":{"channel":"room:1"}}"#, r#"{"id":3,"publish":{"channel":"room:1","data":"forged"}}"#
+    );
+    for said in [["", ""], ["same-origin", "cors"], ["none", "cors"]] {
+        assert_eq!(ask(Method::GET, &sse(CONNECT), said, "").await, 200, "{said:?}");
+        assert_eq!(ask(Method::GET, &sse(&several), said, "").await, 400, "{said:?}");
+        assert_eq!(
+            ask(Method::POST, "/connection/http_stream", said, CONNECT).await,
+            200,
+            "{said:?}"
+        );
+        assert_eq!(ask(Method::POST, "/emulation", said, "{}").await, 400, "{said:?}");
+    }
+    for said in [
+        ["cross-site", "navigate"],
+        ["cross-site", "no-cors"],
+        ["same-site", "no-cors"],
+        ["same-site", ""],
+        ["same-origin", "navigate"],
+        ["none", "navigate"],
+        ["", "navigate"],
+    ] {
+        assert_eq!(ask(Method::GET, &sse(CONNECT), said, "").await, 403, "{said:?}");
+        assert_eq!(
+            ask(Method::POST, "/connection/http_stream", said, CONNECT).await,
+            403,
+            "{said:?}"
+        );
+        assert_eq!(ask(Method::POST, "/emulation", said, "{}").await, 403, "{said:?}");
+    }
+    site.centrifugo.publish("room:1", &json!("end")).await;
+    assert_eq!(browser.heard("end").await, [""; 0], "what the link says was published");
 }
 
 #[tokio::test(flavor = "multi_thread")]
