@@ -24,6 +24,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::config::diagnostic::Diagnostics;
@@ -38,6 +39,8 @@ pub use identity::{Identity, Who};
 
 /// Connections for look-ups: each takes well under a millisecond, and a burst of log-ins must leave the database to the site.
 const CONNECTIONS: u32 = 4;
+/// Rules' queries at once, which may be slow: fewer than there are connections, so that a log-in does not wait for a room.
+const QUERIES: usize = 3;
 /// How long a look-up waits for a connection. Centrifugo waits three seconds for an answer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long a question may take in all, also where the network swallows what is sent.
@@ -51,6 +54,7 @@ const STATEMENT_TIMEOUT: &str = "1s";
 #[derive(Debug)]
 pub struct Access {
     pool: PgPool,
+    queries: Semaphore,
     sessions: Option<Sessions>,
     whoami: Option<Whoami>,
     prefix: String,
@@ -78,8 +82,20 @@ impl Access {
     /// # Errors
     /// When the database URL cannot be read.
     pub fn new(config: &Config) -> Result<Self, Error> {
+        Self::named(config, "instant access")
+    }
+
+    /// Another one, for whoever asks again what was answered: however much is asked of the first, it has connections of its own.
+    ///
+    /// # Errors
+    /// When the database URL cannot be read.
+    pub fn again(config: &Config) -> Result<Self, Error> {
+        Self::named(config, "instant revocation")
+    }
+
+    fn named(config: &Config, application: &str) -> Result<Self, Error> {
         let options = PgConnectOptions::from_str(config.database.url.expose_secret()).map_err(|_| Error::Url)?;
-        let options = options.application_name("instant access").options([
+        let options = options.application_name(application).options([
             ("default_transaction_read_only", "on"),
             ("statement_timeout", STATEMENT_TIMEOUT),
         ]);
@@ -89,6 +105,7 @@ impl Access {
             .connect_lazy_with(options);
         Ok(Self {
             pool,
+            queries: Semaphore::new(QUERIES),
             whoami: match config.django.as_ref().and_then(|django| django.whoami.as_ref()) {
                 Some(url) => Some(Whoami::new(url)?),
                 None => None,
@@ -212,7 +229,7 @@ impl Access {
         }
         for rule in &self.rules {
             if let Some(values) = rule.values(channel)
-                && self.in_time(rule.lets_in(&self.pool, who, &values)).await?
+                && self.in_time(rule.lets_in(&self.pool, &self.queries, who, &values)).await?
             {
                 return Ok(true);
             }

@@ -72,7 +72,7 @@ const REFRESH: u64 = 300;
 /// What the handlers share.
 #[derive(Debug)]
 pub struct Web {
-    access: RwLock<Arc<Access>>,
+    authorities: RwLock<Authorities>,
     origins: Vec<String>,
     secrets: Secrets,
     limiter: Limiter,
@@ -95,6 +95,24 @@ pub enum StartError {
     /// Centrifugo's API could not be called.
     #[error(transparent)]
     Centrifugo(#[from] centrifugo::Error),
+}
+
+/// Who may listen.
+#[derive(Debug)]
+struct Authorities {
+    /// For answers to browsers, and to Centrifugo.
+    answers: Arc<Access>,
+    /// For asking again what was answered.
+    revocation: Arc<Access>,
+}
+
+impl Authorities {
+    fn new(config: &Config) -> Result<Self, Error> {
+        Ok(Self {
+            answers: Arc::new(Access::new(config)?),
+            revocation: Arc::new(Access::again(config)?),
+        })
+    }
 }
 
 /// What makes the other side known.
@@ -126,7 +144,7 @@ impl Web {
             (None, None) => None,
         };
         Ok(Self {
-            access: RwLock::new(Arc::new(Access::new(config)?)),
+            authorities: RwLock::new(Authorities::new(config)?),
             origins: server.allowed_origins.clone(),
             secrets: Secrets {
                 proxy: config.centrifugo.as_ref().map(access::token::proxy_secret),
@@ -155,8 +173,8 @@ impl Web {
     /// # Errors
     /// When the database URL cannot be read.
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
-        let access = Arc::new(Access::new(config)?);
-        *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+        let authorities = Authorities::new(config)?;
+        *self.authorities.write().unwrap_or_else(PoisonError::into_inner) = authorities;
         if let Some(hub) = &self.hub {
             hub.reload(config);
         }
@@ -174,7 +192,11 @@ impl Web {
     }
 
     fn access(&self) -> Arc<Access> {
-        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner).answers)
+    }
+
+    fn revocation(&self) -> Arc<Access> {
+        Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner).revocation)
     }
 }
 

@@ -133,7 +133,7 @@ impl Access {
             let Some(values) = rule.values(&explanation.channel) else {
                 continue;
             };
-            let lets_in = self.in_time(rule.lets_in(&self.pool, who, &values)).await?;
+            let lets_in = self.in_time(rule.lets_in(&self.pool, &self.queries, who, &values)).await?;
             let asked = rule.asked(values, lets_in);
             let reason = format!("the rule `{}` lets in: {}", asked.rule, asked.allow);
             explanation.rules.push(asked);

@@ -6,6 +6,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::{
     AssertSqlSafe, Column as _, Connection as _, Either, Executor as _, PgPool, SqlSafeStr as _, Statement as _, TypeInfo as _,
 };
+use tokio::sync::Semaphore;
 
 use super::error::{Error, describe, is_about_server, is_about_statement, is_bad_value};
 use super::explain::Asked;
@@ -33,8 +34,8 @@ impl Rule {
         self.channel.pattern.values(channel)
     }
 
-    /// Whether the rule lets `who` into the channel of these values.
-    pub(super) async fn lets_in(&self, pool: &PgPool, who: &Who, values: &[String]) -> Result<bool, Error> {
+    /// Whether the rule lets `who` into the channel of these values. A query has its turn when one of `places` is free.
+    pub(super) async fn lets_in(&self, pool: &PgPool, places: &Semaphore, who: &Who, values: &[String]) -> Result<bool, Error> {
         let user = match who {
             Who::Visitor => None,
             Who::User(identity) => Some(identity),
@@ -49,6 +50,7 @@ impl Rule {
             // `user_id is distinct from null` and its like would let visitors in by accident.
             return Ok(false);
         }
+        let _place = places.acquire().await;
         let statement = self.statement(pool, query).await?;
         let mut question = sqlx::query_scalar(AssertSqlSafe(&*statement));
         for name in query.parameters() {

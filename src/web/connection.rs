@@ -103,6 +103,7 @@ pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationT
         info!("requests that took too long were cut off");
     }
     web.access().close().await;
+    web.revocation().close().await;
 }
 
 /// Lets the hub forget what is too old.

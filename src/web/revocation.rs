@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{self, TryStreamExt};
+use futures_util::stream::{self, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -19,7 +19,8 @@ use crate::access::{self, Access, Error, Proof, Who};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Subscriptions that are asked for at once: fewer than there are connections to the database, which others need too.
+/// Subscriptions that are asked for at once: fewer than there are connections to the database for that, of which [`Subject::Connections`]
+/// needs one.
 const AT_ONCE: usize = 3;
 
 /// What is looked at again.
@@ -57,7 +58,7 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
 
 /// Cuts the connections whose user is another now, or hears other channels, and those whose time is over.
 async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
-    let access = web.access();
+    let access = web.revocation();
     let all = identified(web, &access).await?;
     for (key, open, who) in &all {
         let is_over = open.is_over(access::now());
@@ -95,8 +96,9 @@ fn with_session<'a>(all: &'a [(String, Arc<Open>, Who)], user: &str) -> Vec<&'a 
 }
 
 /// Ends the subscriptions that their rule would refuse. A rule that cannot be asked is told of once, and stands in `broken` until it can.
+/// One subscription that cannot be asked about keeps no other from it.
 async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Result<(), Error> {
-    let access = web.access();
+    let access = web.revocation();
     let mut questions = Vec::new();
     for (key, open, who) in identified(web, &access).await? {
         if !is_as_given(&access, &open, &who) {
@@ -108,24 +110,23 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
             questions.push((Arc::clone(&asked), Arc::clone(&open), room.clone()));
         }
     }
-    let failed = Mutex::new(BTreeMap::new());
-    stream::iter(questions.into_iter().map(Ok))
-        .try_for_each_concurrent(AT_ONCE, |(asked, open, room)| {
-            let (access, failed) = (&access, &failed);
+    let (failed, unanswered) = (Mutex::new(BTreeMap::new()), Mutex::new(None));
+    stream::iter(questions)
+        .for_each_concurrent(AT_ONCE, |(asked, open, room)| {
+            let (access, failed, unanswered) = (&access, &failed, &unanswered);
             async move {
                 let (key, who) = &*asked;
-                let asked = still_in(web, server, access, (key, &open, who), &room).await;
-                match asked {
+                match still_in(web, server, access, (key, &open, who), &room).await {
+                    Ok(()) => {}
                     Err(Error::Rule { channel, source }) => {
                         let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                         failed.entry(channel).or_insert(source);
-                        Ok(())
                     }
-                    asked => asked,
+                    Err(error) => *unanswered.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
                 }
             }
         })
-        .await?;
+        .await;
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let before = std::mem::take(broken);
     for (channel, source) in failed {
@@ -135,7 +136,8 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
             warn!(error, "a rule cannot be asked again; whom it has let in stays until it can");
         }
     }
-    Ok(())
+    let unanswered = unanswered.into_inner().unwrap_or_else(PoisonError::into_inner);
+    unanswered.map_or(Ok(()), Err)
 }
 
 /// Asks for one subscription again, and ends it where its rule refuses.
