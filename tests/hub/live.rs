@@ -86,6 +86,15 @@ impl Site {
         .await
     }
 
+    /// Mends the rule that fails.
+    async fn mend(&self) {
+        let path = self.folder.path().join("instant.toml");
+        let mended = std::fs::read_to_string(&path).unwrap().replace(".nothing.here", "");
+        std::fs::write(&path, mended).unwrap();
+        self.instant.signal("HUP").await;
+        self.instant.line("the rules were read again", SOON).await;
+    }
+
     /// Sends a letter again.
     async fn retry(&self, letter: &Value, cookie: &str) -> (StatusCode, String) {
         self.post("/live/dead/retry", cookie, &json!({ "ids": [letter["id"]] })).await
@@ -191,11 +200,7 @@ async fn events_pass_with_their_outcome_and_letters_are_sent_again_and_messages_
         site.python("Country.objects.create(code='x', name='Xanadu')").await;
         let letter = site.letter(&staff).await;
         assert_eq!(letter["model"], "shop.Country");
-        let path = site.folder.path().join("instant.toml");
-        let mended = std::fs::read_to_string(&path).unwrap().replace(".nothing.here", "");
-        std::fs::write(&path, mended).unwrap();
-        site.instant.signal("HUP").await;
-        site.instant.line("the rules were read again", SOON).await;
+        site.mend().await;
         let (_, answer) = site.retry(&letter, &staff).await;
         assert_eq!(answer, r#"{"interrupted":null,"obsolete":0,"refused":0,"sent":1}"#);
         stream.next("event", |passed| passed["event"]["message"] == "Xanadu").await;
@@ -215,6 +220,29 @@ async fn events_pass_with_their_outcome_and_letters_are_sent_again_and_messages_
         }
         assert_eq!(site.post("/live/dead/retry", &staff, &json!({ "ids": [] })).await.0, 400);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_was_sent_again_is_settled_although_the_request_is_given_up() {
+    let site = Site::on_hub(18, RULES).await;
+    let staff = site.staff().await;
+    let mut browser = Browser::open(&site, "").await;
+    site.python("Country.objects.create(code='x', name='Xanadu')").await;
+    let letter = site.letter(&staff).await;
+    site.mend().await;
+    let client = site.django.database.connect().await;
+    client
+        .batch_execute("begin; lock table instant.dead_letter in share mode")
+        .await
+        .unwrap();
+    assert_eq!(site.retry(&letter, &staff).await.0, 408);
+    assert_eq!(browser.next().await.unwrap().1["message"], "Xanadu");
+    client.batch_execute("commit").await.unwrap();
+    eventually(SOON, "an end without letters", async || {
+        let letters: Vec<Value> = site.get("/live/dead", &staff).await.json().await.unwrap();
+        letters.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

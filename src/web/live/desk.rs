@@ -76,13 +76,23 @@ pub(super) async fn letters(State(web): State<Arc<Web>>) -> Response {
     }
 }
 
-/// Sends dead letters again, as `instant dead retry` does.
+/// Sends dead letters again, as `instant dead retry` does. That outlives a request that is given up: what has been sent is settled, or
+/// it would be heard twice when it is sent again later.
 pub(super) async fn retry(State(web): State<Arc<Web>>, Json(chosen): Json<Chosen>) -> Response {
-    let Some(backend) = web.backend.as_ref().filter(|_| (1..=LETTERS).contains(&chosen.ids.len())) else {
+    if !(1..=LETTERS).contains(&chosen.ids.len()) {
         return (StatusCode::BAD_REQUEST, "which letters?\n").into_response();
+    }
+    let sent = web.tasks.spawn(redeliver(Arc::clone(&web), chosen.ids));
+    sent.await
+        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+async fn redeliver(web: Arc<Web>, ids: Vec<i64>) -> Response {
+    let Some(backend) = &web.backend else {
+        return (StatusCode::BAD_REQUEST, "letters are sent nowhere\n").into_response();
     };
     let filter = LetterFilter {
-        ids: chosen.ids,
+        ids,
         ..LetterFilter::default()
     };
     let live = &web.live;
