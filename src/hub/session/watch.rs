@@ -110,3 +110,70 @@ impl<A: Authority> Session<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Limits;
+    use super::super::super::tests::{connected, hub, text};
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_answers_a_ping_in_time_stays_and_whoever_does_not_is_cut_off() {
+        let session = connected(&hub(Limits::default())).await;
+        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
+        assert!(matches!(session.due(after(25)), Due::Ping));
+        assert!(matches!(session.due(after(32)), Due::Nothing(_)));
+        session.receive("{}").await.unwrap();
+        assert!(matches!(session.due(after(34)), Due::Nothing(_)));
+        assert!(matches!(session.due(after(51)), Due::Ping));
+        assert!(matches!(session.due(after(60)), Due::End(Disconnect { code: 3012, .. })));
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_a_while_after_its_token_unless_its_client_brings_another() {
+        let session = connected(&hub(Limits::default())).await;
+        let ended = |seconds| {
+            let mut link = session.link();
+            (link.is_token, link.expires) = (true, Some(now() - seconds));
+        };
+        ended(1);
+        assert!(matches!(session.due(Instant::now()), Due::Nothing(_)));
+        ended(MARGIN);
+        assert!(matches!(session.due(Instant::now()), Due::End(Disconnect { code: 3005, .. })));
+        session.receive(r#"{"refresh":{"token":"renewed"},"id":2}"#).await.unwrap();
+        assert!(matches!(session.due(Instant::now()), Due::Nothing(_)));
+    }
+
+    #[tokio::test]
+    async fn a_subscription_ends_a_while_after_its_token_unless_its_client_brings_another() {
+        let limits = Limits {
+            ping: Duration::from_millis(50),
+            ..Limits::default()
+        };
+        let session = connected(&hub(limits)).await;
+        for (room, seconds) in [("room:1", 1), ("room:2", MARGIN + 1), ("room:3", MARGIN + 1)] {
+            let ask = format!(r#"{{"subscribe":{{"channel":"{room}","token":"short"}},"id":2}}"#);
+            session.receive(&ask).await.unwrap();
+            assert!(text(&session).await.contains(r#""expires":true,"ttl":1"#));
+            session.client.channels().get_mut(room).unwrap().expires = Some(now() - seconds);
+        }
+        let refresh = r#"{"sub_refresh":{"channel":"room:3","token":"long"},"id":3}"#;
+        session.receive(refresh).await.unwrap();
+        let said = async {
+            let mut said = String::new();
+            while !said.contains("unsubscribe") {
+                said += &text(&session).await;
+            }
+            said
+        };
+        let said = tokio::select! {
+            said = tokio::time::timeout(Duration::from_secs(10), said) => said.expect("an end in time"),
+            end = session.watch() => panic!("{end:?}"),
+        };
+        assert!(said.contains(r#"{"id":3,"sub_refresh":{}}"#), "{said}");
+        let ended = r#"{"push":{"channel":"room:2","unsubscribe":{"code":2501,"reason":"subscription expired"}}}"#;
+        assert!(said.contains(ended), "{said}");
+        assert_eq!(said.matches("unsubscribe").count(), 1, "{said}");
+        assert!(session.client.hears("room:1") && session.client.hears("room:3"));
+    }
+}
