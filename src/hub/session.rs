@@ -25,6 +25,9 @@ pub struct Session<A: Authority> {
     authority: A,
     link: Mutex<Link>,
     changed: Notify,
+    /// Held by whatever begins or ends a subscription: requests of a client's own are done side by side, and its channels are counted,
+    /// and remembered by the authority, one after the other.
+    subscribing: tokio::sync::Mutex<()>,
     /// Where the client speaks in requests of its own: the name of this session, and of the process.
     emulated: Option<(String, &'static str)>,
 }
@@ -68,6 +71,7 @@ impl<A: Authority> Session<A> {
             authority,
             link: Mutex::new(link),
             changed: Notify::new(),
+            subscribing: tokio::sync::Mutex::default(),
             emulated: None,
         };
         let is_welcome = before < hub.limits.clients && hub.admits() && !hub.closing.is_cancelled();

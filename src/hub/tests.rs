@@ -20,6 +20,8 @@ publish = "users"
 pub(super) struct Doorkeeper {
     expires: Option<u64>,
     closed: Arc<Mutex<Vec<String>>>,
+    /// What it has let in and not heard the end of.
+    rooms: Arc<Mutex<Vec<String>>>,
 }
 
 impl Authority for Doorkeeper {
@@ -37,7 +39,10 @@ impl Authority for Doorkeeper {
         })
     }
 
-    async fn subscribe(&self, _: &str, _: &str, _: &str, token: &str) -> Result<Permit, Refusal> {
+    async fn subscribe(&self, _: &str, _: &str, channel: &str, token: &str) -> Result<Permit, Refusal> {
+        self.rooms.lock().unwrap().push(channel.to_owned());
+        // Others have their turn while the database is asked.
+        tokio::task::yield_now().await;
         let expires = (token == "short").then(|| session::now() + 1);
         Ok(Permit { expires })
     }
@@ -46,7 +51,9 @@ impl Authority for Doorkeeper {
         Ok(token.filter(|token| *token == "renewed").map(|_| session::now() + 100))
     }
 
-    fn left(&self, _: &str, _: &str) {}
+    fn left(&self, _: &str, channel: &str) {
+        self.rooms.lock().unwrap().retain(|room| room != channel);
+    }
 
     fn closed(&self, client: &str) {
         self.closed.lock().unwrap().push(client.to_owned());
@@ -183,6 +190,45 @@ async fn channels_and_clients_are_limited() {
     assert!(Session::open(&hub, Doorkeeper::default()).is_none());
     drop(second);
     assert!(Session::open(&hub, Doorkeeper::default()).is_some());
+}
+
+#[tokio::test]
+async fn channels_that_are_asked_for_side_by_side_are_limited_too() {
+    let limits = Limits {
+        channels: 3,
+        ..Limits::default()
+    };
+    let hub = hub(limits);
+    let session = connected(&hub).await;
+    let ask = |number: u32| format!(r#"{{"subscribe":{{"channel":"room:{number}"}},"id":{number}}}"#);
+    let asks = [ask(1), ask(2), ask(3), ask(4)];
+    for done in futures_util::future::join_all(asks.iter().map(|ask| session.receive(ask))).await {
+        assert_eq!(done, Ok(()));
+    }
+    assert_eq!(hub.counts().subscriptions, 3);
+    let mut refused = 0;
+    while refused < 2 {
+        refused += text(&session).await.matches(r#""code":106"#).count();
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_is_left_while_it_is_asked_for_is_heard_where_it_is_remembered_alone() {
+    let rooms = Arc::<Mutex<Vec<String>>>::default();
+    let doorkeeper = Doorkeeper {
+        rooms: Arc::clone(&rooms),
+        ..Doorkeeper::default()
+    };
+    let hub = hub(Limits::default());
+    let session = Session::open(&hub, doorkeeper).unwrap();
+    session.receive(r#"{"connect":{},"id":1}"#).await.unwrap();
+    let (asked, left) = tokio::join!(
+        session.receive(r#"{"subscribe":{"channel":"room:1"},"id":2}"#),
+        session.receive(r#"{"unsubscribe":{"channel":"room:1"},"id":3}"#),
+    );
+    assert_eq!((asked, left), (Ok(()), Ok(())));
+    let heard = hub.counts().subscriptions - 1;
+    assert_eq!(heard, rooms.lock().unwrap().len(), "nobody would take it away");
 }
 
 #[tokio::test]

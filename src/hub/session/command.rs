@@ -22,6 +22,7 @@ impl<A: Authority> Session<A> {
         }
         if let Some(unsubscribe) = command.unsubscribe {
             named(&unsubscribe.channel)?;
+            let _turn = self.subscribing.lock().await;
             self.hub.leave(&self.client, &unsubscribe.channel);
             self.authority.left(&self.client.id, &unsubscribe.channel);
             self.client.queue.push(reply(id, "unsubscribe", |_| {}));
@@ -56,6 +57,7 @@ impl<A: Authority> Session<A> {
         if asked.channel.len() > LONGEST_CHANNEL {
             return Err(Error::BAD_REQUEST.into());
         }
+        let _turn = self.subscribing.lock().await;
         let count = {
             let channels = self.client.channels();
             if channels.contains_key(asked.channel.as_str()) {
