@@ -4,6 +4,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -75,7 +76,8 @@ impl Site {
     pub(crate) async fn of(django: Django, toml: &str) -> Self {
         let port = free_port();
         let centrifugo = format!("[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = 'an api key'\n");
-        let (folder, django, url, pages) = Self::prepare(django, &centrifugo, toml).await;
+        let database = django.database.url.clone();
+        let (folder, django, url, pages) = Self::prepare(django, &database, &centrifugo, toml).await;
         let made = instant(folder.path(), &["gen", "centrifugo"], &[]).await;
         let made: Value = serde_json::from_slice(&made.stdout).unwrap();
         let centrifugo = Centrifugo::configured(&made).await;
@@ -89,21 +91,27 @@ impl Site {
 
     /// The same with these lines in `[hub]`.
     pub(crate) async fn on_hub_with(version: u32, hub: &str, toml: &str) -> Self {
+        let django = Django::on(version).await;
+        let database = django.database.url.clone();
+        Self::on_hub_at(django, &database, hub, toml).await
+    }
+
+    /// The same for a Django project that is there already, with this URL that leads to its database.
+    pub(crate) async fn on_hub_at(django: Django, database: &str, hub: &str, toml: &str) -> Self {
         let hub = format!("[hub]\napi_key = 'an api key'\n{hub}");
-        let (folder, django, url, pages) = Self::prepare(Django::on(version).await, &hub, toml).await;
+        let (folder, django, url, pages) = Self::prepare(django, database, &hub, toml).await;
         let hub = Centrifugo::at(&url, "an api key");
         Self::run(folder, django, hub, (url, pages)).await
     }
 
     /// Writes `instant.toml` and applies it.
-    async fn prepare(django: Django, server: &str, toml: &str) -> (TempDir, Django, String, u16) {
+    async fn prepare(django: Django, database: &str, server: &str, toml: &str) -> (TempDir, Django, String, u16) {
         django.run(PYTHON).await;
         let folder = tempfile::tempdir().unwrap();
         let (own, pages) = (free_port(), free_port());
         let config = format!(
-            "[database]\nurl = '{}'\n{server}[server]\nlisten = '127.0.0.1:{own}'\nallowed_origins = ['{ORIGIN}', 'http://localhost:{pages}']\n\
-             [django]\nsecret_key = 'a key for tests and demos'\nsecret_key_fallbacks = ['an old key']\n{toml}",
-            django.database.url
+            "[database]\nurl = '{database}'\n{server}[server]\nlisten = '127.0.0.1:{own}'\nallowed_origins = ['{ORIGIN}', 'http://localhost:{pages}']\n\
+             [django]\nsecret_key = 'a key for tests and demos'\nsecret_key_fallbacks = ['an old key']\n{toml}"
         );
         std::fs::write(folder.path().join("instant.toml"), config).unwrap();
         let applied = instant(folder.path(), &["apply"], &[]).await;
@@ -157,13 +165,19 @@ impl Site {
 }
 
 /// A page of the site: a WebSocket with a browser's headers, and Centrifugo's protocol in JSON.
+///
+/// It reads all the while, and answers pings, as a browser does.
 pub(crate) struct Browser {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    commands: mpsc::UnboundedSender<Message>,
+    /// What comes, but for pings; the error is the close code.
+    messages: mpsc::UnboundedReceiver<Result<Value, u64>>,
     /// The channels that the server subscribed it to, sorted.
     pub(crate) channels: Vec<String>,
+    /// The server's name of the connection.
+    pub(crate) client: String,
     /// What arrived while an answer was waited for.
     pushes: Vec<Value>,
-    commands: u32,
+    last_id: u32,
 }
 
 impl Browser {
@@ -179,25 +193,39 @@ impl Browser {
 
     /// The same for a page of any origin.
     pub(crate) async fn of_page(server: &Centrifugo, origin: &str, cookie: &str, connect: Value) -> Result<Self, u64> {
+        let cookie = if cookie.is_empty() {
+            String::new()
+        } else {
+            format!("other=1; sessionid={cookie}")
+        };
+        Self::with_headers(server, &[("origin", origin), ("cookie", &cookie)], connect).await
+    }
+
+    /// The same with these headers; those that are empty are left out.
+    pub(crate) async fn with_headers(server: &Centrifugo, headers: &[(&'static str, &str)], connect: Value) -> Result<Self, u64> {
         let mut request = server.ws_url.as_str().into_client_request().unwrap();
-        let headers = request.headers_mut();
-        headers.insert("origin", origin.parse().unwrap());
-        if !cookie.is_empty() {
-            headers.insert("cookie", format!("other=1; sessionid={cookie}").parse().unwrap());
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let (socket, _) = within(SOON, "a WebSocket", tokio_tungstenite::connect_async(request))
             .await
             .unwrap();
+        let (commands, said) = mpsc::unbounded_channel();
+        let (heard, messages) = mpsc::unbounded_channel();
+        tokio::spawn(speak(socket, said, heard));
         let mut browser = Self {
-            socket,
+            commands,
+            messages,
             channels: Vec::new(),
+            client: String::new(),
             pushes: Vec::new(),
-            commands: 0,
+            last_id: 0,
         };
         let answer = browser.command("connect", connect).await?;
         let subscriptions = answer["subs"].as_object().cloned().unwrap_or_default();
         browser.channels = subscriptions.keys().cloned().collect();
         browser.channels.sort();
+        answer["client"].as_str().unwrap().clone_into(&mut browser.client);
         Ok(browser)
     }
 
@@ -206,22 +234,39 @@ impl Browser {
         self.command("subscribe", json!({ "channel": channel })).await.map(drop)
     }
 
+    /// Leaves a channel.
+    pub(crate) async fn unsubscribe(&mut self, channel: &str) {
+        self.command("unsubscribe", json!({ "channel": channel })).await.unwrap();
+    }
+
+    /// Asks for a channel with a token; the error is the code of the answer, or the close code.
+    pub(crate) async fn subscribe_with(&mut self, channel: &str, token: &str) -> Result<(), u64> {
+        let ask = json!({ "channel": channel, "token": token });
+        self.command("subscribe", ask).await.map(drop)
+    }
+
+    /// Brings another token for the connection; the error is the code of the answer, or the close code.
+    pub(crate) async fn refresh(&mut self, token: &str) -> Result<(), u64> {
+        self.command("refresh", json!({ "token": token })).await.map(drop)
+    }
+
     /// Sends a command and waits for its answer.
     async fn command(&mut self, name: &str, parameters: Value) -> Result<Value, u64> {
-        self.commands += 1;
-        let id = self.commands;
-        let text = json!({ "id": id, name: parameters }).to_string();
-        self.socket.send(Message::text(text)).await.map_err(|_| 0_u64)?;
+        self.last_id += 1;
+        let id = self.last_id;
+        // Where the connection has ended, its code waits to be heard.
+        let _ = self
+            .commands
+            .send(Message::text(json!({ "id": id, name: parameters }).to_string()));
         loop {
-            for frame in self.frames().await? {
-                if frame["id"] == id {
-                    if let Some(error) = frame.get("error") {
-                        return Err(error["code"].as_u64().unwrap());
-                    }
-                    return Ok(frame[name].clone());
+            let message = self.message().await?;
+            if message["id"] == id {
+                if let Some(error) = message.get("error") {
+                    return Err(error["code"].as_u64().unwrap());
                 }
-                self.pushes.push(frame);
+                return Ok(message[name].clone());
             }
+            self.pushes.push(message);
         }
     }
 
@@ -234,8 +279,8 @@ impl Browser {
                     return Ok((push["channel"].as_str().unwrap().to_owned(), publication["data"].clone()));
                 }
             }
-            let frames = self.frames().await?;
-            self.pushes.extend(frames);
+            let message = self.message().await?;
+            self.pushes.push(message);
         }
     }
 
@@ -252,26 +297,49 @@ impl Browser {
         }
     }
 
-    /// The objects of the next frame; the error is the close code.
-    async fn frames(&mut self) -> Result<Vec<Value>, u64> {
-        loop {
-            let message = within(SOON, "a frame of Centrifugo", self.socket.next()).await;
-            match message {
-                Some(Ok(Message::Text(text))) if text.trim() == "{}" => {
-                    let _ = self.socket.send(Message::text("{}")).await;
-                }
-                Some(Ok(Message::Text(text))) => {
-                    let frames = text.lines().map(|line| serde_json::from_str(line).unwrap());
-                    let frames: Vec<Value> = frames.collect();
-                    if let Some(code) = frames.iter().find_map(|frame| frame["push"]["disconnect"]["code"].as_u64()) {
-                        return Err(code);
-                    }
-                    return Ok(frames);
-                }
-                Some(Ok(Message::Close(frame))) => return Err(frame.map_or(0, |frame| u16::from(frame.code).into())),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Err(0),
+    /// The next message; the error is the close code.
+    async fn message(&mut self) -> Result<Value, u64> {
+        within(SOON, "a message of Centrifugo", self.messages.recv())
+            .await
+            .unwrap_or(Err(0))
+    }
+}
+
+/// Says what is `said` and tells what is `heard`, until either side ends it.
+async fn speak(
+    mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    mut said: mpsc::UnboundedReceiver<Message>,
+    heard: mpsc::UnboundedSender<Result<Value, u64>>,
+) {
+    loop {
+        let frame = tokio::select! {
+            command = said.recv() => {
+                let Some(command) = command else { return };
+                // Where the other side has closed, its code is still to be read.
+                let _ = socket.send(command).await;
+                continue;
             }
+            frame = socket.next() => frame,
+        };
+        match frame {
+            Some(Ok(Message::Text(text))) => {
+                for line in text.lines() {
+                    if line == "{}" {
+                        let _ = socket.send(Message::text("{}")).await;
+                        continue;
+                    }
+                    let message: Value = serde_json::from_str(line).unwrap();
+                    let code = message["push"]["disconnect"]["code"].as_u64();
+                    // A test that has dropped its browser hears nothing more.
+                    let _ = heard.send(code.map_or(Ok(message), Err));
+                }
+            }
+            Some(Ok(Message::Close(frame))) => {
+                let _ = heard.send(Err(frame.map_or(0, |frame| u16::from(frame.code).into())));
+                return;
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return,
         }
     }
 }
