@@ -110,6 +110,10 @@ impl Authority for Visitor {
                 Invalid::Expired => Error::TOKEN_EXPIRED,
                 Invalid::Forged => Error::PERMISSION_DENIED,
             })?;
+            if token.channel.is_empty() {
+                // One of a connection, as Centrifugo answers it.
+                return Err(Error::PERMISSION_DENIED.into());
+            }
             if token.channel != channel || token.sub != user || !(token.client.is_empty() || token.client == client) {
                 return Err(Disconnect::INVALID_TOKEN.into());
             }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use instant::django::mac;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::process::instant;
+use crate::support::process::{Process, instant};
 use crate::support::site::{Browser, ORIGIN, Site};
-use crate::support::wait::{SOON, within};
+use crate::support::wait::{SOON, eventually, within};
 
 const RULES: &str = "
 [channels.'room:{room_id}']
@@ -18,6 +20,8 @@ allow = 'select 1 from shop_order where id = $room_id and $user_id > 0'
 [channels.'tag:{name}']
 allow = 'select 1 from shop_tag where name = $name'
 ";
+
+const LOBBY: &str = "[channels.'lobby:{x}']\nallow = 'users'\n";
 
 /// Asks for a token: status and body.
 async fn token(site: &Site, headers: &[(&str, &str)]) -> (u16, Value) {
@@ -27,6 +31,15 @@ async fn token(site: &Site, headers: &[(&str, &str)]) -> (u16, Value) {
     }
     let reply = request.send().await.unwrap();
     (reply.status().as_u16(), reply.json().await.unwrap_or_default())
+}
+
+/// Asks, sixteen at a time, until there is an answer that too much was asked.
+async fn refused_at_last(what: &str, ask: impl AsyncFn() -> u16) {
+    eventually(SOON * 3, what, async || {
+        let codes = futures_util::future::join_all((0..16).map(|_| ask())).await;
+        codes.contains(&429).then_some(())
+    })
+    .await;
 }
 
 /// Sends bytes, and returns what comes back until the connection ends.
@@ -77,17 +90,11 @@ async fn only_centrifugo_may_ask_the_proxies() {
     assert_eq!(get.send().await.unwrap().status(), 405);
     let health = site.http.get(format!("{}/healthz", site.url)).send().await.unwrap();
     assert_eq!(health.status(), 200);
-    let mut refused = false;
-    for _ in 0..200 {
-        let guess = site
-            .http
-            .post(format!("{}/centrifugo/connect", site.url))
-            .send()
-            .await
-            .unwrap();
-        refused |= guess.status() == 429;
-    }
-    assert!(refused, "guesses are not slowed down");
+    refused_at_last("guesses that are slowed down", async || {
+        let guess = site.http.post(format!("{}/centrifugo/connect", site.url));
+        guess.send().await.unwrap().status().as_u16()
+    })
+    .await;
     assert_eq!(
         site.ask("connect", &cookie, &json!({})).await.0,
         200,
@@ -115,13 +122,18 @@ async fn a_client_cannot_say_who_it_is() {
         let body = json!({ "user": user, "channel": "superuser" });
         let (status, answer) = site.ask("subscribe", cookie, &body).await;
         assert_eq!((status, &answer["error"]["code"]), (200, &json!(403)), "{cookie} {user}");
-        let meta = json!({ "channels": "000000000000000000000000" });
-        let (status, answer) = site.ask("refresh", cookie, &json!({ "user": user, "meta": meta })).await;
+        // A connection of this cookie, of which the user alone is said to be another.
+        let (_, opened) = site.ask("connect", cookie, &json!({ "client": "d" })).await;
+        let mut body = json!({ "client": "d", "user": user, "meta": opened["result"]["meta"] });
+        let (status, answer) = site.ask("refresh", cookie, &body).await;
         assert_eq!(
             (status, &answer),
             (200, &json!({ "result": { "expired": true } })),
             "{cookie} {user}"
         );
+        body["user"] = opened["result"]["user"].clone();
+        let (_, answer) = site.ask("refresh", cookie, &body).await;
+        assert!(answer["result"]["expire_at"].is_u64(), "{cookie}: {answer}");
     }
     let data = json!({ "data": { "user": "2" }, "subs": { "staff": {} }, "headers": { "Cookie": "sessionid=x" } });
     let browser = Browser::try_open(&site, "", data).await.unwrap();
@@ -261,11 +273,7 @@ async fn a_token_is_given_to_a_page_of_the_site_with_a_log_in_alone() {
                 "{cookie}"
             );
         }
-        let mut codes = Vec::new();
-        for _ in 0..200 {
-            codes.push(token(&site, &good).await.0);
-        }
-        assert!(codes.contains(&429), "one address may ask without end");
+        refused_at_last("one address that asks without end", async || token(&site, &good).await.0).await;
         let other = [good[0], good[1], ("X-Forwarded-For", "192.0.2.7")];
         assert_eq!(token(&site, &other).await.0, 200, "another address waits for nobody");
     }
@@ -273,43 +281,98 @@ async fn a_token_is_given_to_a_page_of_the_site_with_a_log_in_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_was_changed_forged_or_swapped_is_refused() {
-    let site = Site::start(18, "").await;
-    site.new_user("user").await;
-    let made = instant(site.folder.path(), &["token", "--user", "1"], &[]).await;
-    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-    assert_eq!(
-        Browser::try_open(&site, "", json!({ "token": token }))
-            .await
-            .unwrap()
-            .channels,
-        ["#1", "public", "users"]
-    );
-    let parts: Vec<&str> = token.split('.').collect();
-    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
-    let none = encode(r#"{"alg":"none","typ":"JWT"}"#);
-    let claims = encode(r#"{"sub":"2","exp":4000000000,"channels":["staff"]}"#);
-    let forged = [
-        format!("{none}.{claims}."),
-        format!("{none}.{claims}.{}", parts[2]),
-        format!("{}.{claims}.{}", parts[0], parts[2]),
-        format!("{}.{}.", parts[0], parts[1]),
-        format!("{}.{}.{}", parts[0], parts[1], parts[2].to_lowercase()),
-        token[..token.len() - 2].to_owned(),
-    ];
-    for forged in forged {
+    for site in Site::both(LOBBY).await {
+        site.new_user("user").await;
+        let made = instant(site.folder.path(), &["token", "--user", "1"], &[]).await;
+        let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        let mut browser = Browser::try_open(&site, "", json!({ "token": token })).await.unwrap();
+        assert_eq!(browser.channels, ["#1", "public", "users"]);
+        assert_eq!(browser.subscribe("lobby:1").await, Ok(()));
+        let parts: Vec<&str> = token.split('.').collect();
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let none = encode(r#"{"alg":"none","typ":"JWT"}"#);
+        let claims = encode(r#"{"sub":"2","exp":4000000000,"channels":["staff"]}"#);
+        let forged = [
+            format!("{none}.{claims}."),
+            format!("{none}.{claims}.{}", parts[2]),
+            format!("{}.{claims}.{}", parts[0], parts[2]),
+            format!("{}.{}.", parts[0], parts[1]),
+            format!("{}.{}.{}", parts[0], parts[1], parts[2].to_lowercase()),
+            token[..token.len() - 2].to_owned(),
+        ];
+        for forged in forged {
+            let opened = Browser::try_open(&site, "", json!({ "token": forged })).await;
+            assert_eq!(opened.err(), Some(3500), "{forged}");
+        }
+        site.python("User.objects.filter(pk=1).update(is_active=False)").await;
+        let made = instant(site.folder.path(), &["token", "--user", "1"], &[]).await;
+        assert!(!made.status.success() && made.stdout.is_empty());
+        // The token is still good, until the next look at what is revoked.
+        let mut browser = Browser::try_open(&site, "", json!({ "token": token })).await.unwrap();
+        let asked = browser.subscribe("lobby:1").await;
         assert!(
-            Browser::try_open(&site, "", json!({ "token": forged })).await.is_err(),
-            "{forged}"
+            matches!(asked, Err(403 | 4001)),
+            "a deactivated user opens nothing more: {asked:?}"
         );
     }
-    site.python("User.objects.filter(pk=1).update(is_active=False)").await;
-    let made = instant(site.folder.path(), &["token", "--user", "1"], &[]).await;
-    assert!(!made.status.success() && made.stdout.is_empty());
-    let mut browser = Browser::try_open(&site, "", json!({ "token": token })).await.unwrap();
-    assert!(
-        browser.subscribe("users").await.is_err(),
-        "a deactivated user opens nothing more"
-    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_serves_its_own_purpose_and_its_own_connection_alone() {
+    for site in Site::both(LOBBY).await {
+        site.new_user("user").await;
+        let (config, _) = instant::config::load(&site.folder.path().join("instant.toml")).unwrap();
+        let secret = instant::access::token::secret(&config).unwrap();
+        let sign = |claims: Value| {
+            let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+            let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+            let signature = mac::digest(secret.expose_secret().as_bytes(), signed.as_bytes());
+            format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+        };
+        let exp = instant::access::now() + 600;
+        let connection = |channels: &[&str]| sign(json!({ "sub": "1", "exp": exp, "channels": channels }));
+        let subscription = |client: &str, channel: &str, user: &str| {
+            let mut claims = json!({ "sub": user, "exp": exp, "channel": channel });
+            if !client.is_empty() {
+                claims["client"] = json!(client);
+            }
+            sign(claims)
+        };
+        let open = async || {
+            Browser::try_open(&site, "", json!({ "token": connection(&["public"]) }))
+                .await
+                .unwrap()
+        };
+
+        let as_connection = json!({ "token": subscription("", "lobby:1", "1") });
+        assert_eq!(Browser::try_open(&site, "", as_connection).await.err(), Some(3500));
+        for (token, code) in [
+            (connection(&["lobby:1"]), 103),
+            (subscription("", "lobby:2", "1"), 3500),
+            (subscription("", "lobby:1", "2"), 3500),
+            (subscription("another", "lobby:1", "1"), 3500),
+        ] {
+            assert_eq!(open().await.subscribe_with("lobby:1", &token).await, Err(code), "{token}");
+        }
+        let mut browser = open().await;
+        let client = browser.client.clone();
+        assert_eq!(
+            browser
+                .subscribe_with("lobby:1", &subscription(&client, "lobby:1", "1"))
+                .await,
+            Ok(()),
+            "the control"
+        );
+        // Centrifugo, as it is configured here, leaves no refresh to clients.
+        if site.has_proxies() {
+            continue;
+        }
+        assert_eq!(browser.refresh(&connection(&["public"])).await, Ok(()), "the control");
+        assert_eq!(browser.refresh(&connection(&["public", "staff"])).await, Err(3010));
+        assert_eq!(open().await.refresh(&subscription("", "lobby:1", "1")).await, Err(3500));
+        let other = sign(json!({ "sub": "2", "exp": exp, "channels": ["public"] }));
+        assert_eq!(open().await.refresh(&other).await, Err(3500));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,16 +411,26 @@ async fn large_slow_and_broken_requests_are_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_line_and_no_answer_holds_a_secret() {
-    let site = Site::start(18, RULES).await;
+    let mut site = Site::start(18, RULES).await;
+    site.instant.signal("TERM").await;
+    site.instant.wait(SOON).await;
+    site.instant = Process::instant(site.folder.path(), &["run"], &[("RUST_LOG", "debug")]);
+    site.instant.line("leading", SOON).await;
     let session = site.new_user("user").await;
     let cookie = format!("sessionid={session}");
     let client = site.django.database.connect().await;
     client.batch_execute("drop schema instant cascade").await.unwrap();
-    for path in ["connect", "subscribe", "refresh"] {
-        let (status, answer) = site.ask(path, &cookie, &json!({ "user": "1", "channel": "users" })).await;
-        assert_eq!((status, answer), (503, Value::Null), "{path}");
+    let post = |path: &str| site.http.post(format!("{}{path}", site.url)).header("Cookie", &cookie);
+    let mut asked = vec![post("/token").header("Origin", ORIGIN)];
+    for path in ["/centrifugo/connect", "/centrifugo/subscribe", "/centrifugo/refresh"] {
+        let body = json!({ "user": "1", "channel": "users" });
+        asked.push(post(path).header("X-Instant-Secret", site.secret()).json(&body));
     }
-    assert_eq!(token(&site, &[("Origin", ORIGIN), ("Cookie", &cookie)]).await.0, 503);
+    for request in asked {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.text().await.unwrap(), "try again\n");
+    }
     site.instant.line("run `instant apply`", SOON).await;
     let output = site.instant.output();
     let data = site.python("print(Session.objects.get().session_data)").await;
