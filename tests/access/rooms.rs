@@ -62,23 +62,27 @@ async fn a_query_lets_in_whom_it_finds_a_row_for_and_nobody_else() {
             "room:99999999999999999999",
             "ticket:A-2",
             "staff-room:1",
-            "unknown:1",
             "room",
             "doc:0B8F2C1E-7D1F-4E2A-9D63-0A7C0A0C7B11.secret",
             "doc:x.secret",
-            "write:7",
         ] {
-            assert!(first.subscribe(channel).await.is_err(), "{channel}");
+            assert_eq!(first.subscribe(channel).await, Err(403), "{channel}");
         }
+        assert_eq!(first.subscribe("unknown:1").await, Err(102));
+        assert_eq!(
+            first.subscribe("write:7").await,
+            Err(100),
+            "a query that cannot be run has no answer"
+        );
         for channel in ["room:7", "doc:0b8f2c1e-7d1f-4e2a-9d63-0a7c0a0c7b11.secret", "staff-room:1"] {
-            assert!(second.subscribe(channel).await.is_err(), "{channel}");
-            assert!(visitor.subscribe(channel).await.is_err(), "{channel}");
+            assert_eq!(second.subscribe(channel).await, Err(403), "{channel}");
+            assert_eq!(visitor.subscribe(channel).await, Err(403), "{channel}");
         }
         // A query that names the user never lets a visitor in.
         let open = "doc:0b8f2c1e-7d1f-4e2a-9d63-0a7c0a0c7b11.public";
         assert_eq!(second.subscribe(open).await, Ok(()));
-        assert!(visitor.subscribe(open).await.is_err());
-        assert!(visitor.subscribe("lobby:1").await.is_err());
+        assert_eq!(visitor.subscribe(open).await, Err(403));
+        assert_eq!(visitor.subscribe("lobby:1").await, Err(403));
         assert_eq!(visitor.subscribe("ticket:A-1").await, Ok(()));
         assert_eq!(visitor.subscribe("news:all").await, Ok(()));
 

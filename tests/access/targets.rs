@@ -109,7 +109,7 @@ async fn hear_what_the_table_says(site: Site) {
     // Nobody gets into another's channel by asking.
     for (who, hears, browser) in &mut browsers {
         for channel in everything.iter().filter(|channel| !hears.contains(channel)) {
-            assert!(browser.subscribe(channel).await.is_err(), "{who} got into {channel}");
+            assert_eq!(browser.subscribe(channel).await, Err(403), "{who}, {channel}");
         }
     }
 }
@@ -151,13 +151,13 @@ async fn a_project_with_a_user_model_of_its_own_logs_in_and_out_like_any_other()
         site.centrifugo.publish("public", &json!("end")).await;
         assert_eq!(browser.heard("end").await, [format!("#{key}")]);
         site.python("c.post('/accounts/logout/')").await;
-        assert!(browser.next().await.is_err(), "the socket was closed");
+        assert_eq!(browser.next().await, Err(4001), "the socket was closed");
         assert_eq!(Browser::open(&site, cookie).await.channels, ["public"]);
 
         let cookie = site.python("c = login('a'); print(cookie(c))").await;
         let mut browser = Browser::open(&site, &cookie).await;
         site.python("User.objects.filter(email='a').update(is_active=False)").await;
-        assert!(browser.next().await.is_err(), "the socket was closed");
+        assert_eq!(browser.next().await, Err(4001), "the socket was closed");
         assert_eq!(Browser::open(&site, &cookie).await.channels, ["public"]);
     }
 }
