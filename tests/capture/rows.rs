@@ -85,6 +85,10 @@ async fn an_update_carries_only_those_old_values_that_a_rule_reads() {
         fixture.run("truncate item").await;
         let change = fixture.change().await;
         assert_eq!((change.op, change.old_row()), ('U', json!({"name": "a", "price": "1.0000"})));
+        assert_eq!(
+            change.new_row(),
+            json!({"id": 1, "name": "b", "price": "1.0000", "note": "m"})
+        );
     }
 }
 
