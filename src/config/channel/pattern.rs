@@ -197,7 +197,7 @@ mod tests {
             "x:7",
         ] {
             let found = room.values(channel);
-            assert!(found.is_none() || channel == "{channel}: {found:?}");
+            assert!(found.is_none(), "{channel}: {found:?}");
         }
         assert!(room.values(&format!("room:{}", "1".repeat(128))).is_some());
         assert!(room.values(&format!("room:{}", "1".repeat(129))).is_none());

@@ -1,7 +1,7 @@
 use super::*;
 
 /// Files that hold the literal secret `hunter2`, most of them broken around it.
-const FILES: [&str; 26] = [
+const FILES: [&str; 31] = [
     "[database]\nurl = \"mysql://a:hunter2@b\"\n",
     "[database]\nurl = \"postgres://a:hunter2@b\nrelay_role = 1\n",
     "[database]\nurl = \"postgres://a:hunter2@b\" \"x\"\n",
@@ -28,6 +28,11 @@ const FILES: [&str; 26] = [
     "[django]\nsecret_key = [\"hunter2\"]\nsecret_key_fallbacks = [\n  \"hunter2\",\n  \"hunter2\" 1\n]\n",
     "[django]\nsecret_key = \"hunter2\"\nuser_model = \"hunter2\"\nsecret = \"hunter2\"\n",
     "[centrifugo]\nurl = \"http://a\"\napi_key = \"hunter2\"\ntoken_secret = [\"hunter2\"]\n",
+    "[hub]\napi_key = [\"hunter2\"]\ntoken_secret = \"hunter2\" x\n",
+    "[hub]\napi_key = \"hunter2\"\ntoken_secret = [\"hunter2\"]\nsecret = \"hunter2\"\n",
+    "[hub]\napi_key = hunter2\n",
+    "[django]\nwhoami = \"ftp://a:hunter2@b/whoami\"\n",
+    "[django]\nwhoami = [\"http://a:hunter2@b/whoami\"]\n",
 ];
 
 #[test]
@@ -65,7 +70,11 @@ fn the_debug_form_of_the_configuration_holds_no_secret_of_the_environment() {
 fn the_debug_form_of_the_configuration_holds_no_literal_secret() {
     let text = "[database]\nurl = \"postgres://a:hunter2@b\"\n[centrifugo]\nurl = \"http://a\"\napi_key = \"hunter2\"\n\
          token_secret = \"hunter2\"\n[django]\nsecret_key = \"hunter2\"\nsecret_key_fallbacks = [\"hunter2\"]\n";
-    let (config, _) = parse(text);
-    let output = format!("{:?}", config.unwrap());
-    assert!(!output.contains("hunter2"), "{output}");
+    let hub = "[database]\nurl = \"postgres://a:hunter2@b\"\n[hub]\napi_key = \"hunter2\"\ntoken_secret = \"hunter2\"\n\
+         [django]\nwhoami = \"http://a:hunter2@b/whoami\"\n";
+    for text in [text, hub] {
+        let (config, problems) = parse(text);
+        let output = format!("{:?}", config.unwrap_or_else(|| panic!("{problems:?}")));
+        assert!(!output.contains("hunter2"), "{output}");
+    }
 }
