@@ -10,11 +10,9 @@ use crate::support::process::Process;
 
 /// A backlog that is not drained by then never is.
 const DEADLINE: Duration = Duration::from_mins(5);
-/// The shortest and the longest pause between two looks, since each costs the server: half of what is left to wait for, as far as
-/// that can be told.
+/// The shortest and the longest pause between two looks, since each costs the server: half of what is left to wait for, and a
+/// quarter of what has passed, from which that is told.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(500));
-/// The pause while nothing was published yet.
-const FIRST: Duration = Duration::from_millis(20);
 
 /// What a drain has taken.
 pub(crate) struct Drained {
@@ -48,13 +46,8 @@ pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> D
             taken < DEADLINE,
             "{published} of {changes} were published within {DEADLINE:?}"
         );
-        let pause = if published == 0 {
-            FIRST
-        } else {
-            taken
-                .mul_f64(count(changes - published) / count(published) / 2.0)
-                .clamp(PAUSE.0, PAUSE.1)
-        };
+        let left = count(changes - published) / count(published.max(1));
+        let pause = taken.mul_f64((left / 2.0).min(0.25)).clamp(PAUSE.0, PAUSE.1);
         tokio::time::sleep(pause).await;
     }
 }
