@@ -48,7 +48,7 @@ fn rows(text: &str) -> Vec<[String; 4]> {
         } else if *first == "alloc:" {
             wanted = Some(2);
         } else if let (Some(at), Some(row)) = (wanted, rows.last_mut()) {
-            row[at] = (*median).to_owned();
+            (*median).clone_into(&mut row[at]);
             wanted = (at == 2).then_some(3);
         }
     }
