@@ -11,7 +11,10 @@ interface Entry {
   current: Promise<void>;
   /** The one that begins after it, if there is to be one. */
   next: Promise<void> | undefined;
-  isBegun: boolean;
+  /** How many have begun. */
+  begun: number;
+  /** Whether one was asked for since events arrive. */
+  isKnown: boolean;
 }
 
 /**
@@ -22,6 +25,8 @@ export class Loads {
   readonly #entries = new Set<Entry>();
   #underWay = 0;
   #held: InstantEvent[] = [];
+  /** How many events were handed on. */
+  #delivered = 0;
 
   constructor(
     private readonly deliver: (event: InstantEvent) => void,
@@ -29,7 +34,7 @@ export class Loads {
   ) {}
 
   add(call: () => unknown): Load {
-    const entry: Entry = { call, current: Promise.resolve(), next: undefined, isBegun: false };
+    const entry: Entry = { call, current: Promise.resolve(), next: undefined, begun: 0, isKnown: false };
     this.#entries.add(entry);
     return Object.assign(() => this.#ask(entry), { off: () => void this.#entries.delete(entry) });
   }
@@ -37,8 +42,8 @@ export class Loads {
   /** Events arrive from now on: what has not been loaded since they do is. */
   begin(): void {
     for (const entry of this.#entries) {
-      if (!entry.isBegun) {
-        entry.isBegun = true;
+      if (!entry.isKnown) {
+        entry.isKnown = true;
         this.#ask(entry);
       }
     }
@@ -54,7 +59,7 @@ export class Loads {
     if (this.#underWay > 0) {
       this.#held.push(event);
     } else {
-      this.deliver(event);
+      this.#deliver(event);
     }
   }
 
@@ -73,20 +78,33 @@ export class Loads {
       return;
     }
     this.#underWay += 1;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`events go on after ${PATIENCE / 1000} s, although the page still loads`)), PATIENCE);
-    });
-    try {
-      await Promise.race([entry.call(), late]);
-    } catch (error) {
-      this.report(error);
+    entry.begun += 1;
+    const loading = (async () => entry.call())().catch(this.report);
+    if (!(await ends(loading, PATIENCE))) {
+      this.report(new Error(`events go on after ${PATIENCE / 1000} s, although the page still loads`));
+      // What it shows in the end may be older than what was shown meanwhile.
+      const { begun } = entry;
+      const delivered = this.#delivered;
+      loading.then(() => void ((entry.begun > begun || this.#delivered > delivered) && this.#ask(entry)));
     }
-    clearTimeout(timer);
     this.#underWay -= 1;
     if (this.#underWay === 0) {
       // All of them at once: a load that one of these asks for begins later and knows of the others.
-      this.#held.splice(0).forEach(this.deliver);
+      this.#held.splice(0).forEach((event) => this.#deliver(event));
     }
   }
+
+  #deliver(event: InstantEvent): void {
+    this.#delivered += 1;
+    this.deliver(event);
+  }
+}
+
+/** Whether it ends within so many milliseconds. */
+function ends(promise: Promise<unknown>, patience: number): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), patience);
+  });
+  return Promise.race([promise.then(() => true), late]).finally(() => clearTimeout(timer));
 }

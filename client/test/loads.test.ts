@@ -100,6 +100,26 @@ test("a load that does not end holds events back for ten seconds", async () => {
   mock.timers.reset();
 });
 
+test("a load that ends late is done again if something was shown meanwhile, since it may have been replaced", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  for (const isHeard of [false, true]) {
+    const ends: (() => void)[] = [];
+    const loads = new Loads(() => {}, () => {});
+    loads.add(() => new Promise<void>((resolve) => ends.push(resolve)));
+    loads.begin();
+    await settle();
+    mock.timers.tick(10_000);
+    await settle();
+    if (isHeard) {
+      loads.take(event("meanwhile"));
+    }
+    ends[0]?.();
+    await settle();
+    assert.equal(ends.length, isHeard ? 2 : 1);
+  }
+  mock.timers.reset();
+});
+
 test("whatever the network does, a page that loads and hears ends with what is true", async () => {
   for (let seed = 1; seed <= 200; seed++) {
     const next = random(seed);
