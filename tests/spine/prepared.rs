@@ -9,7 +9,7 @@ use crate::support::django::Django;
 use crate::support::postgres::{Cluster, versions};
 
 /// A relay that does not sleep hears of a change within this, and one that waits for the safety poll in 5 s does not.
-const PROMPT: Duration = Duration::from_secs(2);
+const PROMPT: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_polls_hears_each_change_once_and_a_prepared_one_when_it_is_committed() {

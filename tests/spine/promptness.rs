@@ -7,7 +7,7 @@ use super::announced::counted;
 use crate::support::postgres::{free_port, versions};
 
 /// Far less than the time between two safety polls, which is 5 s.
-const PROMPT: Duration = Duration::from_secs(2);
+const PROMPT: Duration = Duration::from_secs(3);
 
 /// A random time of up to 30 ms, half of the time none.
 async fn pause() {
