@@ -12,8 +12,9 @@ const HEAD: &str = "# Benchmarks
 `make bench` measures all of this in one run on one machine and writes this page; `make bench QUICK=1` shows a short run, and
 `ONLY=backlog,latency` some of it. Every contestant is a real one that the run starts itself. Contestants alternate, round by
 round, so that what else the machine does meets all of them; a ratio is taken within a round. Figures are medians, with the smallest
-and the largest round in brackets. The goals are those for Instant as it is set by default, with Centrifugo's HTTP API, and for its hub; what
-gRPC does stands in the tables. Capture, mapping, settling, purging and metrics are at work in all of them. PostgreSQL, Centrifugo, Instant, writers and listeners share the machine's cores.
+and the largest round in brackets. The goals are those for Instant as it is set by default, with Centrifugo's HTTP API, and for its
+hub; what gRPC does stands in the tables. Capture, mapping, settling, purging and metrics are at work in all of them. PostgreSQL,
+Centrifugo, Instant, writers and listeners share the machine's cores.
 
 ";
 
@@ -117,9 +118,9 @@ impl Goal {
         let median = self.found.median();
         let is_reached = self.bound.holds(median);
         let verdict = match (is_reached, self.bound.spare(median)) {
-            (true, Some(share)) => format!("reached, {share:.0} % to spare"),
+            (true, Some(share)) => format!("reached, {} % to spare", whole(share)),
             (true, None) => "reached".to_owned(),
-            (false, Some(share)) => format!("**missed** by {:.0} %", -share),
+            (false, Some(share)) => format!("**missed** by {} %", whole(-share)),
             (false, None) => "**missed**".to_owned(),
         };
         // The noise is larger than the distance: another run may find the opposite.
@@ -160,6 +161,15 @@ pub(crate) fn section(section: &Section) -> String {
     }
     goals(&section.goals).write(&mut out);
     out
+}
+
+/// A share without what nobody needs to know of it.
+fn whole(share: f64) -> String {
+    if share < 1.0 {
+        format!("{share:.1}")
+    } else {
+        format!("{share:.0}")
+    }
 }
 
 fn goals<'a>(goals: impl IntoIterator<Item = &'a Goal>) -> Table {
