@@ -131,9 +131,9 @@ export interface Instant {
   /** Resolves when events arrive from now on; rejects when the connection has failed. */
   ready(): Promise<void>;
   /**
-   * Calls `load` when events arrive from now on, after each gap, and when the function that it returns is called. Events wait while it
-   * runs, for ten seconds at most, so that what they change is not replaced by what was read before. What it throws, or the promise it
-   * returns rejects with, goes to `onError`.
+   * Calls `load` when events arrive from now on, also those of a channel that is asked for later, after each gap, and when the function
+   * that it returns is called. Events wait while it runs, for ten seconds at most, so that what they change is not replaced by what was
+   * read before; a load that takes longer is done again. What it throws, or the promise it returns rejects with, goes to `onError`.
    */
   load(load: () => unknown): Load;
   connect(): void;

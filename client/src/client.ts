@@ -14,6 +14,8 @@ import { askForToken } from "./token";
 
 /** How many ids are remembered: what a relay publishes again after it was killed is some hundred events. */
 const REMEMBERED = 4096;
+/** Milliseconds that the first load waits for channels that were asked for. */
+const GRACE = 2_000;
 /** The code of a connection that the page itself has ended. */
 const ASKED_FOR = 0;
 /** The code of a connection that has no token any more. */
@@ -159,10 +161,14 @@ export class Client implements Instant, Connection {
   }
 
   subscribed({ channel, recovered, wasRecovering }: ServerSubscribedContext): void {
-    if (this.#known.has(channel) && !recovered) {
+    if (!this.#known.has(channel)) {
+      this.#known.add(channel);
+      if (this.#loads.hasBegun) {
+        this.#loads.again();
+      }
+    } else if (!recovered) {
       this.#gaps.note(wasRecovering ? "recovery" : "reconnect", channel);
     }
-    this.#known.add(channel);
   }
 
   forget(channel: string): void {
@@ -239,14 +245,14 @@ export class Client implements Instant, Connection {
     }
     this.#ready.resolve();
     this.#channels.forEach((channel, name) => channel.attach(this.#served.has(name)));
-    const isFirst = !this.#wasReady;
-    this.#wasReady = true;
-    this.ready().then(() => {
-      if (isFirst) {
-        dispatch("instant-ready", undefined);
-      }
-      this.#loads.begin();
-    });
+    const ready = this.ready();
+    if (!this.#wasReady) {
+      this.#wasReady = true;
+      ready.then(() => dispatch("instant-ready", undefined));
+    }
+    // A channel that is not heard keeps the page from nothing; when it is, the page loads again.
+    const late = new Promise((resolve) => setTimeout(resolve, GRACE));
+    Promise.race([ready, late]).then(() => this.#loads.begin());
   }
 
   #interrupted(): void {

@@ -1,18 +1,16 @@
 import type { InstantEvent, Load } from "./api";
 import type { Report } from "./guard";
 
-/** Milliseconds that events wait for what is loaded. */
+/** Milliseconds that an event waits for what is loaded. */
 const PATIENCE = 10_000;
 
 /** A function of the page that loads what it shows. */
 interface Entry {
   call: () => unknown;
-  /** The last load that has begun. */
+  /** The last load that has begun; one is under way at a time. */
   current: Promise<void>;
   /** The one that begins after it, if there is to be one. */
   next: Promise<void> | undefined;
-  /** How many have begun. */
-  begun: number;
   /** Whether one was asked for since events arrive. */
   isKnown: boolean;
 }
@@ -23,24 +21,32 @@ interface Entry {
  */
 export class Loads {
   readonly #entries = new Set<Entry>();
-  #underWay = 0;
+  /** Those under way for which events wait. */
+  readonly #awaited = new Set<Entry>();
   #held: InstantEvent[] = [];
-  /** How many events were handed on. */
-  #delivered = 0;
+  /** Ends the patience of the first event that is held. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #hasBegun = false;
 
   constructor(
     private readonly deliver: (event: InstantEvent) => void,
     private readonly report: Report,
   ) {}
 
+  /** Whether something was loaded since events arrive. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
   add(call: () => unknown): Load {
-    const entry: Entry = { call, current: Promise.resolve(), next: undefined, begun: 0, isKnown: false };
+    const entry: Entry = { call, current: Promise.resolve(), next: undefined, isKnown: false };
     this.#entries.add(entry);
     return Object.assign(() => this.#ask(entry), { off: () => void this.#entries.delete(entry) });
   }
 
   /** Events arrive from now on: what has not been loaded since they do is. */
   begin(): void {
+    this.#hasBegun = true;
     for (const entry of this.#entries) {
       if (!entry.isKnown) {
         entry.isKnown = true;
@@ -56,11 +62,16 @@ export class Loads {
 
   /** Hands an event on, or keeps it while something loads. */
   take(event: InstantEvent): void {
-    if (this.#underWay > 0) {
-      this.#held.push(event);
-    } else {
-      this.#deliver(event);
+    if (this.#awaited.size === 0) {
+      this.deliver(event);
+      return;
     }
+    this.#held.push(event);
+    this.#timer ??= setTimeout(() => {
+      this.report(new Error(`events go on after ${PATIENCE / 1000} s, although the page still loads`));
+      this.#awaited.clear();
+      this.#release();
+    }, PATIENCE);
   }
 
   /** Whoever asks before a load begins shares it; one that is under way may have missed what it is asked for. */
@@ -77,34 +88,28 @@ export class Loads {
     if (!this.#entries.has(entry)) {
       return;
     }
-    this.#underWay += 1;
-    entry.begun += 1;
-    const loading = (async () => entry.call())().catch(this.report);
-    if (!(await ends(loading, PATIENCE))) {
-      this.report(new Error(`events go on after ${PATIENCE / 1000} s, although the page still loads`));
-      // What it shows in the end may be older than what was shown meanwhile.
-      const { begun } = entry;
-      const delivered = this.#delivered;
-      loading.then(() => void ((entry.begun > begun || this.#delivered > delivered) && this.#ask(entry)));
+    this.#awaited.add(entry);
+    let hasLoaded = true;
+    try {
+      await entry.call();
+    } catch (error) {
+      hasLoaded = false;
+      this.report(error);
     }
-    this.#underWay -= 1;
-    if (this.#underWay === 0) {
-      // All of them at once: a load that one of these asks for begins later and knows of the others.
-      this.#held.splice(0).forEach((event) => this.#deliver(event));
+    const hasWaited = this.#awaited.delete(entry);
+    if (hasLoaded && !hasWaited) {
+      // Events went on before it, and what they have shown may be replaced now.
+      this.#ask(entry);
+    }
+    if (this.#awaited.size === 0) {
+      this.#release();
     }
   }
 
-  #deliver(event: InstantEvent): void {
-    this.#delivered += 1;
-    this.deliver(event);
+  /** Hands on all that is held at once: a load that one of these asks for begins later and knows of the others. */
+  #release(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#held.splice(0).forEach(this.deliver);
   }
-}
-
-/** Whether it ends within so many milliseconds. */
-function ends(promise: Promise<unknown>, patience: number): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), patience);
-  });
-  return Promise.race([promise.then(() => true), late]).finally(() => clearTimeout(timer));
 }

@@ -63,6 +63,39 @@ test("a channel that could not go on without a gap says so, and one that could d
   assert.deepEqual(gap, { channels: ["public", "room:2"], reasons: ["reconnect", "recovery"] });
 });
 
+test("a page loads when it is connected, and again when a channel is heard for the first time, not after a recovery", async () => {
+  const instant = client();
+  let calls = 0;
+  instant.load(() => calls++);
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  const context = { recoverable: true, positioned: true, hasRecoveredPublications: false, wasRecovering: false, recovered: false };
+  instant.centrifuge.emit("connected", { client: "c", transport: "websocket" });
+  instant.subscribed({ ...context, channel: "public" });
+  await settle();
+  assert.equal(calls, 1);
+  instant.subscribed({ ...context, channel: "room:1" });
+  await settle();
+  assert.equal(calls, 2);
+  instant.subscribed({ ...context, channel: "room:1", wasRecovering: true, recovered: true });
+  await settle();
+  assert.equal(calls, 2);
+});
+
+test("a channel that is never heard keeps the first load waiting for two seconds", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const instant = client();
+  let calls = 0;
+  instant.load(() => calls++);
+  instant.channel("room:1");
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  instant.centrifuge.emit("connected", { client: "c", transport: "websocket" });
+  await settle();
+  assert.equal(calls, 0);
+  context.mock.timers.tick(2_000);
+  await settle();
+  assert.equal(calls, 1);
+});
+
 test("errors of handlers go to onError, and to the console where nobody listens or the listener throws itself", (context) => {
   const written: unknown[][] = [];
   context.mock.method(console, "error", (...values: unknown[]) => written.push(values));

@@ -1,7 +1,7 @@
 // What the pages share.
 
-// Milliseconds that a part of a page may take to load. Events wait as long.
-const PATIENCE = 10_000;
+// Milliseconds that a part of a page may take to load. Events wait a little longer.
+const PATIENCE = 9_000;
 
 /** Whether an answer is that of the address that was asked. Who is no longer logged in is led to another. */
 function arrived(answer) {
@@ -21,15 +21,20 @@ document.addEventListener("submit", async (event) => {
     const field = form.elements[name];
     if (field.value === field.defaultValue) field.value = value;
   }
-  notice(answer.redirected ? "That did not work: log in again." : `That did not work (${answer.status || "no answer"}).`);
+  complain(answer);
 });
+
+/** Says that an answer is none. */
+function complain(answer) {
+  notice(answer.redirected ? "That did not work: log in again." : `That did not work (${answer.status || "no answer"}).`);
+}
 
 /** Loads an element from its `data-url`, now and after each gap; returns what loads it again. `done` is called whenever it was loaded. */
 function part(selector, done = () => {}) {
   const element = document.querySelector(selector);
   return instant.load(async () => {
     const answer = await fetch(element.dataset.url, { signal: AbortSignal.timeout(PATIENCE) });
-    if (!arrived(answer)) return;
+    if (!arrived(answer)) return complain(answer);
     element.innerHTML = await answer.text();
     done();
   });
