@@ -274,8 +274,8 @@ fn allowed_origin(web: &Web, headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Whether a request comes from a page of an allowed origin, or from a program, which says nothing of a page. Pages of the server's own
-/// origin send none with a GET request; then browsers tell the others by what they say of a fetch. A link that somebody follows brings
-/// cookies and no origin.
+/// origin send none with a GET request, nor does a link that somebody follows, which brings cookies too: today's browsers say over TLS
+/// which of the two it is.
 fn is_welcome(web: &Web, headers: &HeaderMap) -> bool {
     if headers.contains_key(ORIGIN) {
         return allowed_origin(web, headers).is_some();

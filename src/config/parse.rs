@@ -138,7 +138,7 @@ fn database(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Database> {
     }
     let table = root.table("database", &DATABASE, reading)?;
     // A variable that is empty on a developer's machine, where one role does everything.
-    let relay_role = text(&table, "relay_role", reading).filter(|role| !role.value.is_empty());
+    let relay_role = text(&table, "relay_role", reading).filter(|role| !role.value.trim().is_empty());
     let url = url(
         &table,
         "database.url",

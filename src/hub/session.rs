@@ -25,8 +25,8 @@ pub struct Session<A: Authority> {
     authority: A,
     link: Mutex<Link>,
     changed: Notify,
-    /// Held by whatever begins or ends a subscription: requests of a client's own are done side by side, and its channels are counted,
-    /// and remembered by the authority, one after the other.
+    /// Held while the client's own commands begin or end a subscription: requests are done side by side, and channels are counted, and
+    /// remembered by the authority, one after the other.
     subscribing: tokio::sync::Mutex<()>,
     /// Where the client speaks in requests of its own: the name of this session, and of the process.
     emulated: Option<(String, &'static str)>,

@@ -5,6 +5,7 @@
 //! whatever changes an answer is seen, also the end of a session or a row that a rule's query reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// Subscriptions that are asked for at once: fewer than there are connections to the database for that, of which [`Subject::Connections`]
 /// needs one.
 const AT_ONCE: usize = 3;
+
+/// Subscriptions in a row that could not be asked about, after which a look is given up: the database is away.
+const GIVE_UP: u32 = 20;
 
 /// What is looked at again.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +100,7 @@ fn with_session<'a>(all: &'a [(String, Arc<Open>, Who)], user: &str) -> Vec<&'a 
 }
 
 /// Ends the subscriptions that their rule would refuse. A rule that cannot be asked is told of once, and stands in `broken` until it can.
-/// One subscription that cannot be asked about keeps no other from it.
+/// One subscription that cannot be asked about keeps no other from it, but for many in a row.
 async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Result<(), Error> {
     let access = web.revocation();
     let mut questions = Vec::new();
@@ -110,19 +114,26 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
             questions.push((Arc::clone(&asked), Arc::clone(&open), room.clone()));
         }
     }
-    let (failed, unanswered) = (Mutex::new(BTreeMap::new()), Mutex::new(None));
+    let (failed, unanswered, failures) = (Mutex::new(BTreeMap::new()), Mutex::new(None), AtomicU32::new(0));
     stream::iter(questions)
         .for_each_concurrent(AT_ONCE, |(asked, open, room)| {
-            let (access, failed, unanswered) = (&access, &failed, &unanswered);
+            let (access, failed, unanswered, failures) = (&access, &failed, &unanswered, &failures);
             async move {
+                if failures.load(Ordering::Relaxed) >= GIVE_UP {
+                    return;
+                }
                 let (key, who) = &*asked;
                 match still_in(web, server, access, (key, &open, who), &room).await {
-                    Ok(()) => {}
+                    Ok(()) => failures.store(0, Ordering::Relaxed),
                     Err(Error::Rule { channel, source }) => {
+                        failures.store(0, Ordering::Relaxed);
                         let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                         failed.entry(channel).or_insert(source);
                     }
-                    Err(error) => *unanswered.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+                    Err(error) => {
+                        failures.fetch_add(1, Ordering::Relaxed);
+                        *unanswered.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
                 }
             }
         })

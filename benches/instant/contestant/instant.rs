@@ -118,7 +118,8 @@ impl Instant {
                 let grpc = json!({ "enabled": true, "address": "127.0.0.1", "port": self.grpc_port, "key": API_KEY });
                 centrifugo(self.port, json!({ "grpc_api": grpc })).await
             }
-            To::Hub | To::Port(_) => Centrifugo::at(&url, API_KEY),
+            To::Hub => Centrifugo::at(&url, API_KEY),
+            To::Port(_) => unreachable!("the server that is there is not this one's to start or end"),
         };
         let instant = self.run().await;
         Running {
