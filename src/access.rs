@@ -40,7 +40,7 @@ pub use identity::{Identity, Who};
 /// Connections for look-ups: each takes well under a millisecond, and a burst of log-ins must leave the database to the site.
 const CONNECTIONS: u32 = 4;
 /// Rules' queries at once, which may be slow: fewer than there are connections, so that a log-in does not wait for a room.
-const QUERIES: usize = 3;
+pub(crate) const QUERIES: usize = 3;
 /// How long a look-up waits for a connection. Centrifugo waits three seconds for an answer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long a question may take in all, also where the network swallows what is sent.

@@ -11,6 +11,7 @@ mod emulation;
 mod health;
 mod limit;
 mod live;
+mod origin;
 mod proxy;
 mod random;
 mod registry;
@@ -24,8 +25,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::{CACHE_CONTROL, HeaderValue, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -62,10 +63,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const UNAUTHORIZED: Disconnect = Disconnect::new(4501, "not logged in");
 /// The answer to a subscription that no rule allows. Centrifugo keeps the codes below 400 for itself, and the hub answers the same.
 const DENIED: code::Error = code::Error::new(403, "permission denied");
-/// Where a browser's request comes from, in relation to the server's own origin.
-const FETCH_SITE: &str = "sec-fetch-site";
-/// What a browser's request is for.
-const FETCH_MODE: &str = "sec-fetch-mode";
 /// How long an answer holds before it is asked for again.
 const REFRESH: u64 = 300;
 
@@ -260,29 +257,6 @@ fn expiry(who: &Who) -> u64 {
         }) => (*expires).clamp(now + 1, now + REFRESH),
         Who::User(_) | Who::Visitor => now + REFRESH,
     }
-}
-
-/// The origin of a request, if it has one that is allowed.
-fn allowed_origin(web: &Web, headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let (origin, None) = (origins.next()?, origins.next()) else {
-        return None;
-    };
-    let text = origin.to_str().ok()?;
-    let allowed = web.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(text));
-    allowed.then(|| origin.clone())
-}
-
-/// Whether a request comes from a page of an allowed origin, or from a program, which says nothing of a page. Pages of the server's own
-/// origin send none with a GET request, nor does a link that somebody follows, which brings cookies too: today's browsers say over TLS
-/// which of the two it is.
-fn is_welcome(web: &Web, headers: &HeaderMap) -> bool {
-    if headers.contains_key(ORIGIN) {
-        return allowed_origin(web, headers).is_some();
-    }
-    let is = |name, text: &str| headers.get(name).is_some_and(|value| value == text);
-    let is_of_page = !headers.contains_key(FETCH_SITE) || is(FETCH_SITE, "same-origin") || is(FETCH_SITE, "none");
-    is_of_page && !is(FETCH_MODE, "navigate")
 }
 
 /// The answer where there is none: try again.

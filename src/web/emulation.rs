@@ -17,8 +17,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE, HeaderName, HeaderValue,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
@@ -31,7 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection::Hangup;
 use super::visitor::Visitor;
-use super::{Credentials, Web, allowed_origin, is_welcome, random};
+use super::{Credentials, Web, origin, random};
 use crate::hub::Session;
 use crate::hub::code::Disconnect;
 use crate::hub::json;
@@ -250,8 +249,8 @@ pub(super) async fn emulation(State(web): State<Arc<Web>>, body: Bytes) -> Statu
 /// Lets pages of allowed origins pass, and programs; answers what a browser asks before it sends a request to
 /// another origin.
 pub(super) async fn cross_origin(State(web): State<Arc<Web>>, request: axum::extract::Request, next: Next) -> Response {
-    let origin = allowed_origin(&web, request.headers());
-    if !is_welcome(&web, request.headers()) {
+    let origin = origin::allowed(&web, request.headers());
+    if !origin::is_welcome(&web, request.headers()) {
         return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     }
     let mut answer = if request.method() == axum::http::Method::OPTIONS {
@@ -265,10 +264,7 @@ pub(super) async fn cross_origin(State(web): State<Arc<Web>>, request: axum::ext
         next.run(request).await
     };
     if let Some(origin) = origin {
-        let headers = answer.headers_mut();
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.insert(VARY, HeaderValue::from_static("origin"));
+        origin::tell(answer.headers_mut(), origin);
     }
     answer
 }

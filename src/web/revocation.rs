@@ -20,10 +20,6 @@ use crate::access::{self, Access, Error, Proof, Who};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Subscriptions that are asked for at once: fewer than there are connections to the database for that, of which [`Subject::Connections`]
-/// needs one.
-const AT_ONCE: usize = 3;
-
 /// Subscriptions in a row that could not be asked about, after which a look is given up: the database is away.
 const GIVE_UP: u32 = 20;
 
@@ -116,7 +112,7 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
     }
     let (failed, unanswered, failures) = (Mutex::new(BTreeMap::new()), Mutex::new(None), AtomicU32::new(0));
     stream::iter(questions)
-        .for_each_concurrent(AT_ONCE, |(asked, open, room)| {
+        .for_each_concurrent(access::QUERIES, |(asked, open, room)| {
             let (access, failed, unanswered, failures) = (&access, &failed, &unanswered, &failures);
             async move {
                 if failures.load(Ordering::Relaxed) >= GIVE_UP {

@@ -13,7 +13,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 
 use super::visitor::Visitor;
-use super::{Credentials, Web, is_welcome};
+use super::{Credentials, Web, origin};
 use crate::hub::Session;
 use crate::hub::code::Disconnect;
 use crate::hub::queue::Output;
@@ -41,7 +41,7 @@ pub(super) async fn open(
     let Some(hub) = &web.hub else {
         return (StatusCode::NOT_FOUND, "there is no hub: browsers connect to Centrifugo\n").into_response();
     };
-    if !is_welcome(&web, &headers) {
+    if !origin::is_welcome(&web, &headers) {
         return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     }
     if query.is_some_and(|query| query.contains("=protobuf")) || names(&headers, PROTOBUF) && !names(&headers, PROTOCOL) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, RETRY_AFTER, VARY};
+use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::connection::Peer;
 use super::registry::{Kind, Open};
-use super::{Credentials, Web, allowed_origin, digest, expiry, limit, unavailable};
+use super::{Credentials, Web, digest, expiry, limit, origin, unavailable};
 use crate::access::token::{self, Claims};
 use crate::access::{self, Access, Identity, Proof, Who};
 
@@ -28,14 +28,11 @@ pub(super) async fn token(State(web): State<Arc<Web>>, Extension(peer): Extensio
         let wait = [(RETRY_AFTER, HeaderValue::from_static("1"))];
         return (StatusCode::TOO_MANY_REQUESTS, wait, "too many requests\n").into_response();
     }
-    let Some(origin) = allowed_origin(&web, &headers) else {
+    let Some(origin) = origin::allowed(&web, &headers) else {
         return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     };
     let mut answer = issue(&web, &headers).await;
-    let headers = answer.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-    headers.insert(VARY, HeaderValue::from_static("origin"));
+    origin::tell(answer.headers_mut(), origin);
     answer
 }
 
