@@ -1,6 +1,7 @@
 //! The faults, and which come when.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 /// What is done to whom.
@@ -44,16 +45,40 @@ pub(super) struct Round {
     pub(super) then: Duration,
 }
 
+impl Round {
+    /// Whether it outlasts all that the relay waits for.
+    pub(super) fn is_long(self) -> bool {
+        self.lasts.as_millis() >= u128::from(LONG.start)
+    }
+}
+
 impl fmt::Display for Round {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?} for {} ms", self.fault, self.lasts.as_millis())
     }
 }
 
-/// The rounds of a seed, each fault once before any comes again. Centrifugo is killed only where its broker keeps what was published.
+impl Fault {
+    /// Whether something waits for its end: what is done at once has none, and nobody waits for a relay that is gone.
+    const fn is_waited_for(self) -> bool {
+        !matches!(
+            self,
+            Self::KillRelay(_) | Self::StopRelay(_) | Self::TerminateRelays | Self::TerminateWriters
+        )
+    }
+}
+
+/// Milliseconds of most faults.
+const SHORT: Range<u64> = 20..1_500;
+/// Milliseconds of one that outlasts all that the relay waits for, which is 15 s at most.
+const LONG: Range<u64> = 16_000..20_000;
+
+/// The rounds of a seed, each fault once before any comes again, and one of them long. Centrifugo is killed only where its broker keeps
+/// what was published.
 pub(super) fn schedule(seed: u64, rounds: usize, kills_centrifugo: bool) -> Vec<Round> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut waiting = Vec::new();
+    let mut long = None;
     (0..rounds)
         .map(|_| {
             if waiting.is_empty() {
@@ -77,10 +102,14 @@ pub(super) fn schedule(seed: u64, rounds: usize, kills_centrifugo: bool) -> Vec<
                 ];
                 waiting.retain(|fault| kills_centrifugo || *fault != Fault::KillCentrifugo);
                 random.shuffle(&mut waiting);
+                let waited_for: Vec<_> = waiting.iter().filter(|fault| fault.is_waited_for()).copied().collect();
+                long = random.choice(waited_for);
             }
+            let fault = waiting.pop().expect("there is one");
+            let milliseconds = if long == Some(fault) { LONG } else { SHORT };
             Round {
-                fault: waiting.pop().expect("there is one"),
-                lasts: Duration::from_millis(random.u64(20..1_500)),
+                fault,
+                lasts: Duration::from_millis(random.u64(milliseconds)),
                 then: Duration::from_millis(random.u64(0..1_500)),
             }
         })
@@ -91,4 +120,16 @@ pub(super) fn schedule(seed: u64, rounds: usize, kills_centrifugo: bool) -> Vec<
 fn a_seed_gives_the_same_faults_again_and_another_gives_others() {
     assert_eq!(schedule(7, 50, true), schedule(7, 50, true));
     assert_ne!(schedule(7, 50, true), schedule(8, 50, true));
+}
+
+#[test]
+fn each_round_of_all_faults_has_one_that_outlasts_the_relays_patience() {
+    for seed in 0..20 {
+        let all = schedule(seed, 15, true);
+        let long: Vec<_> = all.iter().filter(|round| round.is_long()).collect();
+        assert!(
+            matches!(long[..], [round] if round.fault.is_waited_for()),
+            "seed {seed}: {long:?}"
+        );
+    }
 }

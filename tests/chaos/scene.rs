@@ -238,8 +238,10 @@ fn relay(folder: &TempDir) -> Process {
 }
 
 async fn through(proxy: &Proxy, mode: Mode, round: Round) {
+    let met = proxy.met();
     proxy.set(mode);
     tokio::time::sleep(round.lasts).await;
+    assert!(!round.is_long() || proxy.met() > met, "nobody met {round}");
     proxy.set(Mode::Pass);
     if mode == Mode::Stall {
         // What was swallowed is not sent again by a network that is back.

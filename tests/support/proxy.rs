@@ -1,6 +1,8 @@
 //! A TCP proxy that fails on demand, between Instant and PostgreSQL or Centrifugo.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,7 +33,18 @@ pub(crate) struct Proxy {
     /// The first server, whose URLs lead here.
     target: SocketAddr,
     state: watch::Sender<State>,
+    met: Met,
     accepting: AbortHandle,
+}
+
+/// How often a connection met a failure.
+#[derive(Clone, Default)]
+struct Met(Arc<AtomicU64>);
+
+impl Met {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The mode, and how often connections were reset or stranded: each connection lives, or passes anything on, only as long as the
@@ -56,11 +69,13 @@ impl Proxy {
             resets: 0,
             strandings: 0,
         });
-        let accepting = tokio::spawn(accept(listener, receiver)).abort_handle();
+        let met = Met::default();
+        let accepting = tokio::spawn(accept(listener, receiver, met.clone())).abort_handle();
         Self {
             address,
             target,
             state,
+            met,
             accepting,
         }
     }
@@ -77,6 +92,11 @@ impl Proxy {
             state.mode = mode;
             state.resets += u64::from(resets);
         });
+    }
+
+    /// How often a connection was reset, refused, answered or held up so far.
+    pub(crate) fn met(&self) -> u64 {
+        self.met.0.load(Ordering::Relaxed)
     }
 
     /// Resets the open connections, and passes new ones on to another server.
@@ -112,14 +132,14 @@ fn authority(url: &str) -> &str {
     rest.rsplit('@').next().unwrap_or(rest)
 }
 
-async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, state: watch::Receiver<State>, met: Met) {
     while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(serve(client, state.clone()));
+        tokio::spawn(serve(client, state.clone(), met.clone()));
     }
 }
 
 /// Serves one connection until either side closes it, the proxy resets it, or the proxy is gone.
-async fn serve(mut client: TcpStream, mut state: watch::Receiver<State>) {
+async fn serve(mut client: TcpStream, mut state: watch::Receiver<State>, met: Met) {
     // Dropped with a linger of zero, a socket sends RST.
     client.set_zero_linger().unwrap();
     let State {
@@ -132,14 +152,17 @@ async fn serve(mut client: TcpStream, mut state: watch::Receiver<State>) {
     };
     let work = async {
         match mode {
-            Mode::Cut => {}
-            Mode::Answer(status) => answer(&mut client, status).await,
-            Mode::Pass | Mode::Stall | Mode::LoseReplies => pass(&mut client, target, state).await,
+            Mode::Cut => met.count(),
+            Mode::Answer(status) => {
+                met.count();
+                answer(&mut client, status).await;
+            }
+            Mode::Pass | Mode::Stall | Mode::LoseReplies => pass(&mut client, target, state, &met).await,
         }
     };
     tokio::select! {
         () = work => {}
-        () = was_reset => {}
+        () = was_reset => met.count(),
     }
 }
 
@@ -157,7 +180,7 @@ async fn answer(client: &mut TcpStream, status: u16) {
 }
 
 /// Passes bytes both ways as long as the mode says so.
-async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver<State>) {
+async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver<State>, met: &Met) {
     let strandings = state.borrow().strandings;
     let Ok(mut server) = TcpStream::connect(target).await else {
         return;
@@ -168,25 +191,27 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
     let requests = async {
         let mut buffer = vec![0; BUFFER];
         while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
-            flowing(&mut requests_state, strandings).await;
+            flowing(&mut requests_state, strandings, met).await;
             if to_server.write_all(&buffer[..count]).await.is_err() {
                 break;
             }
         }
         // A network that swallows packets swallows the last one too.
-        flowing(&mut requests_state, strandings).await;
+        flowing(&mut requests_state, strandings, met).await;
     };
     let mut replies_state = state;
     let replies = async {
         let mut buffer = vec![0; BUFFER];
         while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
-            if flowing(&mut replies_state, strandings).await == Mode::LoseReplies
-                || to_client.write_all(&buffer[..count]).await.is_err()
-            {
+            if flowing(&mut replies_state, strandings, met).await == Mode::LoseReplies {
+                met.count();
+                break;
+            }
+            if to_client.write_all(&buffer[..count]).await.is_err() {
                 break;
             }
         }
-        flowing(&mut replies_state, strandings).await;
+        flowing(&mut replies_state, strandings, met).await;
     };
     tokio::select! {
         () = requests => {}
@@ -195,9 +220,10 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
 }
 
 /// Waits while the proxy stalls or has stranded a connection, which began at `strandings`, and returns the mode that it went on in.
-async fn flowing(state: &mut watch::Receiver<State>, strandings: u64) -> Mode {
-    state
-        .wait_for(|state| state.mode != Mode::Stall && state.strandings == strandings)
-        .await
-        .map_or(Mode::Cut, |state| state.mode)
+async fn flowing(state: &mut watch::Receiver<State>, strandings: u64, met: &Met) -> Mode {
+    let flows = |state: &State| state.mode != Mode::Stall && state.strandings == strandings;
+    if !flows(&state.borrow()) {
+        met.count();
+    }
+    state.wait_for(flows).await.map_or(Mode::Cut, |state| state.mode)
 }
