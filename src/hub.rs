@@ -13,6 +13,7 @@ mod channel;
 mod client;
 pub mod code;
 mod directory;
+mod inquiry;
 pub mod json;
 mod patience;
 mod protocol;
@@ -34,18 +35,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use channel::Channel;
-use code::{Disconnect, Error};
+use code::Disconnect;
 use directory::Directory;
 use patience::Patience;
 use rules::Rules;
 use window::Window;
 
 pub use authority::{Admission, Authority, Permit};
+pub use inquiry::Counts;
 pub use publish::Draft;
 pub use session::Session;
 pub use stream::{Position, Range};
@@ -118,19 +119,6 @@ struct Shard {
     channels: HashMap<Arc<str>, Channel>,
 }
 
-/// Who and what is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Connections.
-    pub clients: usize,
-    /// Users of them.
-    pub users: usize,
-    /// Channels that somebody listens to.
-    pub channels: usize,
-    /// Subscriptions.
-    pub subscriptions: usize,
-}
-
 impl Hub {
     /// An empty hub with the channel rules of `config`.
     #[must_use]
@@ -198,96 +186,6 @@ impl Hub {
     /// Disconnects everyone, and lets nobody in any more.
     pub fn close(&self) {
         self.closing.cancel();
-    }
-
-    /// Who is listed in a channel: each as `{"user":…,"client":…}`, by the connection's name.
-    ///
-    /// # Errors
-    /// The channel's namespace is unknown, or keeps no list.
-    pub fn presence(&self, channel: &str) -> Result<Vec<(Arc<str>, Bytes)>, Error> {
-        if !self.rules().of(channel)?.presence {
-            return Err(Error::NOT_AVAILABLE);
-        }
-        let shard = self.shard(channel);
-        let present = shard.channels.get(channel).into_iter().flat_map(Channel::present);
-        Ok(present.map(|client| (Arc::clone(&client.id), client.info())).collect())
-    }
-
-    /// How many connections and users are listed in a channel.
-    ///
-    /// # Errors
-    /// The channel's namespace is unknown, or keeps no list.
-    pub fn presence_stats(&self, channel: &str) -> Result<(usize, usize), Error> {
-        if !self.rules().of(channel)?.presence {
-            return Err(Error::NOT_AVAILABLE);
-        }
-        let shard = self.shard(channel);
-        let present = shard.channels.get(channel).into_iter().flat_map(Channel::present);
-        let users: Vec<&str> = present.map(|client| client.user()).collect();
-        let distinct: std::collections::HashSet<&&str> = users.iter().collect();
-        Ok((users.len(), distinct.len()))
-    }
-
-    /// A part of a channel's history, as encoded publications, and its position.
-    ///
-    /// # Errors
-    /// The channel's namespace is unknown or keeps no history, or the position belongs to another history.
-    pub fn history(&self, channel: &str, range: &Range) -> Result<(Vec<Bytes>, Position), Error> {
-        if self.rules().of(channel)?.history.is_none() {
-            return Err(Error::NOT_AVAILABLE);
-        }
-        if range.reverse && range.since.as_ref().is_some_and(|since| since.offset == 0) {
-            return Err(Error::BAD_REQUEST);
-        }
-        let now = Instant::now();
-        let mut shard = self.shard(channel);
-        let stream = shard.channel(channel.into()).stream(now);
-        stream.expire(&self.kept, now);
-        let publications = stream.range(range).ok_or(Error::UNRECOVERABLE_POSITION)?;
-        Ok((publications, stream.position()))
-    }
-
-    /// Who and what is there.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        let (clients, users) = self.directory.count();
-        let mut counts = Counts {
-            clients,
-            users,
-            ..Counts::default()
-        };
-        for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            for channel in shard.channels.values().filter(|channel| !channel.listeners.is_empty()) {
-                counts.channels += 1;
-                counts.subscriptions += channel.listeners.len();
-            }
-        }
-        counts
-    }
-
-    /// The users with the most connections, and how many each has; a visitor's key is empty.
-    #[must_use]
-    pub fn users(&self, limit: usize) -> Vec<(String, usize)> {
-        self.directory.users(limit)
-    }
-
-    /// The channels that most listen to, and how many do.
-    #[must_use]
-    pub fn audiences(&self, limit: usize) -> Vec<(Arc<str>, usize)> {
-        let mut all = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let heard = shard.channels.iter().filter(|(_, channel)| !channel.listeners.is_empty());
-            all.extend(heard.map(|(name, channel)| (Arc::clone(name), channel.listeners.len())));
-        }
-        directory::largest(all.into_iter(), limit)
-    }
-
-    /// How long it has been there.
-    #[must_use]
-    pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// Drops histories that are too old, and channels that are of no use any more. To be called every few seconds.

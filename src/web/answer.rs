@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::registry::{FOREVER, Kind, Open};
-use super::{Credentials, Web, digest, expiry};
+use super::validity::{digest, expiry};
+use super::{Credentials, Web};
 use crate::access::{Access, Error, Proof, Who};
 
 /// A connection that is let in.

@@ -16,8 +16,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::Web;
 use super::revocation::{self, Subject};
-use super::{Web, router};
+use super::router::router;
 use crate::hub::Hub;
 
 /// Connections at once; more wait to be accepted.

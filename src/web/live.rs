@@ -20,8 +20,9 @@ use secrecy::SecretString;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::Web;
 use super::random::NoRandomness;
-use super::{Web, unavailable};
+use super::trouble::unavailable;
 use crate::config::Config;
 use crate::mapping::Mapping;
 use crate::publisher::Observers;

@@ -12,7 +12,9 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Credentials, DENIED, UNAUTHORIZED, Web, digest, unavailable};
+use super::trouble::unavailable;
+use super::validity::digest;
+use super::{Credentials, DENIED, UNAUTHORIZED, Web};
 use crate::access::{self, probe};
 use crate::django::mac;
 

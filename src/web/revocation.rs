@@ -13,9 +13,11 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::Web;
 use super::backend::Backend;
 use super::registry::Open;
-use super::{Web, chain, digest};
+use super::trouble::chain;
+use super::validity::digest;
 use crate::access::{self, Access, Error, Proof, Who};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.

@@ -14,7 +14,9 @@ use serde_json::json;
 
 use super::connection::Peer;
 use super::registry::{Kind, Open};
-use super::{Credentials, Web, digest, expiry, limit, origin, unavailable};
+use super::trouble::unavailable;
+use super::validity::{digest, expiry};
+use super::{Credentials, Web, limit, origin};
 use crate::access::token::{self, Claims};
 use crate::access::{self, Access, Identity, Proof, Who};
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::registry::{FOREVER, Kind, Open};
-use super::{Credentials, DENIED, UNAUTHORIZED, Web, digest, told};
+use super::trouble::told;
+use super::validity::digest;
+use super::{Credentials, DENIED, UNAUTHORIZED, Web};
 use crate::access::token::{self, Invalid, Token};
 use crate::access::{self, Proof};
 use crate::hub::code::{Disconnect, Error, Refusal};

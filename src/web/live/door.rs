@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::random::{NoRandomness, secret};
-use super::super::{Credentials, Web, unavailable};
+use super::super::trouble::unavailable;
+use super::super::{Credentials, Web};
 use crate::access::{Error, Who, cookie};
 use crate::django::mac;
 
