@@ -3,6 +3,7 @@
 pub(super) mod name;
 mod pattern;
 mod query;
+pub(super) mod unheard;
 
 use std::time::Duration;
 

@@ -81,6 +81,7 @@ fn without_consequences(broken: Diagnostics, mut found: Diagnostics) -> Diagnost
         code::NOTHING_WATCHED,
         code::UNCERTAIN_COLUMN,
         code::DUPLICATE_WATCH,
+        code::UNHEARD_CHANNEL,
     ];
     found.items.retain(|item| !syntax || !doubtful.contains(&item.code));
     Diagnostics {
@@ -107,6 +108,12 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
     let watches = watch::watches(&root, reading);
     for rule in watches.iter().flat_map(|watch| &watch.rules) {
         channel::name::check(&rule.destination, &prefix, reading);
+    }
+    // Who may listen at Centrifugo, or with a token that a script signs, is not for this file to say; nor does one with errors say all.
+    let says_all = root.has("server") && !root.has("centrifugo") && hub.token_secret.is_none();
+    if says_all && !reading.diagnostics.has_errors() {
+        let rules = watches.iter().flat_map(|watch| &watch.rules);
+        channel::unheard::check(rules, &channels, &prefix, reading);
     }
     Some(Config {
         source,

@@ -39,6 +39,7 @@ const PAGES: &[(&str, &str)] = pages! {
     "template-syntax"
     "truncate-without-row"
     "uncertain-column"
+    "unheard-channel"
     "unknown-column"
     "unknown-filter"
     "unknown-group"

@@ -7,7 +7,7 @@ use super::super::{Destination, Span, Spanned, Template};
 /// Bytes of the longest channel that Centrifugo accepts.
 pub(super) const LONGEST: usize = 255;
 /// What stands before the name of a group in its channel.
-const GROUP: &str = "group.";
+pub(super) const GROUP: &str = "group.";
 /// What begins a channel that Centrifugo lets in by token alone; its namespace comes after.
 const PRIVATE: char = '$';
 
@@ -101,7 +101,7 @@ fn too_long(length: usize, span: Span, reading: &mut Reading<'_>) {
 }
 
 /// The parts of a template that it always prints; none where statements decide what it prints.
-fn literals(text: &str) -> Option<Vec<Span>> {
+pub(super) fn literals(text: &str) -> Option<Vec<Span>> {
     if text.contains("{%") {
         return None;
     }

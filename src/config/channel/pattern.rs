@@ -38,6 +38,11 @@ impl Pattern {
         self.text.split(':').next().unwrap_or_default()
     }
 
+    /// What all of its channels begin with.
+    pub(super) fn head(&self) -> &str {
+        self.text.split('{').next().unwrap_or_default()
+    }
+
     /// The names of its variables, in order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {

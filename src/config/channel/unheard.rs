@@ -1,0 +1,79 @@
+//! Channels of rules that nobody may listen to, as far as the file alone tells.
+
+use super::super::diagnostic::{Diagnostic, code};
+use super::super::nearest::did_you_mean;
+use super::super::reading::Reading;
+use super::super::{Destination, Rule};
+use super::Channel;
+use super::name::{GROUP, literals, namespace};
+
+/// The channels of targets that are a word.
+const WORDS: [&str; 4] = ["public", "users", "staff", "superuser"];
+/// What begins the channels of the targets that are none.
+const OTHERS: [&str; 2] = ["#", GROUP];
+
+/// Records the rules whose channel is neither a target's, under `prefix`, nor one that `channels` speak of.
+pub(in crate::config) fn check<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    channels: &[Channel],
+    prefix: &str,
+    reading: &mut Reading<'_>,
+) {
+    for rule in rules {
+        let Destination::Channel(template) = &rule.destination else {
+            continue;
+        };
+        let Some(head) = Head::of(&template.text).filter(|head| !head.is_heard(channels, prefix)) else {
+            continue;
+        };
+        let message = "nobody may listen to this channel, since no table of `[channels]` speaks of it";
+        let problem = Diagnostic::warning(code::UNHEARD_CHANNEL, template.span.clone(), message, "heard by nobody");
+        let name = namespace(head.text);
+        let help = match channels.iter().find(|channel| name == Some(channel.namespace())) {
+            Some(near) => format!("`[channels.\"{}\"]` speaks of others", near.pattern.text()),
+            None => name
+                .and_then(|name| did_you_mean(name, channels.iter().map(Channel::namespace)))
+                .unwrap_or_else(|| "add one, such as `[channels.\"room:{id}\"]`, or publish to a `target`".to_owned()),
+        };
+        reading.problem(problem.help(help));
+    }
+}
+
+/// What the channels of a rule begin with, whatever the row.
+struct Head<'a> {
+    text: &'a str,
+    /// Whether nothing comes after it.
+    is_all: bool,
+}
+
+impl<'a> Head<'a> {
+    /// None where a row decides how they begin.
+    fn of(template: &'a str) -> Option<Self> {
+        let first = literals(template)?.into_iter().next().filter(|range| range.start == 0)?;
+        Some(Self {
+            is_all: first.end == template.len(),
+            text: &template[first],
+        })
+    }
+
+    /// Whether somebody may listen to one of the channels.
+    fn is_heard(&self, channels: &[Channel], prefix: &str) -> bool {
+        let is_target = self.text.strip_prefix(prefix).is_some_and(|rest| {
+            let is = |word: &&str| if self.is_all { *word == rest } else { word.starts_with(rest) };
+            WORDS.iter().any(is) || OTHERS.iter().any(|start| self.begins(rest, start))
+        });
+        let is_spoken_of = |channel: &Channel| {
+            if self.is_all {
+                channel.pattern.values(self.text).is_some()
+            } else {
+                self.begins(self.text, channel.pattern.head())
+            }
+        };
+        is_target || channels.iter().any(is_spoken_of) || !self.is_all && prefix.starts_with(self.text)
+    }
+
+    /// Whether `text`, which is the whole or its rest, begins with `start`, or may with what comes after it.
+    fn begins(&self, text: &str, start: &str) -> bool {
+        text.starts_with(start) || !self.is_all && start.starts_with(text)
+    }
+}
