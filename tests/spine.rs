@@ -6,6 +6,7 @@ mod broadcast;
 mod collapse;
 mod command;
 mod doctor;
+mod encoding;
 mod events;
 mod faults;
 mod giant;

@@ -137,7 +137,7 @@ impl DeadLetter {
 fn stored(row: &Row) -> Result<StoredLetter, Error> {
     let json = |index| -> Result<Option<String>, Error> {
         let text: Option<Json<'_>> = row.try_get(index)?;
-        Ok(text.map(|json| json.0.to_owned()))
+        Ok(text.map(|json| json.0.into_owned()))
     };
     Ok(StoredLetter {
         id: row.try_get(0)?,

@@ -12,7 +12,7 @@ use tokio_postgres::{Row, Statement};
 use tracing::warn;
 
 use super::session::{Error, PATIENCE, Session, describe, patiently};
-use super::sql::lookup as sql;
+use super::sql::{Json, lookup as sql};
 use crate::capture::watch::Lookup;
 
 /// Between attempts at a table under an exclusive lock, beside the wait for the lock itself.
@@ -130,12 +130,12 @@ impl Lookups {
 /// A row's key and values.
 fn row(row: &Row) -> Result<LookedUp, tokio_postgres::Error> {
     let value = |index| {
-        let text: Option<String> = row.try_get(index)?;
+        let json: Option<Json<'_>> = row.try_get(index)?;
         // PostgreSQL writes nothing but JSON here.
-        Ok(text
-            .and_then(|text| RawValue::from_string(text).ok())
+        Ok(json
+            .and_then(|json| RawValue::from_string(json.0.into_owned()).ok())
             .unwrap_or_else(|| RawValue::NULL.to_owned()))
     };
-    let key: &str = row.try_get(0)?;
-    Ok((key.into(), (1..row.len()).map(value).collect::<Result<_, _>>()?))
+    let key: Json<'_> = row.try_get(0)?;
+    Ok((key.0.into(), (1..row.len()).map(value).collect::<Result<_, _>>()?))
 }

@@ -1,6 +1,8 @@
 //! The rows of a page, as they come from the socket.
 
+use std::borrow::Cow;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::{FutureExt, TryStreamExt};
@@ -43,12 +45,19 @@ impl Rows {
 
 /// One row of a page.
 #[derive(Debug)]
-pub struct ChangeRow(Row);
+pub struct ChangeRow {
+    row: Row,
+    /// The former and the present version, where they are not as PostgreSQL sent them.
+    mended: [OnceLock<Box<str>>; 2],
+}
 
 impl ChangeRow {
     /// A row whose columns are those of a window's statement.
     pub(super) const fn new(row: Row) -> Self {
-        Self(row)
+        Self {
+            row,
+            mended: [OnceLock::new(), OnceLock::new()],
+        }
     }
 
     /// The transaction that wrote it.
@@ -56,7 +65,7 @@ impl ChangeRow {
     /// # Errors
     /// When the row is not one of the outbox as this binary knows it.
     pub fn transaction(&self) -> Result<u64, Error> {
-        Ok(self.0.try_get::<_, Xid>(7)?.0)
+        Ok(self.row.try_get::<_, Xid>(7)?.0)
     }
 
     /// The change that the row holds.
@@ -64,15 +73,24 @@ impl ChangeRow {
     /// # Errors
     /// When the row is not one of the outbox as this binary knows it.
     pub fn change(&self) -> Result<Change<'_>, Error> {
-        let Self(row) = self;
+        let Self { row, mended: [old, new] } = self;
         let letter = row.try_get::<_, i8>(4)?.cast_unsigned();
         Ok(Change {
             id: row.try_get(1)?,
             at: row.try_get::<_, Timestamp>(2)?,
             source: row.try_get(3)?,
             operation: Operation::from_letter(char::from(letter)).ok_or(Error::Protocol("an operation of a newer version"))?,
-            old: row.try_get::<_, Option<Json<'_>>>(5)?.map(|json| json.0),
-            new: row.try_get::<_, Option<Json<'_>>>(6)?.map(|json| json.0),
+            old: version(row, 5, old)?,
+            new: version(row, 6, new)?,
         })
     }
+}
+
+/// A version of the row; one that had to be mended stands in `mended`.
+fn version<'a>(row: &'a Row, column: usize, mended: &'a OnceLock<Box<str>>) -> Result<Option<&'a str>, Error> {
+    let json: Option<Json<'_>> = row.try_get(column)?;
+    Ok(json.map(|json| match json.0 {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(text) => mended.get_or_init(|| text.into()),
+    }))
 }

@@ -28,7 +28,8 @@ use crate::capture::DOZE_LOCK;
 /// Pins what a server's, a database's or a role's settings might otherwise change. Time-outs would end a dozing relay;
 /// `serializable` would make writers fail more often; a sequential scan or a parallel plan costs milliseconds a window, and
 /// compiling a plan more than running it. The keepalives let the server release the locks of a relay that was cut off.
-/// Settings that this version of PostgreSQL does not have are passed over.
+/// Settings that this version of PostgreSQL does not have are passed over. A database without an encoding would refuse to send text that
+/// is not UTF-8 to a session that says it reads that.
 pub(super) async fn pin_settings(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(
@@ -40,7 +41,8 @@ pub(super) async fn pin_settings(client: &Client) -> Result<(), Error> {
                 ('enable_seqscan', 'off'), ('jit', 'off'), ('max_parallel_workers_per_gather', '0'),
                 ('search_path', 'pg_catalog'), ('synchronous_commit', 'off'),
                 ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3'),
-                ('tcp_user_timeout', '6000'), ('trace_notify', 'off')
+                ('tcp_user_timeout', '6000'), ('trace_notify', 'off'),
+                ('client_encoding', case when getdatabaseencoding() = 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)
              ) as pinned (name, value)
              join pg_catalog.pg_settings as setting on setting.name = pinned.name",
         )

@@ -1,21 +1,23 @@
 //! Values in PostgreSQL's binary format that the driver's own types would not leave as they are.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-/// The text of a json column as it was stored; the driver's own types would parse it.
+/// The text of JSON as it was stored; the driver's own types would parse it. What is not UTF-8 of it, as there may be in a database whose
+/// encoding is `SQL_ASCII`, has U+FFFD in its place.
 #[derive(Debug)]
-pub(in crate::outbox) struct Json<'a>(pub(in crate::outbox) &'a str);
+pub(in crate::outbox) struct Json<'a>(pub(in crate::outbox) Cow<'a, str>);
 
 impl<'a> FromSql<'a> for Json<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        Ok(Self(std::str::from_utf8(raw)?))
+        Ok(Self(String::from_utf8_lossy(raw)))
     }
 
     fn accepts(ty: &Type) -> bool {
-        *ty == Type::JSON
+        matches!(*ty, Type::JSON | Type::TEXT)
     }
 }
 
