@@ -51,6 +51,8 @@ const IN_FLIGHT: usize = 4 << 20;
 const LANES: usize = 8;
 /// How long a shutdown may take to drain what is in flight; what is left is published after the next start.
 const GRACE: Duration = Duration::from_secs(10);
+/// A leadership that lasted for so long was a good one; what ends every one at once is tried less and less often.
+const STEADY: Duration = Duration::from_secs(5);
 /// How long PostgreSQL may be away before a standby leads in all likelihood: it needs five seconds.
 const ADRIFT: Duration = Duration::from_secs(10);
 
@@ -130,7 +132,7 @@ impl<P: Publisher> Relay<P> {
         self.metrics.health().becomes(Role::Leading);
         self.publisher.lead(true);
         info!(dozes = reader.can_doze(), "leading");
-        backoff.reset();
+        let since = Instant::now();
 
         let (settled, settlements) = mpsc::channel(1024);
         let (lost, counted) = watch::channel(None);
@@ -178,6 +180,9 @@ impl<P: Publisher> Relay<P> {
         let led = tokio::try_join!(all(&mut tasks), ledger.run());
         // A leadership that failed has ended before the next one begins.
         tasks.shutdown().await;
+        if since.elapsed() >= STEADY {
+            backoff.reset();
+        }
         let ((), leader) = led?;
         leader.step_down().await
     }

@@ -176,3 +176,29 @@ async fn a_full_notify_queue_fails_no_watched_write_and_the_change_arrives_by_th
         assert_eq!(refused.code(), Some(&SqlState::PROGRAM_LIMIT_EXCEEDED), "{refused:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_every_leadership_at_once_is_tried_less_and_less_often() {
+    let mut stack = Stack::start(18, "").await;
+    let client = stack.django.database.connect().await;
+    client
+        .batch_execute(
+            "create function refuse() returns trigger language plpgsql as $$ begin raise 'no cursor today'; end $$;
+             create trigger refuse before update of snapshot on instant.relay for each row execute function refuse()",
+        )
+        .await
+        .unwrap();
+    stack.django.run("Country.objects.create(code='a', name='')").await;
+    let fifth = eventually(SOON, "five attempts", async || {
+        let output = stack.relay.output();
+        let mut waits = output
+            .lines()
+            .filter_map(|line| line.split_once("starts again in ")?.1.split(' ').next());
+        waits.nth(4).map(|wait| wait.parse::<u32>().unwrap())
+    })
+    .await;
+    assert!(fifth >= 800, "{fifth} ms: {}", stack.relay.output());
+    client.batch_execute("drop trigger refuse on instant.relay").await.unwrap();
+    let events = stack.events("Country.objects.create(code='b', name='')").await;
+    expect(&events, &[("Country created", "a".into()), ("Country created", "b".into())]);
+}
