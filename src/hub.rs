@@ -167,12 +167,20 @@ impl Hub {
         }
     }
 
-    /// Lets clients in, or not: then those that are there are to connect again, elsewhere.
+    /// Lets clients in, or not: then those that are there are to connect again, elsewhere, and the histories end. What others publish
+    /// meanwhile is not in them, so that whoever comes back later has a gap.
     pub fn admit(&self, admits: bool) {
         self.is_open.store(admits, Ordering::SeqCst);
-        if !admits {
-            for client in self.directory.all() {
-                client.queue.end(Disconnect::SHUTDOWN);
+        if admits {
+            return;
+        }
+        for client in self.directory.all() {
+            client.queue.end(Disconnect::SHUTDOWN);
+        }
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for channel in shard.channels.values_mut() {
+                channel.forget(&self.kept);
             }
         }
     }

@@ -28,7 +28,7 @@ mod tls;
 pub use adopt::Adopted;
 pub use announcement::Announcement;
 pub use broadcast::Message;
-pub use leader::{DeadLetter, Leader, Losses};
+pub use leader::{DeadLetter, Leader, Losses, Term};
 pub use letters::{LetterFilter, Refusal, StoredLetter};
 pub use lookup::{Answer, LookedUp, Lookups, foreign_statement};
 pub use lost::Lost;

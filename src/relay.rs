@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::mapping::Mapping;
-use crate::outbox::{Error, Leader, Reader};
+use crate::outbox::{Error, Leader, Reader, Term};
 use crate::publisher::Publisher;
 use assignment::Assignment;
 use backoff::Backoff;
@@ -90,9 +90,10 @@ impl<P: Publisher> Relay<P> {
 
     async fn work(&self) -> Result<(), Error> {
         let mut backoff = Backoff::new();
+        let mut term = None;
         loop {
             let led = tokio::select! {
-                led = self.lead(&mut backoff) => led,
+                led = self.lead(&mut backoff, &mut term) => led,
                 () = stopped(&self.shutdown) => return Ok(()),
             };
             match led {
@@ -112,8 +113,8 @@ impl<P: Publisher> Relay<P> {
         }
     }
 
-    /// Becomes the leader and leads until the shutdown or the first failure.
-    async fn lead(&self, backoff: &mut Backoff) -> Result<(), Error> {
+    /// Becomes the leader and leads until the shutdown or the first failure. `former` is the term in which it led before.
+    async fn lead(&self, backoff: &mut Backoff, former: &mut Option<Term>) -> Result<(), Error> {
         let elect = Leader::elect(&self.database, || {
             info!("standby: another relay leads");
             self.publisher.lead(false);
@@ -124,6 +125,11 @@ impl<P: Publisher> Relay<P> {
             () = self.shutdown.cancelled() => return Ok(()),
         };
         let position = leader.cursor().await?;
+        let term = leader.take_office().await?;
+        if former.replace(term).is_some_and(|former| term.former != Some(former.since)) {
+            // Another has led meanwhile, and whoever listens here has not heard what it published.
+            self.publisher.lead(false);
+        }
         let reader = Reader::open(&self.database, position).await?;
         if let Err(error) = reader.hear_announcements().await {
             warn!("changes are not announced, so that each waits for the read that finds it: {error}");

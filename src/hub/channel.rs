@@ -68,6 +68,14 @@ impl Channel {
         is_empty && self.listeners.is_empty()
     }
 
+    /// Ends the history, and gives back its `bytes`.
+    pub(super) fn forget(&mut self, bytes: &AtomicUsize) {
+        if let Some(stream) = &mut self.stream {
+            stream.clear(bytes);
+        }
+        self.stream = None;
+    }
+
     /// Whether it is of no use any more at `now`.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
         let remembers = |stream: &Stream| stream.until() + REMEMBERED > now;

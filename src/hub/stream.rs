@@ -82,11 +82,16 @@ impl Stream {
     /// Drops what is too old; returns whether nothing is kept.
     pub(super) fn expire(&mut self, bytes: &AtomicUsize, now: Instant) -> bool {
         if self.until <= now {
-            let size = self.kept.iter().map(Bytes::len).sum();
-            bytes.fetch_sub(size, Ordering::Relaxed);
-            self.kept = VecDeque::new();
+            self.clear(bytes);
         }
         self.kept.is_empty()
+    }
+
+    /// Drops all that is kept.
+    pub(super) fn clear(&mut self, bytes: &AtomicUsize) {
+        let size = self.kept.iter().map(Bytes::len).sum();
+        bytes.fetch_sub(size, Ordering::Relaxed);
+        self.kept = VecDeque::new();
     }
 
     /// When what is kept is dropped, or was.

@@ -381,3 +381,15 @@ async fn a_hub_that_admits_nobody_sends_everyone_elsewhere() {
     hub.admit(true);
     connected(&hub).await;
 }
+
+#[tokio::test]
+async fn whoever_comes_back_to_a_hub_that_others_stood_in_for_is_told_of_a_gap() {
+    let hub = hub(Limits::default());
+    hub.publish("room:1", &draft(b"1")).await.unwrap();
+    let (_, before) = hub.history("room:1", &Range::default()).unwrap();
+    hub.admit(false);
+    hub.admit(true);
+    let (kept, after) = hub.history("room:1", &Range::default()).unwrap();
+    assert!(kept.is_empty() && after.epoch != before.epoch, "{before:?} {after:?}");
+    assert_eq!(hub.kept.load(Ordering::Relaxed), 0);
+}

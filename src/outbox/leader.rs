@@ -60,6 +60,15 @@ pub struct Losses {
     pub told: i64,
 }
 
+/// A leadership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// When it began.
+    pub since: Timestamp,
+    /// When the one before it began, of whichever relay.
+    pub former: Option<Timestamp>,
+}
+
 /// The one relay that works on a database.
 #[derive(Debug)]
 pub struct Leader {
@@ -112,11 +121,22 @@ impl Leader {
     pub async fn cursor(&self) -> Result<Position, Error> {
         let row = patiently(sql::cursor(&self.session.client)).await?;
         check_cluster(&row)?;
-        patiently(sql::take_office(&self.session.client)).await?;
         let start = snapshot(&row, 0)?.ok_or(Error::Protocol("a cursor without a snapshot"))?;
         Ok(match (snapshot(&row, 1)?, row.try_get::<_, Option<i64>>(2)?) {
             (Some(until), Some(after)) => Position::inside(start, until, after),
             _ => Position::at(start),
+        })
+    }
+
+    /// Remembers since when this relay leads.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn take_office(&self) -> Result<Term, Error> {
+        let row = patiently(sql::take_office(&self.session.client)).await?;
+        Ok(Term {
+            since: row.try_get(0)?,
+            former: row.try_get(1)?,
         })
     }
 

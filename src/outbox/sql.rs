@@ -146,15 +146,13 @@ pub(super) async fn current_snapshot(client: &Client) -> Result<String, Error> {
     client.query_one("select pg_current_snapshot()::text", &[]).await?.try_get(0)
 }
 
-/// Remembers since when this session leads.
-pub(super) async fn take_office(client: &Client) -> Result<(), Error> {
-    client
-        .execute(
-            "update instant.relay set led_since = clock_timestamp() where name = 'main'",
-            &[],
-        )
-        .await
-        .map(drop)
+/// Remembers since when this session leads; tells that, and since when the one before it did.
+pub(super) async fn take_office(client: &Client) -> Result<Row, Error> {
+    let statement = "update instant.relay set led_since = clock_timestamp()
+         from (select led_since from instant.relay where name = 'main') as former
+         where name = 'main'
+         returning relay.led_since, former.led_since";
+    client.query_one(statement, &[]).await
 }
 
 /// Writes the cursor. The caller holds the leader's lock on this very connection: who has lost it cannot write.

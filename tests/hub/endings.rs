@@ -118,3 +118,26 @@ async fn whoever_is_connected_is_sent_away_once_postgresql_was_lost_for_ten_seco
     site.centrifugo.publish("public", &json!("back")).await;
     assert_eq!(again.next().await, Ok(("public".to_owned(), json!("back"))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_connected_is_sent_away_where_another_has_led_meanwhile_and_stays_where_nobody_has() {
+    let site = Site::on_hub(18, ROOM).await;
+    let database = site.django.database.connect().await;
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+               where application_name like 'instant %' and datname = current_database()";
+    let terms = async |count: usize| {
+        let led = || site.instant.output().matches("leading").count();
+        eventually(SOON, "another term", async || (led() == count).then_some(())).await;
+    };
+    let mut browser = Browser::open(&site, "").await;
+    database.batch_execute(cut).await.unwrap();
+    terms(2).await;
+    site.centrifugo.publish("public", &json!("still here")).await;
+    assert_eq!(browser.next().await, Ok(("public".to_owned(), json!("still here"))));
+    // What another leader does first.
+    let office = "update instant.relay set led_since = clock_timestamp()";
+    database.batch_execute(&format!("{office}; {cut}")).await.unwrap();
+    assert_eq!(browser.next().await, Err(3001));
+    terms(3).await;
+    Browser::open(&site, "").await;
+}
