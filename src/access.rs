@@ -184,10 +184,10 @@ impl Access {
     /// # Errors
     /// When the database does not answer in time.
     pub async fn user(&self, key: &str) -> Result<Option<Identity>, Error> {
-        let found = self.identify_all(&[Proof::Key(key.to_owned())]).await?.pop();
-        Ok(match found {
-            Some(Who::User(identity)) => Some(identity),
-            _ => None,
+        let found = self.gather.answer(self, Proof::Key(key.to_owned()));
+        Ok(match self.in_time(found).await? {
+            Who::User(identity) => Some(identity),
+            Who::Visitor => None,
         })
     }
 

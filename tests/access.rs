@@ -10,4 +10,5 @@ mod revocation;
 mod rooms;
 mod signing;
 mod targets;
+mod tokens;
 mod whoami;

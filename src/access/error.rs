@@ -9,6 +9,9 @@ pub enum Error {
     /// The database did not answer in time.
     #[error("the database does not answer in time")]
     TimedOut,
+    /// More is asked of rules' queries than they answer.
+    #[error("more is asked of the queries of channels than they answer at once; are they slow?")]
+    Busy,
     /// The functions that tell of sessions and users are not there, or this role may not call them.
     #[error("sessions cannot be looked up; run `instant apply`, with `relay_role` where `run` connects as another role")]
     NotApplied(#[source] sqlx::Error),

@@ -1,6 +1,7 @@
 //! A channel rule, asked of the database where it has a query.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sqlx::postgres::types::Oid;
 use sqlx::{
@@ -15,6 +16,9 @@ use crate::config::Channel;
 use crate::config::channel::{Allow, Query, USER};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::code::BROKEN_QUERY;
+
+/// How long a query waits for its turn.
+const TURN: Duration = Duration::from_millis(300);
 
 /// A rule with its query's statement, once the database has said what types its parameters have.
 #[derive(Debug)]
@@ -34,7 +38,8 @@ impl Rule {
         self.channel.pattern.values(channel)
     }
 
-    /// Whether the rule lets `who` into the channel of these values. A query has its turn when one of `places` is free.
+    /// Whether the rule lets `who` into the channel of these values. A query has its turn when one of `places` is free, for which it waits
+    /// a moment alone: a client asks for one channel after the other, gives up after five seconds, and would then ask for all of them anew.
     pub(super) async fn lets_in(&self, pool: &PgPool, places: &Semaphore, who: &Who, values: &[String]) -> Result<bool, Error> {
         let user = match who {
             Who::Visitor => None,
@@ -50,7 +55,8 @@ impl Rule {
             // `user_id is distinct from null` and its like would let visitors in by accident.
             return Ok(false);
         }
-        let _place = places.acquire().await;
+        let place = tokio::time::timeout(TURN, places.acquire()).await;
+        let _place = place.map_err(|_| Error::Busy)?;
         let statement = self.statement(pool, query).await?;
         let mut question = sqlx::query_scalar(AssertSqlSafe(&*statement));
         for name in query.parameters() {

@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ use crate::hub::Hub;
 const CONNECTIONS: usize = 4096;
 /// How long a client may take for a request's head, and be idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may leave what it is sent unread, or unacknowledged. One that reads nothing of its answers is otherwise waited for
+/// without an end.
+const UNREAD: Duration = Duration::from_secs(30);
 /// Bytes of a request's head: a page's cookies, and what is around them.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// How long requests under way may take after the end was asked for.
@@ -125,5 +129,6 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<
     // Without it an event waits until the client has acknowledged the one before, which takes up to 40 ms. A client that is gone
     // already fails later by itself.
     let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
     Ok((stream, peer, permit))
 }

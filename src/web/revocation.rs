@@ -22,7 +22,7 @@ use crate::access::{self, Access, Error, Proof, Who};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Subscriptions in a row that could not be asked about, after which a look is given up: the database is away.
+/// Questions in a row without an answer, after which a look is given up: the database is away.
 const GIVE_UP: u32 = 20;
 
 /// What is looked at again.
@@ -97,31 +97,36 @@ fn with_session<'a>(all: &'a [(String, Arc<Open>, Who)], user: &str) -> Vec<&'a 
     with_session.filter_map(|open| open.client()).collect()
 }
 
-/// Ends the subscriptions that their rule would refuse. A rule that cannot be asked is told of once, and stands in `broken` until it can.
-/// One subscription that cannot be asked about keeps no other from it, but for many in a row.
+/// Ends the subscriptions that their rule would refuse; however many listen to a room, each user is asked about once. A rule that cannot be asked is told of once, and stands in `broken` until it can.
+/// One question without an answer keeps no other from it, but for many in a row.
 async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Result<(), Error> {
     let access = web.revocation();
-    let mut questions = Vec::new();
+    let mut questions = BTreeMap::new();
     for (key, open, who) in identified(web, &access).await? {
         if !is_as_given(&access, &open, &who) {
             // It is cut as a whole.
             continue;
         }
-        let asked = Arc::new((key, who));
+        // These tell users apart, and what they are.
+        let own = access.channels(&who);
         for room in &open.rooms {
-            questions.push((Arc::clone(&asked), Arc::clone(&open), room.clone()));
+            let question = questions.entry((own.clone(), room.clone())).or_insert_with(|| Question {
+                who: who.clone(),
+                room: room.clone(),
+                subscriptions: Vec::new(),
+            });
+            question.subscriptions.push((key.clone(), Arc::clone(&open)));
         }
     }
     let (failed, unanswered, failures) = (Mutex::new(BTreeMap::new()), Mutex::new(None), AtomicU32::new(0));
-    stream::iter(questions)
-        .for_each_concurrent(access::QUERIES, |(asked, open, room)| {
+    stream::iter(questions.into_values())
+        .for_each_concurrent(access::QUERIES, |question| {
             let (access, failed, unanswered, failures) = (&access, &failed, &unanswered, &failures);
             async move {
                 if failures.load(Ordering::Relaxed) >= GIVE_UP {
                     return;
                 }
-                let (key, who) = &*asked;
-                match still_in(web, server, access, (key, &open, who), &room).await {
+                match question.ask(web, server, access).await {
                     Ok(()) => failures.store(0, Ordering::Relaxed),
                     Err(Error::Rule { channel, source }) => {
                         failures.store(0, Ordering::Relaxed);
@@ -149,25 +154,37 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
     unanswered.map_or(Ok(()), Err)
 }
 
-/// Asks for one subscription again, and ends it where its rule refuses.
-async fn still_in(
-    web: &Web,
-    server: &Backend,
-    access: &Access,
-    (key, open, who): (&str, &Open, &Who),
-    room: &str,
-) -> Result<(), Error> {
-    match access.may_listen(who, room).await {
-        Ok(false) if server.unsubscribe(&open.user, open.client(), room).await => {
-            info!(
-                user = open.user,
-                channel = room,
-                "a subscription was ended, since its rule refuses it now"
-            );
-            web.registry.left(key, room);
-            Ok(())
+/// Whether somebody may still listen to a room, through however many connections.
+struct Question {
+    who: Who,
+    room: String,
+    /// The connections that listen, with their keys.
+    subscriptions: Vec<(String, Arc<Open>)>,
+}
+
+impl Question {
+    /// Asks, and ends the subscriptions where their rule refuses.
+    async fn ask(&self, web: &Web, server: &Backend, access: &Access) -> Result<(), Error> {
+        let Self {
+            who,
+            room,
+            subscriptions,
+            ..
+        } = self;
+        if access.may_listen(who, room).await? {
+            return Ok(());
         }
-        asked => asked.map(drop),
+        for (key, open) in subscriptions {
+            if server.unsubscribe(&open.user, open.client(), room).await {
+                info!(
+                    user = open.user,
+                    channel = room,
+                    "a subscription was ended, since its rule refuses it now"
+                );
+                web.registry.left(key, room);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -76,12 +76,14 @@ fn remember(web: &Web, access: &Access, cookies: &[&str], identity: &Identity, c
     let Some(Proof::Session(session)) = access.proof(cookies) else {
         return;
     };
-    let key = format!("token {} {}", identity.user, digest(&[session.expose_secret().to_owned()]));
+    let (known_by, given) = (digest(&[session.expose_secret().to_owned()]), digest(channels));
+    // One that says less than an earlier one does not take its place: connections may still be opened with that.
+    let key = format!("token {} {known_by} {given}", identity.user);
     let open = Open {
         kind: Kind::Token,
         user: identity.user.clone(),
         proof: Proof::Session(session),
-        digest: Some(digest(channels)),
+        digest: Some(given),
         rooms: BTreeSet::new(),
         until,
     };

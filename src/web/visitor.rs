@@ -8,7 +8,7 @@ use super::trouble::told;
 use super::validity::digest;
 use super::{Credentials, DENIED, UNAUTHORIZED, Web};
 use crate::access::token::{self, Invalid, Token};
-use crate::access::{self, Proof};
+use crate::access::{self, Proof, Who};
 use crate::hub::code::{Disconnect, Error, Refusal};
 use crate::hub::{Admission, Authority, Permit};
 
@@ -49,14 +49,23 @@ impl Visitor {
         token::verify(token, secret, access::now())
     }
 
-    /// The user and channels of a connection token, which is trusted until the next look at what is revoked.
-    fn connect_with(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
+    /// The user and channels of a connection token. Its user must still be one, where users are known, and still hear what a token of ours
+    /// says: a client that was cut off because of that comes back with the same token.
+    async fn connect_with(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
         let token = self.verify(token).map_err(|invalid| match invalid {
             Invalid::Expired => Refusal::Error(Error::TOKEN_EXPIRED),
             Invalid::Forged => Refusal::Disconnect(Disconnect::INVALID_TOKEN),
         })?;
         if !token.channel.is_empty() {
             return Err(Disconnect::INVALID_TOKEN.into());
+        }
+        let access = self.web.access();
+        if access.knows_users() && !token.sub.is_empty() {
+            let user = access.user(&token.sub).await.map_err(|error| unknown(&error))?;
+            let who = Who::User(user.ok_or(UNAUTHORIZED)?);
+            if token.iss == token::ISSUER && access.channels(&who).as_ref() != Some(&token.channels) {
+                return Err(Refusal::Error(Error::TOKEN_EXPIRED));
+            }
         }
         *self.given() = Some(digest(&token.channels));
         self.remember(client, &token);
@@ -90,7 +99,7 @@ impl Visitor {
 impl Authority for Visitor {
     async fn connect(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
         if !token.is_empty() {
-            return self.connect_with(client, token);
+            return Box::pin(self.connect_with(client, token)).await;
         }
         let given = self.credentials();
         let opened = Box::pin(self.web.admit(&given, client))

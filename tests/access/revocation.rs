@@ -225,6 +225,34 @@ allow = 'select $room_id::text <> $user_id::text from pg_sleep(0.4)'
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn however_many_visitors_listen_to_a_room_it_is_asked_about_once_a_look() {
+    let open = "
+[channels.'open:{room_id}']
+allow = 'select is_open from open_room where id = $room_id'
+";
+    let site = Site::on_hub(18, open).await;
+    let client = site.django.database.connect().await;
+    client
+        .batch_execute("create table open_room (id int, is_open bool); insert into open_room values (1, true)")
+        .await
+        .unwrap();
+    let mut visitors = Vec::new();
+    for _ in 0..40 {
+        let mut visitor = Browser::open(&site, "").await;
+        visitor.subscribe("open:1").await.unwrap();
+        visitors.push(visitor);
+    }
+    // Four looks, and time for PostgreSQL to count.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let count = "select seq_scan from pg_stat_user_tables where relname = 'open_room'";
+    let asked: i64 = client.query_one(count, &[]).await.unwrap().get(0);
+    assert!(
+        (41..80).contains(&asked),
+        "{asked} questions for 40 subscriptions and some looks"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_becomes_private_is_taken_from_visitors_too() {
     let rule = "
 [channels.'room:{room_id}']

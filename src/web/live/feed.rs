@@ -66,10 +66,12 @@ impl Feed {
     /// The next bytes; none: it is over.
     async fn next(&mut self) -> Option<Bytes> {
         let closing = self.web.live.closing.clone();
+        // In this order: a browser that has read nothing for long is looked at before it reads on.
         tokio::select! {
-            passed = self.passed.recv() => self.passed(passed),
-            _ = self.look.tick() => self.status().await,
+            biased;
             () = closing.cancelled() => None,
+            _ = self.look.tick() => self.status().await,
+            passed = self.passed.recv() => self.passed(passed),
         }
     }
 
