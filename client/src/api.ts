@@ -1,6 +1,6 @@
 /** What has happened. `site` and `bucket` are empty where the event has none. */
 export interface InstantEvent<Data = any> {
-  /** What handlers are chosen by: `"Order edited"`. `"default"` where a publication names none. */
+  /** What handlers are chosen by: `"Order edited"`. `"default"` where a publication names none, or one that is no text. */
   event_class: string;
   /** The text for people. */
   message: string;

@@ -6,6 +6,7 @@ import { dispatch, eventName } from "./dom";
 import { endpoint, ways } from "./endpoint";
 import { RESYNC, toEvent } from "./event";
 import { Gaps } from "./gaps";
+import { guard } from "./guard";
 import { Handlers } from "./handlers";
 import { Listeners } from "./listeners";
 import { Loads } from "./loads";
@@ -145,19 +146,9 @@ export class Client implements Instant, Connection {
     }
   };
 
-  receive({ channel, data, info }: PublicationContext): void {
-    const event = toEvent(channel, data);
-    // What another client has published can neither take an id away nor make pages load again.
-    if (info === undefined) {
-      if (event.id !== undefined && !this.#seen.isNew(`${channel} ${event.id}`)) {
-        return;
-      }
-      if (event.event_class === RESYNC) {
-        this.#gaps.note("resync", channel);
-        return;
-      }
-    }
-    this.#loads.take(event);
+  /** The official client would end the connection over what is thrown here. */
+  receive(publication: PublicationContext): void {
+    guard(() => this.#take(publication), this.report);
   }
 
   subscribed({ channel, recovered, wasRecovering }: ServerSubscribedContext): void {
@@ -174,6 +165,21 @@ export class Client implements Instant, Connection {
   forget(channel: string): void {
     this.#channels.delete(channel);
     this.#known.delete(channel);
+  }
+
+  #take({ channel, data, info }: PublicationContext): void {
+    const event = toEvent(channel, data);
+    // What another client has published can neither take an id away nor make pages load again.
+    if (info === undefined) {
+      if (typeof event.id === "string" && !this.#seen.isNew(`${channel} ${event.id}`)) {
+        return;
+      }
+      if (event.event_class === RESYNC) {
+        this.#gaps.note("resync", channel);
+        return;
+      }
+    }
+    this.#loads.take(event);
   }
 
   #deliver(event: InstantEvent): void {

@@ -2,7 +2,7 @@ import type { InstantEvent } from "./api";
 
 /** The class of the event that tells of lost changes. */
 export const RESYNC = "instant.resync";
-/** The class of what names none. */
+/** The class of what names none, or one that is no text. */
 const DEFAULT = "default";
 
 /**
@@ -11,11 +11,17 @@ const DEFAULT = "default";
  */
 export function toEvent(channel: string, publication: unknown): InstantEvent {
   const fields = { site: "", bucket: "" };
-  if (typeof publication !== "object" || publication === null || !("event_class" in publication)) {
+  if (!isEvent(publication)) {
     const message = typeof publication === "string" ? publication : "";
     return { ...fields, event_class: DEFAULT, message, data: publication, channel };
   }
-  const given = publication as Partial<InstantEvent>;
-  const { event_class, message, data } = given;
-  return { ...fields, ...given, event_class: String(event_class), message: message ?? "", data: data ?? {}, channel };
+  const { message, data } = publication;
+  return { ...fields, ...publication, message: message ?? "", data: data ?? {}, channel };
+}
+
+function isEvent(publication: unknown): publication is Partial<InstantEvent> & Pick<InstantEvent, "event_class"> {
+  if (typeof publication !== "object" || publication === null || !("event_class" in publication)) {
+    return false;
+  }
+  return typeof publication.event_class === "string";
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client } from "../src/client";
 import { toEvent } from "../src/event";
+import { Hub, settle } from "./hub";
 
 // It never connects: what arrives is handed to it as the official client does.
 function client(): Client {
@@ -67,7 +68,6 @@ test("a page loads when it is connected, and again when a channel is heard for t
   const instant = client();
   let calls = 0;
   instant.load(() => calls++);
-  const settle = () => new Promise((resolve) => setImmediate(resolve));
   const context = { recoverable: true, positioned: true, hasRecoveredPublications: false, wasRecovering: false, recovered: false };
   instant.centrifuge.emit("connected", { client: "c", transport: "websocket" });
   instant.subscribed({ ...context, channel: "public" });
@@ -87,13 +87,44 @@ test("a channel that is never heard keeps the first load waiting for two seconds
   let calls = 0;
   instant.load(() => calls++);
   instant.channel("room:1");
-  const settle = () => new Promise((resolve) => setImmediate(resolve));
   instant.centrifuge.emit("connected", { client: "c", transport: "websocket" });
   await settle();
   assert.equal(calls, 0);
   context.mock.timers.tick(2_000);
   await settle();
   assert.equal(calls, 1);
+});
+
+test("no publication ends the connection, whatever it holds", async () => {
+  const hub = new Hub();
+  hub.served = ["public"];
+  const instant = client();
+  instant.onError(() => {});
+  const heard: string[] = [];
+  instant.on("*", ({ event_class }) => heard.push(event_class));
+  instant.connect();
+  await instant.ready();
+  const odd = { toString: 0, valueOf: 0 };
+  for (const data of [{ event_class: odd }, { event_class: "a", id: odd, message: odd }, { event_class: "b" }]) {
+    hub.publish("public", data);
+    await settle();
+  }
+  assert.deepEqual(heard, ["default", "a", "b"]);
+  assert.equal(instant.state, "connected");
+  instant.disconnect();
+});
+
+test("what goes wrong while a publication is taken is reported and goes no further", () => {
+  const instant = client();
+  const errors: unknown[] = [];
+  instant.onError((error) => errors.push(error));
+  const data = {
+    get event_class() {
+      throw new Error("unreadable");
+    },
+  };
+  instant.receive({ channel: "public", data });
+  assert.deepEqual(errors.map(String), ["Error: unreadable"]);
 });
 
 test("errors of handlers go to onError, and to the console where nobody listens or the listener throws itself", (context) => {

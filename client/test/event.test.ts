@@ -21,7 +21,15 @@ test("the channel is where an event came through, whatever it says itself", () =
 });
 
 test("what is no event becomes one of the class default, with the whole of it as data", () => {
-  for (const [publication, message] of [["hello", "hello"], [[1, 2], ""], [null, ""], [{ status: "paid" }, ""], [7, ""]] as const) {
+  for (const [publication, message] of [
+    ["hello", "hello"],
+    [[1, 2], ""],
+    [null, ""],
+    [{ status: "paid" }, ""],
+    [7, ""],
+    [{ event_class: 7, message: "seven" }, ""],
+    [{ event_class: { toString: 0, valueOf: 0 } }, ""],
+  ] as const) {
     const expected = { event_class: "default", message, data: publication, channel: "public", site: "", bucket: "" };
     assert.deepEqual(toEvent("public", publication), expected);
   }
