@@ -10,6 +10,8 @@ import { Listeners } from "./listeners";
 const HISTORY = 100;
 /** The code of a subscription that the page itself has ended. */
 const ASKED_FOR = 0;
+/** The code of a subscription that the connection has without asking. */
+const GIVEN = 105;
 
 /** What a channel needs of its connection. */
 export interface Connection {
@@ -99,7 +101,10 @@ export class ConnectedChannel implements Channel {
   /** After each connecting: the server has subscribed the connection by itself, or is asked to. */
   attach(isServed: boolean): void {
     if (isServed) {
-      this.#unsubscribe();
+      if (this.#subscription?.state === "unsubscribed") {
+        this.#unsubscribe();
+      }
+      // One that is being asked for is left alone: to take it back would end what the server has given.
       this.arrived();
     } else if (this.#subscription === undefined) {
       this.#subscribe();
@@ -149,7 +154,9 @@ export class ConnectedChannel implements Channel {
     });
     subscription.on("subscribing", () => this.interrupted());
     subscription.on("unsubscribed", ({ code, reason }) => {
-      if (code !== ASKED_FOR) {
+      if (code === GIVEN) {
+        this.#unsubscribe();
+      } else if (code !== ASKED_FOR) {
         this.#refused(new Error(`${name}: ${reason} (${code})`));
       }
     });

@@ -185,6 +185,33 @@ test("an endpoint that knew nobody and then refuses is not asked again and again
   assert.equal(asked, 2);
 });
 
+test("a channel that the page has asked for goes on when the server gives it, and when it no longer does", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const hub = new Hub();
+  const instant = client();
+  const errors: unknown[] = [];
+  instant.onError((error) => errors.push(error));
+  const heard: number[] = [];
+  instant.on("*", ({ data }) => heard.push(data.n));
+  const group = instant.channel("group.a");
+  instant.connect();
+  await settle();
+  for (const [n, served] of [[1, []], [2, ["group.a"]], [3, ["group.a"]], [4, []], [5, ["group.a"]]] as const) {
+    hub.served = [...served];
+    hub.cut();
+    await settle();
+    context.mock.timers.tick(20_000);
+    await settle();
+    await group.ready();
+    hub.publish("group.a", { event_class: "a", data: { n } });
+    await settle();
+    assert.equal(heard.at(-1), n);
+  }
+  assert.deepEqual(heard, [1, 2, 3, 4, 5]);
+  assert.deepEqual(errors, []);
+  instant.disconnect();
+});
+
 test("a channel's handlers hear it alone, and end when it is left", () => {
   const instant = client();
   const room = instant.channel("room:1");
