@@ -74,7 +74,10 @@ export interface Channel {
     on<Data = any>(classes: Classes, handler: Handler<Data>): Off;
     once<Data = any>(classes: Classes, handler: Handler<Data>): Off;
     off(classes: Classes, handler?: Handler): void;
-    /** Resolves when events of this channel arrive from now on; rejects when the server refuses, or the connection has failed. */
+    /**
+     * Resolves when events of this channel arrive from now on; rejects when the server refuses, the connection has failed or the channel
+     * is left.
+     */
     ready(): Promise<void>;
     /** What the channel's history holds. */
     history(options?: HistoryOptions): Promise<InstantEvent[]>;

@@ -96,6 +96,7 @@ export class ConnectedChannel implements Channel {
     this.connection.handlers.leave(this.name);
     this.connection.forget(this.name);
     this.#unsubscribe();
+    this.failed(new Error(`${this.name}: left`));
   }
 
   /** After each connecting: the server has subscribed the connection by itself, or is asked to. */
@@ -131,7 +132,7 @@ export class ConnectedChannel implements Channel {
     }
   }
 
-  /** The connection has failed for good. */
+  /** Events arrive no more, and nobody is to wait for them. */
   failed(error: Error): void {
     this.interrupted();
     this.#ready.reject(error);

@@ -127,6 +127,39 @@ test("what goes wrong while a publication is taken is reported and goes no furth
   assert.deepEqual(errors.map(String), ["Error: unreadable"]);
 });
 
+test("nobody waits for a channel that was left before it was heard", async () => {
+  const hub = new Hub();
+  hub.refused.set("room:1", 100);
+  const instant = client();
+  instant.onError(() => {});
+  instant.connect();
+  await instant.ready();
+  const room = instant.channel("room:1");
+  const waiting = [room.ready(), room.history(), room.presence(), room.publish("hello")];
+  const ready = instant.ready();
+  await settle();
+  room.leave();
+  waiting.push(room.ready());
+  for (const promise of waiting) {
+    await assert.rejects(promise, /room:1: left/);
+  }
+  await ready;
+  instant.disconnect();
+});
+
+test("a channel that was left answers nothing more, although it was heard", async () => {
+  const hub = new Hub();
+  const instant = client();
+  const room = instant.channel("room:1");
+  instant.connect();
+  await room.ready();
+  room.leave();
+  await settle();
+  assert.deepEqual([...hub.heard], []);
+  await assert.rejects(room.history(), /room:1: left/);
+  instant.disconnect();
+});
+
 test("errors of handlers go to onError, and to the console where nobody listens or the listener throws itself", (context) => {
   const written: unknown[][] = [];
   context.mock.method(console, "error", (...values: unknown[]) => written.push(values));
