@@ -15,7 +15,7 @@ import { askForToken } from "./token";
 
 /** How many ids are remembered: what a relay publishes again after it was killed is some hundred events. */
 const REMEMBERED = 4096;
-/** Milliseconds that the first load waits for channels that were asked for. */
+/** Milliseconds that a page waits for channels that were asked for before it loads. */
 const GRACE = 2_000;
 /** The code of a connection that the page itself has ended. */
 const ASKED_FOR = 0;
@@ -42,6 +42,8 @@ export class Client implements Instant, Connection {
   readonly #known = new Set<string>();
   #ready = new Deferred();
   #wasReady = false;
+  /** Whether the page is about to load again. */
+  #isToLoad = false;
   #state: State = "disconnected";
   /** Why the connection has failed, until it is tried again. */
   #failure: Error | undefined;
@@ -113,7 +115,7 @@ export class Client implements Instant, Connection {
   load(load: () => unknown): Load {
     const added = this.#loads.add(load);
     if (this.#ready.isSettled && this.#state === "connected") {
-      this.ready().then(() => this.#loads.begin());
+      this.#begin();
     }
     return added;
   }
@@ -155,7 +157,7 @@ export class Client implements Instant, Connection {
     if (!this.#known.has(channel)) {
       this.#known.add(channel);
       if (this.#loads.hasBegun) {
-        this.#loads.again();
+        this.#again();
       }
     } else if (!recovered) {
       this.#gaps.note(wasRecovering ? "recovery" : "reconnect", channel);
@@ -251,14 +253,31 @@ export class Client implements Instant, Connection {
     }
     this.#ready.resolve();
     this.#channels.forEach((channel, name) => channel.attach(this.#served.has(name)));
-    const ready = this.ready();
-    if (!this.#wasReady) {
-      this.#wasReady = true;
-      ready.then(() => dispatch("instant-ready", undefined));
-    }
-    // A channel that is not heard keeps the page from nothing; when it is, the page loads again.
+    this.#wasReady = true;
+    this.#begin();
+  }
+
+  /** Has the page load when its channels are heard. One that is not keeps it from nothing; when it is, the page loads again. */
+  async #begin(): Promise<void> {
     const late = new Promise((resolve) => setTimeout(resolve, GRACE));
-    Promise.race([ready, late]).then(() => this.#loads.begin());
+    await Promise.race([this.ready(), late]);
+    const isFirst = !this.#loads.hasBegun;
+    this.#loads.begin();
+    if (isFirst) {
+      dispatch("instant-ready", undefined);
+    }
+  }
+
+  /** Has the page load again, once for all channels that are heard at once. */
+  #again(): void {
+    if (!this.#isToLoad) {
+      this.#isToLoad = true;
+      queueMicrotask(() => {
+        this.#isToLoad = false;
+        this.#loads.again();
+        dispatch("instant-ready", undefined);
+      });
+    }
   }
 
   #interrupted(): void {

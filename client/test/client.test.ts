@@ -127,6 +127,59 @@ test("what goes wrong while a publication is taken is reported and goes no furth
   assert.deepEqual(errors.map(String), ["Error: unreadable"]);
 });
 
+test("a page that connected already waits as long for its channels before it loads", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const hub = new Hub();
+  hub.refused.set("room:1", 100);
+  const instant = client();
+  instant.onError(() => {});
+  instant.connect();
+  await settle();
+  context.mock.timers.tick(3_000);
+  instant.channel("room:1");
+  let calls = 0;
+  instant.load(() => calls++);
+  await settle();
+  assert.equal(calls, 0);
+  context.mock.timers.tick(2_000);
+  await settle();
+  assert.equal(calls, 1);
+  instant.disconnect();
+});
+
+test("a page without functions that load is told when to load all the same, once for all that is heard at once", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const body = new EventTarget();
+  Object.assign(globalThis, { document: { body } });
+  context.after(() => Reflect.deleteProperty(globalThis, "document"));
+  const told: string[] = [];
+  ["instant-ready", "instant-gap"].forEach((name) => body.addEventListener(name, () => told.push(name)));
+  const hub = new Hub();
+  hub.served = ["public"];
+  hub.refused.set("room:1", 100);
+  const instant = client();
+  instant.onError(() => {});
+  instant.channel("room:1");
+  instant.connect();
+  await settle();
+  assert.deepEqual(told, []);
+  context.mock.timers.tick(2_000);
+  await settle();
+  assert.deepEqual(told, ["instant-ready"]);
+  hub.refused.clear();
+  context.mock.timers.tick(20_000);
+  await settle();
+  assert.deepEqual(told, ["instant-ready", "instant-ready"]);
+  hub.served = ["public", "staff", "group.a"];
+  hub.cut();
+  await settle();
+  context.mock.timers.tick(20_000);
+  await settle();
+  context.mock.timers.tick(100);
+  assert.deepEqual(told, ["instant-ready", "instant-ready", "instant-ready", "instant-gap"]);
+  instant.disconnect();
+});
+
 test("nobody waits for a channel that was left before it was heard", async () => {
   const hub = new Hub();
   hub.refused.set("room:1", 100);
