@@ -31,6 +31,32 @@ async fn a_refused_channel_is_told_to_the_page_and_the_rest_goes_on() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_groups_channel_that_the_page_asks_for_before_its_connection_has_it_is_heard_before_and_after() {
+    let rule = "[[watch.rule]]\ntarget = { group = 'g' }\nmessage = 'for the group: {{ row.number }}'\n";
+    let rules = WATCH.replace("[channels.", &format!("{rule}[channels."));
+    for site in Site::both(&rules).await {
+        let Some(pages) = Pages::of(&site).await else { return };
+        let session = site.new_user("a").await;
+        let body = format!(
+            "{}<script>
+               instant.on('*', ({{ message, channel }}) => document.body.append(`${{channel}}/${{message}} `));
+               instant.once('Order created', () => instant.channel('group.g').ready().then(() => console.log('it listens')));
+             </script>",
+            tag(&site.centrifugo.ws_url, "")
+        );
+        let page = pages.open(&site, &session, &body).await;
+        site.python(
+            "User.objects.get(username='a').groups.add(Group.objects.create(name='g')); Order.objects.create(number='A-1')",
+        )
+        .await;
+        page.line("console: it listens", SOON).await;
+        page.line("gap: reconnect of #1,group.g,public,users", SOON).await;
+        create(&site, "A-2").await;
+        page.line("group.g/for the group: A-2", SOON).await;
+    }
+}
+
 /// A connection token of user 1 that ends in some seconds.
 fn brief_token(site: &Site) -> String {
     let (config, _) = config::load(&site.folder.path().join("instant.toml")).unwrap();
