@@ -7,8 +7,9 @@ use crate::support::postgres::Database;
 
 const FUNCTION: &str = "select pg_get_functiondef('instant.capture_public_bench_order'::regproc)";
 /// Parts of the generated function, and what is there in their place.
-const GUARD: [(&str, &str); 3] = [
-    (" SET lock_timeout TO '50ms'\n", ""),
+const GUARD: [(&str, &str); 4] = [
+    (" SET lock_timeout TO '0'\n", ""),
+    ("            state := set_config('lock_timeout', '50ms', true);\n", ""),
     ("    else\n        begin\n", "    else\n"),
     (
         "            state := set_config('instant.tx', '1:' || pg_current_xact_id(), true);\n",

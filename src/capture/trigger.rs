@@ -20,8 +20,8 @@ pub const ROW_TRIGGER: &str = "!instant";
 /// The trigger of `truncate`.
 pub const TRUNCATE_TRIGGER: &str = "!instant_truncate";
 
-/// How long the first insert of a transaction may wait for the outbox's lock, which nobody but an `alter table` takes. As a setting of
-/// the function it costs a fraction of two calls of `set_config`.
+/// How long the first insert of a transaction may wait for the outbox's lock, which nobody but an `alter table` takes. The function has a
+/// setting of its own, without a limit, which takes this one back when it ends.
 const OUTBOX_LOCK_TIMEOUT: &str = "50ms";
 
 /// Settings that decide how [`Encoding::Pinned`] values are written.
@@ -48,10 +48,7 @@ impl Function {
     /// The function that captures the changes of `watch`.
     #[must_use]
     pub fn new(watch: &Watch) -> Self {
-        let mut settings = vec![
-            "search_path=pg_catalog, pg_temp".to_owned(),
-            format!("lock_timeout={OUTBOX_LOCK_TIMEOUT}"),
-        ];
+        let mut settings = vec!["search_path=pg_catalog, pg_temp".to_owned(), "lock_timeout=0".to_owned()];
         if captured(watch).iter().any(|column| column.encoding == Encoding::Pinned) {
             settings.extend(PINNED.iter().map(|(name, value)| format!("{name}={value}")));
         }
@@ -214,7 +211,8 @@ fn fallback(watch: &Watch, captured: &[&Column], compared: &[&Column], old: &[&C
 }
 
 /// The guarded insert. Only the first of a transaction has a block of its own, since a block that writes burns a transaction
-/// id; afterwards the transaction holds the outbox's lock. What is known of the transaction stands in a setting that ends with
+/// id; afterwards the transaction holds the outbox's lock. What a row may still wait for (a page, the table of its large values) it waits
+/// for without a limit, as in any table: where nothing catches the error, a limit would fail the write. What is known of the transaction stands in a setting that ends with
 /// it, or with the savepoint it was made in; it names the transaction, so that a value of another origin means nothing. PL/pgSQL
 /// prepares each expression anew in each transaction, which costs a commit of one row more than evaluating it: hence as few as may be.
 fn insert(watch: &Watch) -> String {
@@ -230,6 +228,7 @@ fn insert(watch: &Watch) -> String {
     elsif current_setting('instant.tx', true) = '0:' || pg_current_xact_id() then
 {lost}    else
         begin
+            state := set_config('lock_timeout', '{OUTBOX_LOCK_TIMEOUT}', true);
             -- A relay that sleeps holds this lock; one that is awake cannot fall asleep before this transaction ends.
             if pg_try_advisory_xact_lock_shared({DOZE_LOCK}) then
 {first};

@@ -17,6 +17,9 @@ const GUARD: (&str, &str) = (
     "exception when others then\n            -- The write wins",
     "exception when division_by_zero then\n            -- The write wins",
 );
+/// The limit on waiting for the outbox's lock, and the setting that takes it back.
+const LIMIT: &str = "state := set_config('lock_timeout', '50ms', true);";
+const UNLIMITED: &str = "SET lock_timeout TO '0'";
 /// The guard of the row's json, and one that catches nothing.
 const ROW_GUARD: (&str, &str) = (
     "exception when others then\n        -- A column was dropped",
@@ -73,10 +76,22 @@ async fn without_the_guard_of_the_count_a_missing_sequence_fails_the_write() {
 async fn without_a_lock_timeout_a_write_waits_for_as_long_as_the_outbox_is_locked() {
     for version in versions() {
         let fixture = survivor(version).await;
-        fixture.without("SET lock_timeout TO '50ms'", "").await;
+        fixture.without(LIMIT, "").await;
         let locker = locker(&fixture).await;
         let write = "set statement_timeout = '2s'; insert into item (id) values (1)";
         assert_eq!(fixture.refusal(write).await, Some(SqlState::QUERY_CANCELED));
+        locker.batch_execute("commit").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_limit_on_every_row_a_later_one_that_waits_fails_the_write() {
+    for version in versions() {
+        let fixture = survivor(version).await;
+        fixture.without(UNLIMITED, "SET lock_timeout TO '50ms'").await;
+        let (writer, locker) = survival::waiting_row(&fixture).await;
+        let refused = writer.await.unwrap().unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
         locker.batch_execute("commit").await.unwrap();
     }
 }
@@ -102,12 +117,10 @@ async fn without_the_memory_of_a_loss_each_row_of_a_transaction_waits_for_a_lock
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn set_by_the_body_and_not_by_the_function_the_lock_timeout_stays_with_the_writer() {
+async fn without_the_functions_own_setting_the_lock_timeout_stays_with_the_writer() {
     for version in versions() {
         let fixture = survivor(version).await;
-        fixture.without("SET lock_timeout TO '50ms'", "").await;
-        let set = "state     text := set_config('lock_timeout', '50ms', true);";
-        fixture.without("state     text;", set).await;
+        fixture.without(UNLIMITED, "").await;
         fixture.run("begin; insert into item (id) values (1)").await;
         let setting: String = fixture.client.query_one("show lock_timeout", &[]).await.unwrap().get(0);
         assert_eq!(setting, "50ms");

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
 
 use super::fixture::{Fixture, watch};
 use crate::support::postgres::versions;
@@ -190,6 +192,49 @@ async fn a_locked_outbox_delays_a_transaction_once_and_briefly() {
         assert_eq!(fixture.lost().await, 20_000);
         fixture.run("delete from item where id = 1").await;
         assert_eq!(fixture.change().await.op, 'D');
+    }
+}
+
+/// A transaction whose second row waits for the table of large values, which another session has locked.
+pub(super) async fn waiting_row(fixture: &Fixture) -> (JoinHandle<Result<(), tokio_postgres::Error>>, Client) {
+    let (writer, locker) = (fixture.database.connect().await, fixture.database.connect().await);
+    writer.batch_execute("begin; insert into item (id) values (1)").await.unwrap();
+    let toast = "select reltoastrelid::regclass::text from pg_class where oid = 'instant.outbox'::regclass";
+    let toast: String = locker.query_one(toast, &[]).await.unwrap().get(0);
+    locker.batch_execute(&format!("begin; reindex table {toast}")).await.unwrap();
+    let row = "insert into item (id, name) select 2, string_agg(md5(n::text), '') from generate_series(1, 5000) n; commit";
+    let row = tokio::spawn(async move { writer.batch_execute(row).await });
+    (row, locker)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_waits_for_a_part_of_the_outbox_fails_no_write() {
+    for version in versions() {
+        let fixture = Fixture::new(version, TABLE, &watch("item", FIELDS)).await;
+        let (writer, locker) = waiting_row(&fixture).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(!writer.is_finished(), "it waits");
+        locker.batch_execute("commit").await.unwrap();
+        writer.await.unwrap().unwrap();
+        assert_eq!(fixture.changes().await.len(), 2);
+        assert_eq!(fixture.lost().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_takes_no_page_of_the_outbox_for_which_a_write_would_have_to_wait() {
+    for version in versions() {
+        let fixture = Fixture::new(version, TABLE, &watch("item", FIELDS)).await;
+        fixture
+            .run("insert into item (id) select n from generate_series(1, 20000) n")
+            .await;
+        fixture.run("delete from instant.outbox").await;
+        let size = "select pg_relation_size('instant.outbox')";
+        let before = fixture.one(size).await;
+        fixture.run("vacuum instant.outbox").await;
+        assert_eq!(fixture.one(size).await, before);
+        fixture.run("vacuum (truncate) instant.outbox").await;
+        assert_eq!(fixture.one(size).await, 0, "the control, by hand");
     }
 }
 
