@@ -115,14 +115,20 @@ impl Stack {
         out + &error
     }
 
-    /// Whether the relay sleeps: it holds the doze lock of its database.
+    /// Whether the relay sleeps.
     async fn sleeps(&self) -> bool {
+        self.sleeper().await.is_some()
+    }
+
+    /// The server process of a relay that sleeps: it holds the doze lock of its database.
+    async fn sleeper(&self) -> Option<i32> {
         let held = format!(
-            "select count(*) from pg_locks where locktype = 'advisory' and objsubid = 1 and mode = 'ExclusiveLock' and granted
+            "select pid from pg_locks where locktype = 'advisory' and objsubid = 1 and mode = 'ExclusiveLock' and granted
              and (classid::bigint << 32) + objid::bigint = {DOZE_LOCK}
              and database = (select oid from pg_database where datname = current_database())"
         );
-        self.count(&held).await == 1
+        let client = self.django.database.connect().await;
+        client.query_opt(&held, &[]).await.unwrap().map(|row| row.get(0))
     }
 
     /// A number that the database tells.

@@ -182,6 +182,15 @@ impl Reader {
         self.wakes = true;
     }
 
+    /// Wakes up before the next page, which may not be read for long.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn wake_now(&mut self) -> Result<(), Error> {
+        self.wakes = false;
+        patiently(sql::wake(&self.session.client, &self.wake)).await
+    }
+
     /// Waits for a notification.
     ///
     /// # Errors
@@ -238,14 +247,13 @@ impl Page<'_> {
         Ok(Position::inside(self.reader.start.clone(), until, id))
     }
 
-    /// Leaves the page after one of its changes, whose id is `last`, so that no statement stays open: the window goes on behind it.
+    /// Has the window go on behind one of this page's changes, whose id is `last`, when the page is dropped; then no statement stays open.
     ///
     /// # Errors
     /// When PostgreSQL sent a change before the window's snapshot.
-    pub fn leave(self, last: i64) -> Result<(), Error> {
-        let Self { reader, until, .. } = self;
-        let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
-        reader.go_on(until, last);
+    pub fn leave(&mut self, last: i64) -> Result<(), Error> {
+        let until = self.until.clone().ok_or(Error::Protocol("a window without a snapshot"))?;
+        self.reader.go_on(until, last);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::outlet::Outlet;
 use super::pace::{Next, Pace, nap};
 use super::related::Related;
 use crate::mapping::{Mapping, NoRows};
-use crate::outbox::{ChangeRow, Error, Lost, Page, Reader};
+use crate::outbox::{ChangeRow, Error, Lost, Page, Position, Reader};
 
 /// A missed notification is made good by a read this long after, which also notices lost changes and a half-open connection.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
@@ -186,22 +186,22 @@ impl Intake {
         outlet.metrics.health().reading(None);
         let mut page = reader.page().await?;
         let (mut last, mut changes) = (None, 0);
-        if rules.lookups().is_empty() {
-            while let Some(row) = page.next().await? {
-                let change = row.change()?;
-                if page.is_new(&change) {
-                    outlet.take(&rules, &change, || row.transaction(), &NoRows)?;
+        let passed = 'read: {
+            if rules.lookups().is_empty() {
+                while let Some(row) = page.next().await? {
+                    let change = row.change()?;
+                    if page.is_new(&change) {
+                        outlet.take(&rules, &change, || row.transaction(), &NoRows)?;
+                    }
+                    changes += 1;
+                    last = Some((change.id, change.at));
+                    match pass(outlet, &mut page, change.id, shutdown).await? {
+                        Passed::On => {}
+                        otherwise => break 'read otherwise,
+                    }
                 }
-                changes += 1;
-                last = Some((change.id, change.at));
-                if outlet.is_full() {
-                    let Some(same) = pass(outlet, page, change.id, changes, shutdown).await? else {
-                        return Ok(Turn::unfinished(changes));
-                    };
-                    page = same;
-                }
+                break 'read Passed::On;
             }
-        } else {
             let mut goes_on = true;
             while goes_on {
                 let (rows, more) = related.gather(&mut page).await?;
@@ -211,22 +211,31 @@ impl Intake {
                 tokio::select! {
                     prepared = related.prepare(&rules, &batch) => prepared?,
                     // A table that is locked is waited for without an end.
-                    () = shutdown.cancelled() => return Ok(Turn::unfinished(changes)),
+                    () = shutdown.cancelled() => break 'read Passed::Over,
                 }
                 for (row, change) in rows.iter().zip(&batch) {
                     if page.is_new(change) {
                         outlet.take(&rules, change, || row.transaction(), related.rows())?;
                     }
                     changes += 1;
-                    if outlet.is_full() {
-                        let Some(same) = pass(outlet, page, change.id, changes, shutdown).await? else {
-                            return Ok(Turn::unfinished(changes));
-                        };
-                        page = same;
+                    last = Some((change.id, change.at));
+                    match pass(outlet, &mut page, change.id, shutdown).await? {
+                        Passed::On => {}
+                        otherwise => break 'read otherwise,
                     }
                 }
-                last = batch.last().map(|change| (change.id, change.at)).or(last);
                 outlet.metrics.health().reading(None);
+            }
+            Passed::On
+        };
+        match passed {
+            Passed::On => {}
+            Passed::Over => return Ok(Turn::unfinished(changes)),
+            Passed::Left(position) => {
+                drop(page);
+                outlet.end(changes, false);
+                self.hand_on(position).await?;
+                return Ok(Turn::unfinished(changes));
             }
         }
         let goes_on = page.goes_on();
@@ -239,7 +248,7 @@ impl Intake {
         // A window without changes moves only the memory's cursor: writing it would make an idle relay write for ever. Of one with
         // changes the last page may be empty.
         if let Some(position) = ended.filter(|_| changes > 0 || goes_on || outlet.has_outcomes()).or(rest) {
-            outlet.hand_on(position, shutdown).await;
+            self.hand_on(position).await?;
         }
         let losses = self.reader.lost();
         self.lost.send_if_modified(|known| std::mem::replace(known, losses) != losses);
@@ -250,23 +259,39 @@ impl Intake {
             age: age.and_then(|age| age.try_into().ok()),
         })
     }
+
+    /// Hands on what is left of a page. Where that may wait for Centrifugo, the doze ends before: commits would go on to notify.
+    async fn hand_on(&mut self, position: Position) -> Result<(), Error> {
+        if self.doze.asleep && !self.outlet.fits() {
+            self.reader.wake_now().await?;
+            self.doze.asleep = false;
+        }
+        self.outlet.hand_on(position, &self.shutdown).await;
+        Ok(())
+    }
 }
 
-/// Hands on what was taken of `page` up to the change `id`, the last of so many `changes`. Gives the page back, unless it was left because
-/// the publisher is away: what a statement that stays open sees, vacuum may not remove in the whole cluster.
-async fn pass<'a>(
-    outlet: &mut Outlet,
-    page: Page<'a>,
-    id: i64,
-    changes: u64,
-    shutdown: &CancellationToken,
-) -> Result<Option<Page<'a>>, Error> {
-    let position = page.after(outlet.reached(id))?;
-    if outlet.has_room(shutdown).await {
-        return Ok(outlet.hand_on(position, shutdown).await.then_some(page));
+/// How the reading of a page goes on after a change.
+enum Passed {
+    /// With the next one.
+    On,
+    /// Not now: the page was left because the publisher is away, and what was taken of it is still to be handed on. What a statement that
+    /// stays open sees, vacuum may not remove in the whole cluster.
+    Left(Position),
+    /// Not at all: the relay is shut down.
+    Over,
+}
+
+/// Hands on what was taken of `page` up to the change `id`, if that is a whole chunk.
+async fn pass(outlet: &mut Outlet, page: &mut Page<'_>, id: i64, shutdown: &CancellationToken) -> Result<Passed, Error> {
+    if !outlet.is_full() {
+        return Ok(Passed::On);
     }
-    page.leave(id)?;
-    outlet.end(changes, false);
-    outlet.hand_on(position, shutdown).await;
-    Ok(None)
+    let position = page.after(outlet.reached(id))?;
+    if !outlet.has_room(shutdown).await {
+        page.leave(id)?;
+        return Ok(Passed::Left(position));
+    }
+    let is_on = outlet.hand_on(position, shutdown).await;
+    Ok(if is_on { Passed::On } else { Passed::Over })
 }

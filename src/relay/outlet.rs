@@ -122,6 +122,11 @@ impl Outlet {
         self.changes >= CHUNK_CHANGES || self.bytes >= CHUNK_BYTES
     }
 
+    /// Whether there is room for the chunk now.
+    pub(super) fn fits(&self) -> bool {
+        self.budget.available_permits() >= self.bytes.min(IN_FLIGHT)
+    }
+
     /// Whether there is room for the chunk before long; at a shutdown none is needed.
     pub(super) async fn has_room(&self, shutdown: &CancellationToken) -> bool {
         tokio::select! {

@@ -142,6 +142,7 @@ target = 'staff'
     // Fewer than a first page has, and a giant window.
     for orders in [900, 3_000] {
         let stack = Stack::start(15, large).await;
+        eventually(SOON, "a relay that sleeps", async || stack.sleeper().await).await;
         stack.centrifugo.signal("STOP").await;
         let many = format!(
             "insert into shop_order (number, status, total, notes)
@@ -155,6 +156,8 @@ target = 'staff'
         })
         .await;
         eventually(SOON, "its end", async || (stack.count(open).await == 0).then_some(())).await;
+        // Writers would notify all the while.
+        eventually(SOON, "a relay that is awake", async || (!stack.sleeps().await).then_some(())).await;
         stack.centrifugo.signal("CONT").await;
         stack.settled().await;
         // A process that writes may be heard late.

@@ -28,8 +28,13 @@ async fn a_standby_takes_over_from_a_leader_that_is_killed_or_stopped_or_hangs()
             let standby = Process::instant(stack.folder.path(), &["run", "--events"], &[]);
             standby.line(STANDS_BY, SOON).await;
             expect_one(&mut stack, &format!("{number}a")).await;
+            let sleeper = eventually(SOON, "a relay that sleeps", async || stack.sleeper().await).await;
             stack.relay.signal(fault).await;
             standby.line("leading", SOON).await;
+            eventually(SOON, "that the new one sleeps", async || {
+                stack.sleeper().await.filter(|pid| *pid != sleeper)
+            })
+            .await;
             let former = std::mem::replace(&mut stack.relay, standby);
             expect_one(&mut stack, &format!("{number}b")).await;
             if fault == "STOP" {

@@ -3,12 +3,18 @@
 use jiff::Timestamp;
 use tokio_postgres::{Client, Error};
 
+use crate::capture::DOZE_LOCK;
 use crate::outbox::{LEADER_LOCK, STANDBY_CHANNEL};
 
-/// Whether the row `held` of `pg_locks` is the leader's lock, whose key is `$1`: PostgreSQL shows its 64 bits in two halves.
-pub(super) const LEADS: &str = "held.locktype = 'advisory' and held.granted and held.objsubid = 1
-    and held.database = (select oid from pg_database where datname = current_database())
-    and held.classid = ($1::bigint >> 32)::oid and held.objid = ($1::bigint & 4294967295)::oid";
+/// Whether the row `held` of `pg_locks` is an advisory lock of this database with the key `key`, of which PostgreSQL shows the 64 bits in
+/// two halves.
+pub(super) fn is_held(key: i64) -> String {
+    format!(
+        "held.locktype = 'advisory' and held.granted and held.objsubid = 1
+         and held.database = (select oid from pg_database where datname = current_database())
+         and held.classid = ({key}::bigint >> 32)::oid and held.objid = ({key}::bigint & 4294967295)::oid"
+    )
+}
 
 /// Subscribes the leader to the calls of its standbys.
 pub(in crate::outbox) async fn listen(client: &Client) -> Result<(), Error> {
@@ -25,17 +31,26 @@ pub(in crate::outbox) async fn answer(client: &Client) -> Result<(), Error> {
 pub(in crate::outbox) async fn call(client: &Client) -> Result<Option<(i32, Timestamp)>, Error> {
     let statement = format!(
         "select session.pid, session.state_change
-         from (select pg_notify($2, '')) as call,
+         from (select pg_notify($1, '')) as call,
               pg_locks as held
               join pg_stat_activity as session on session.pid = held.pid
-         where {LEADS} and session.state_change is not null"
+         where {} and session.state_change is not null",
+        is_held(LEADER_LOCK)
     );
-    let row = client.query_opt(&statement, &[&LEADER_LOCK, &STANDBY_CHANNEL]).await?;
+    let row = client.query_opt(&statement, &[&STANDBY_CHANNEL]).await?;
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// Ends the session of a leader that is gone, if it holds the leader's lock still: a process id may be used again.
+/// Ends the sessions of a leader that is gone: the one that holds the leader's lock still, since a process id may be used again, and the
+/// one that may have fallen asleep, or no other relay could.
 pub(in crate::outbox) async fn end(client: &Client, process: i32) -> Result<(), Error> {
-    let statement = format!("select pg_terminate_backend(held.pid) from pg_locks as held where held.pid = $2 and {LEADS}");
-    client.execute(&statement, &[&LEADER_LOCK, &process]).await.map(drop)
+    let statement = format!(
+        "select pg_terminate_backend(held.pid)
+         from pg_locks as held join pg_stat_activity as session on session.pid = held.pid
+         where held.pid = $1 and {}
+            or session.application_name = 'instant reader' and held.mode = 'ExclusiveLock' and {}",
+        is_held(LEADER_LOCK),
+        is_held(DOZE_LOCK)
+    );
+    client.execute(&statement, &[&process]).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Error, Row};
 
-use super::standby::LEADS;
+use super::standby::is_held;
 use crate::outbox::LEADER_LOCK;
 
 /// The session that holds the leader's lock.
@@ -12,9 +12,10 @@ pub(in crate::outbox) async fn leader(client: &Client) -> Result<Option<Row>, Er
          from pg_locks as held
          left join pg_stat_activity as session on session.pid = held.pid,
          instant.relay as relay
-         where {LEADS} and relay.name = 'main'"
+         where {} and relay.name = 'main'",
+        is_held(LEADER_LOCK)
     );
-    client.query_opt(&statement, &[&LEADER_LOCK]).await
+    client.query_opt(&statement, &[]).await
 }
 
 /// How many changes are after the cursor, counted to `limit`, and the age in seconds of the oldest of those.
