@@ -12,6 +12,7 @@ mod handshake;
 mod incumbent;
 mod leader;
 mod letters;
+mod libpq;
 mod lookup;
 mod lost;
 mod operator;

@@ -156,12 +156,15 @@ class BinaryTest(SimpleTestCase):
     def test_the_url_is_that_of_djangos_own_connection(self) -> None:
         found = {"USER": "a b", "PASSWORD": "p@ss:/", "HOST": "/run/postgresql", "PORT": 5433, "NAME": "test_x"}
         found["OPTIONS"] = {"sslmode": "require"}
+        unset = {"USER": "", "PASSWORD": "", "HOST": "", "PORT": "", "NAME": "test_x", "OPTIONS": {}}
         before = dict(connection.settings_dict)
         try:
             connection.settings_dict.update(found)
             url = database_url("default")
+            connection.settings_dict.update(unset)
+            open_url = database_url("default")
         finally:
             connection.settings_dict.update(before)
-        self.assertEqual(
-            url, "postgresql://a%20b:p%40ss%3A%2F@localhost:5433/test_x?sslmode=require&host=%2Frun%2Fpostgresql"
-        )
+        parameters = "sslmode=require&user=a%20b&password=p%40ss%3A%2F&host=%2Frun%2Fpostgresql&port=5433"
+        self.assertEqual(url, f"postgresql:///test_x?{parameters}")
+        self.assertEqual(open_url, "postgresql:///test_x")

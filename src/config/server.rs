@@ -115,7 +115,7 @@ fn reachable(listen: &str) -> String {
     }
 }
 
-/// An origin as browsers send it.
+/// An origin as browsers send it, without the port that its scheme has anyway.
 fn origin(value: &Spanned<String>, reading: &mut Reading<'_>) -> Option<String> {
     let lower = value.value.to_ascii_lowercase();
     let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
@@ -125,7 +125,8 @@ fn origin(value: &Spanned<String>, reading: &mut Reading<'_>) -> Option<String> 
                 .bytes()
                 .all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte))
     }) {
-        return Some(lower);
+        let default = if lower.starts_with("https:") { ":443" } else { ":80" };
+        return Some(lower.strip_suffix(default).unwrap_or(&lower).to_owned());
     }
     let message = "`server.allowed_origins` must hold origins, `scheme://host` or `scheme://host:port`";
     let help = if value.value.contains('*') {

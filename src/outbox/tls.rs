@@ -15,6 +15,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::libpq;
 use super::session::Error;
 
 /// What a URL says about TLS.
@@ -40,8 +41,10 @@ enum Mode {
 /// # Errors
 /// [`Error::Url`], or [`Error::Tls`] for a certificate that cannot be used.
 pub(super) fn configure(url: &str) -> Result<(tokio_postgres::Config, MakeRustlsConnect), Error> {
-    let (plain, settings) = Settings::split(url).ok_or(Error::Url)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let (plain, settings) = Settings::split(url, &variable).ok_or(Error::Url)?;
     let mut config: tokio_postgres::Config = plain.parse().map_err(|_| Error::Url)?;
+    libpq::complete(&mut config, &variable);
     config.ssl_mode(match settings.mode {
         Mode::Disable => SslMode::Disable,
         Mode::Prefer => SslMode::Prefer,
@@ -51,13 +54,14 @@ pub(super) fn configure(url: &str) -> Result<(tokio_postgres::Config, MakeRustls
 }
 
 impl Settings {
-    /// Takes the TLS parameters, which the driver does not know, out of a URL.
-    fn split(url: &str) -> Option<(String, Self)> {
+    /// Takes the TLS parameters, which the driver does not know, out of a URL; what it leaves open, libpq's variables say.
+    fn split(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<(String, Self)> {
+        let path = |name| variable(name).map(PathBuf::from);
         let mut settings = Self {
-            mode: Mode::Prefer,
-            root: None,
-            certificate: None,
-            key: None,
+            mode: variable("PGSSLMODE").map_or(Some(Mode::Prefer), |mode| Mode::parse(&mode))?,
+            root: path("PGSSLROOTCERT"),
+            certificate: path("PGSSLCERT"),
+            key: path("PGSSLKEY"),
         };
         let Some((base, query)) = url.split_once('?') else {
             return Some((url.to_owned(), settings));
@@ -226,12 +230,15 @@ mod tests {
     #[test]
     fn the_parameters_of_tls_are_taken_out_and_the_others_stay() {
         let url = "postgres://u@h/d?sslmode=verify-full&connect_timeout=3&sslrootcert=%2Fetc%2Fca%20a.pem";
-        let (plain, settings) = Settings::split(url).unwrap();
+        let (plain, settings) = Settings::split(url, &|_| None).unwrap();
         assert_eq!(plain, "postgres://u@h/d?connect_timeout=3");
         assert_eq!(settings.mode, Mode::VerifyFull);
         assert_eq!(settings.root.unwrap(), PathBuf::from("/etc/ca a.pem"));
-        let (plain, settings) = Settings::split("postgres://u@h/d").unwrap();
+        let (plain, settings) = Settings::split("postgres://u@h/d", &|_| None).unwrap();
         assert_eq!((plain.as_str(), settings.mode), ("postgres://u@h/d", Mode::Prefer));
+        let variable = |name: &str| (name == "PGSSLMODE").then(|| "require".to_owned());
+        let (_, settings) = Settings::split("postgres://u@h/d", &variable).unwrap();
+        assert_eq!(settings.mode, Mode::Require);
     }
 
     #[test]

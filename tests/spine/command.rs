@@ -77,6 +77,38 @@ async fn what_is_wrong_with_the_call_is_said_and_told_by_the_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_command_finds_what_the_url_leaves_out_where_libpq_finds_it() {
+    let database = postgres::database(18).await;
+    let folder = tempfile::tempdir().unwrap();
+    let centrifugo = Centrifugo::start_new().await;
+    let config = format!(
+        "[database]\nurl = 'postgresql:///{}'\n[centrifugo]\nurl = '{}'\napi_key = '{}'\n[[watch]]\ntable = 'item'\n",
+        database.name, centrifugo.url, centrifugo.api_key
+    );
+    std::fs::write(folder.path().join("instant.toml"), config).unwrap();
+    let client = database.connect().await;
+    client.batch_execute("create table item (id int primary key)").await.unwrap();
+    let (socket, port) = (database.cluster.path(""), database.cluster.port.to_string());
+    let variables = [
+        ("PGHOST", socket.to_str().unwrap()),
+        ("PGPORT", &port),
+        ("PGUSER", "postgres"),
+    ];
+    let applied = instant(folder.path(), &["apply"], &variables).await;
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    let relay = Process::instant(folder.path(), &["run"], &variables);
+    relay.line("leading", SOON).await;
+    for command in ["status", "doctor"] {
+        let ended = instant(folder.path(), &[command], &variables).await;
+        assert!(
+            ended.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&ended.stdout)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_problem_names_its_code_and_the_code_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(

@@ -64,17 +64,10 @@ def database_url(using: str, database: str | None = None) -> str:
     if connection.vendor != "postgresql":
         raise ImproperlyConfigured(f"the database {using!r} is not PostgreSQL")
     found: dict[str, Any] = connection.settings_dict
-    user = quote(str(found["USER"] or os.environ.get("PGUSER", "")), safe="")
-    password = quote(str(found["PASSWORD"] or os.environ.get("PGPASSWORD", "")), safe="")
-    host = str(found["HOST"] or os.environ.get("PGHOST", ""))
-    port = str(found["PORT"] or os.environ.get("PGPORT", ""))
     parameters = {name: str(found["OPTIONS"][name]) for name in PARAMETERS if name in found["OPTIONS"]}
-    if host.startswith("/"):
-        # The folder of a socket.
-        parameters["host"], host = host, "localhost"
-    elif ":" in host:
-        host = f"[{host}]"
-    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    address = f"{host or 'localhost'}:{port}" if port else host or "localhost"
+    # What is not set is found as for Django: in libpq's variables, or as the socket of this machine.
+    for setting in ("USER", "PASSWORD", "HOST", "PORT"):
+        if found[setting]:
+            parameters[setting.lower()] = str(found[setting])
     name = quote(database or str(found["NAME"]), safe="")
-    return f"postgresql://{login}{address}/{name}" + (f"?{urlencode(parameters)}" if parameters else "")
+    return f"postgresql:///{name}" + (f"?{urlencode(parameters, quote_via=quote)}" if parameters else "")

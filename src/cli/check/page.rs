@@ -29,6 +29,7 @@ const PAGES: &[(&str, &str)] = pages! {
     "no-foreign-key"
     "no-primary-key"
     "no-single-key"
+    "nobody-connects"
     "not-a-user"
     "not-captured"
     "nothing-watched"

@@ -12,6 +12,8 @@ pub(super) fn unit(binary: &Path, config: &Path) -> String {
 Description=Instant: row changes of a Django project for browsers
 Wants=network-online.target
 After=network-online.target postgresql.service
+# However long PostgreSQL is away, the service starts once it is back.
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify

@@ -12,16 +12,26 @@ const WORDS: [&str; 4] = ["public", "users", "staff", "superuser"];
 /// What begins the channels of the targets that are none.
 const OTHERS: [&str; 2] = ["#", GROUP];
 
-/// Records the rules whose channel is neither a target's, under `prefix`, nor one that `channels` speak of.
+/// Records the rules whose channel is neither a target's, under `prefix`, nor one that `channels` speak of, and without users those whose
+/// target is one of them.
 pub(in crate::config) fn check<'a>(
     rules: impl Iterator<Item = &'a Rule>,
     channels: &[Channel],
     prefix: &str,
+    has_users: bool,
     reading: &mut Reading<'_>,
 ) {
     for rule in rules {
-        let Destination::Channel(template) = &rule.destination else {
-            continue;
+        let template = match &rule.destination {
+            Destination::Channel(template) => template,
+            Destination::Public => continue,
+            _ if has_users => continue,
+            _ => {
+                let message = "nobody hears this rule, since without `[django]` everybody is a visitor";
+                let problem = Diagnostic::warning(code::UNHEARD_CHANNEL, rule.span.clone(), message, "for users alone");
+                reading.problem(problem.help("add `[django]` with `secret_key`, or set `target = \"public\"`".to_owned()));
+                continue;
+            }
         };
         let Some(head) = Head::of(&template.text).filter(|head| !head.is_heard(channels, prefix)) else {
             continue;

@@ -40,6 +40,8 @@ pub const TRUNCATE_WITHOUT_ROW: &str = "truncate-without-row";
 pub const MISSING_ROW: &str = "missing-row";
 /// A channel that Centrifugo cannot carry, or that nobody can be let into.
 pub const BAD_CHANNEL: &str = "bad-channel";
+/// A hub to which nobody can connect.
+pub const NOBODY_CONNECTS: &str = "nobody-connects";
 /// A channel of a rule that nobody may listen to.
 pub const UNHEARD_CHANNEL: &str = "unheard-channel";
 /// A rule that tells the same audience of the same changes, under the same event class, as one above it.
