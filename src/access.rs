@@ -199,7 +199,10 @@ impl Access {
         let mut all = Vec::with_capacity(proofs.len());
         for proofs in proofs.chunks(BATCH) {
             match &self.sessions {
-                Some(sessions) => all.extend(self.in_time(sessions.identify(&self.pool, proofs)).await?),
+                Some(sessions) => {
+                    let found = self.in_time(sessions.identify(&self.pool, proofs)).await;
+                    all.extend(found.map_err(|error| self.about_users(error))?);
+                }
                 None => all.extend(proofs.iter().map(|_| Who::Visitor)),
             }
         }
@@ -250,6 +253,14 @@ impl Access {
             }
         }
         Ok(problems)
+    }
+
+    /// The problem of a look-up of users, who need not be in this database where the site says who somebody is.
+    fn about_users(&self, error: Error) -> Error {
+        match error {
+            Error::NotApplied(source) if self.whoami.is_some() => Error::NoUsers(source),
+            error => error,
+        }
     }
 
     /// Closes the connections.

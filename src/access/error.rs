@@ -15,6 +15,12 @@ pub enum Error {
     /// The functions that tell of sessions and users are not there, or this role may not call them.
     #[error("sessions cannot be looked up; run `instant apply`, with `relay_role` where `run` connects as another role")]
     NotApplied(#[source] sqlx::Error),
+    /// The function that tells of users is not there, or this role may not call it, where the site says who somebody is.
+    #[error(
+        "users cannot be looked up: beside `[django] whoami` that needs Django's table of users in this database, which `user_model` or \
+         `user_table` may name; then run `instant apply`, with `relay_role` where `run` connects as another role"
+    )]
+    NoUsers(#[source] sqlx::Error),
     /// A channel rule's query cannot be run.
     #[error("the query of the channel `{channel}` cannot be run: {}", describe(.source))]
     Rule {

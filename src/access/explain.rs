@@ -63,7 +63,8 @@ impl Access {
         let (person, who) = match key {
             None => (None, Who::Visitor),
             Some(key) => {
-                let (person, who) = self.in_time(self.person(key)).await?;
+                let found = self.in_time(self.person(key)).await;
+                let (person, who) = found.map_err(|error| self.about_users(error))?;
                 (Some(person), who)
             }
         };

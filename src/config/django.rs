@@ -11,7 +11,7 @@ use super::nearest::did_you_mean;
 use super::parse::{not_empty, required, text};
 use super::reader::Reader;
 use super::reading::Reading;
-use super::{Spanned, TableName, duration};
+use super::{Span, Spanned, TableName, duration};
 
 /// The keys of the table.
 pub(super) const KEYS: Keys = Keys {
@@ -74,6 +74,8 @@ pub struct UserModel {
     pub name: String,
     /// The table, where it is not Django's default.
     pub table: Option<TableName>,
+    /// Where the file names the table, or else the model; none: it names neither, and the model is Django's own.
+    pub place: Option<Span>,
 }
 
 /// `[django]`. None: it is missing, or cannot be read, which has been recorded.
@@ -154,11 +156,14 @@ fn engine(table: &Reader<'_>, reading: &mut Reading<'_>) -> SessionEngine {
 }
 
 fn user_model(table: &Reader<'_>, reading: &mut Reading<'_>) -> UserModel {
-    let own = text(table, "user_table", reading).and_then(|name| table_name(&name, reading));
+    let own = text(table, "user_table", reading);
+    let place = own.as_ref().map(|name| name.span.clone());
+    let own = own.and_then(|name| table_name(&name, reading));
     let default = UserModel {
         app: "auth".to_owned(),
         name: "User".to_owned(),
         table: own.clone(),
+        place: place.clone(),
     };
     let Some(model) = text(table, "user_model", reading) else {
         return default;
@@ -174,6 +179,7 @@ fn user_model(table: &Reader<'_>, reading: &mut Reading<'_>) -> UserModel {
         app: app.to_owned(),
         name: name.to_owned(),
         table: own,
+        place: place.or(Some(model.span)),
     }
 }
 

@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use crate::support::django::Django;
+use crate::support::postgres::{self, free_port};
+use crate::support::process::{Process, instant};
 use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::{SOON, eventually};
 
@@ -84,4 +86,55 @@ async fn the_hub_asks_the_view_about_each_room_with_what_the_connection_came_wit
     })
     .await;
     assert_eq!(refused, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_site_says_who_asks_the_watched_database_needs_no_users_and_whoever_looks_one_up_is_told() {
+    let database = postgres::database(18).await;
+    let client = database.connect().await;
+    client.batch_execute("create table item (id int primary key)").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |django: &str| {
+        let toml = format!(
+            "[database]\nurl = '{}'\n[server]\nlisten = '127.0.0.1:{}'\n[hub]\napi_key = 'an api key'\n\
+             [django]\nwhoami = 'http://127.0.0.1:1/whoami'\n{django}[[watch]]\ntable = 'item'\n",
+            database.url,
+            free_port()
+        );
+        std::fs::write(folder.path().join("instant.toml"), toml).unwrap();
+    };
+    let run = async |arguments: &[&str]| {
+        let output = instant(folder.path(), arguments, &[]).await;
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), said)
+    };
+    for named in ["user_model = 'club.Member'\n", "user_table = 'club_member'\n"] {
+        write(named);
+        let (code, said) = run(&["apply"]).await;
+        assert!(code == Some(1) && said.contains("no table `club_member`"), "{named}{said}");
+    }
+    write("");
+    let (code, said) = run(&["apply"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(run(&["plan"]).await.0, Some(0));
+    let relay = Process::instant(folder.path(), &["run"], &[]);
+    relay.line("leading", SOON).await;
+    for asked in [&["token", "--user", "1"][..], &["doctor", "--as", "1", "users"]] {
+        let (code, said) = run(asked).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            said.contains("Django's table of users") && said.contains("`user_model`"),
+            "{said}"
+        );
+    }
+    let (code, said) = run(&["doctor", "--as", "", "public"]).await;
+    assert!(code == Some(0) && said.contains("allowed"), "{said}");
+
+    let table = "create table auth_user (id int primary key, password text, is_active boolean);
+        insert into auth_user values (1, '', true)";
+    client.batch_execute(table).await.unwrap();
+    let (code, said) = run(&["plan"]).await;
+    assert!(code == Some(3) && said.contains("session_identity"), "{said}");
+    assert_eq!(run(&["apply"]).await.0, Some(0));
+    assert_eq!(run(&["token", "--user", "1"]).await.0, Some(0));
 }

@@ -16,7 +16,8 @@ const SESSIONS: &str = "django_session";
 /// The table of groups.
 const GROUPS: &str = "auth_group";
 
-/// The functions that `config` wants: none without `[django]`.
+/// The functions that `config` wants: none without `[django]`, and none about users where the site itself says who somebody is and
+/// this database has no users of Django's.
 pub(in crate::capture) async fn wanted(pool: &PgPool, config: &Config) -> Result<Vec<Definer>, Error> {
     let Some(settings) = &config.django else {
         return Ok(Vec::new());
@@ -31,7 +32,12 @@ pub(in crate::capture) async fn wanted(pool: &PgPool, config: &Config) -> Result
         })?;
         wanted.push(session_data(&table.name, caller));
     }
-    wanted.push(session_identity(&users(pool, settings).await?, caller));
+    match users(pool, settings).await {
+        Ok(users) => wanted.push(session_identity(&users, caller)),
+        // Whom the site tells of need not be in this database.
+        Err(Error::NoTable { .. } | Error::NoUsers(_)) if settings.whoami.is_some() && settings.user_model.place.is_none() => {}
+        Err(error) => return Err(error),
+    }
     Ok(wanted)
 }
 
