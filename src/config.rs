@@ -108,7 +108,7 @@ pub struct Database {
     /// A libpq URL of a direct connection.
     pub url: SecretString,
     /// The role that `run` connects as, when `apply` runs as another; `apply` grants it what it needs.
-    pub relay_role: Option<String>,
+    pub relay_role: Option<Spanned<String>>,
 }
 
 /// `[centrifugo]`.

@@ -113,10 +113,7 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
     }
     let functions = installed::functions(pool).await?;
     let mut missing_grants = Vec::new();
-    if let Some(role) = &config.database.relay_role {
-        if !role_exists(pool, role).await? {
-            return Err(Error::NoRole(role.clone()));
-        }
+    if let Some(role) = relay_role(pool, config).await? {
         let missing = grant::missing(pool, role, &grant::RELAY).await?;
         missing_grants.extend(missing.into_iter().map(|grant| (grant, "the relay's role lacks it")));
         let missing = grant::missing_related(pool, role, watches).await?;
@@ -250,12 +247,19 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| BUSY.contains(&code.as_ref()))
 }
 
-/// Whether a role is there. Takes no lock.
-async fn role_exists(pool: &PgPool, role: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
-        .bind(role)
+/// The relay's role, where `config` names one, which must be there. Takes no lock.
+pub(super) async fn relay_role<'a>(pool: &PgPool, config: &'a Config) -> Result<Option<&'a str>, Error> {
+    let Some(role) = &config.database.relay_role else {
+        return Ok(None);
+    };
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
+        .bind(&role.value)
         .fetch_one(pool)
-        .await
+        .await?;
+    if !exists {
+        return Err(Error::NoRole(role.value.clone()));
+    }
+    Ok(Some(&role.value))
 }
 
 /// The roles as whom trigger functions write: the owners of those that are there, and, where some are still to be made, who asks.

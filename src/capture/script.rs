@@ -31,13 +31,13 @@ pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result
         .database
         .relay_role
         .iter()
-        .flat_map(|role| grant::RELAY.iter().map(|right| right.grant(role)))
+        .flat_map(|role| grant::RELAY.iter().map(|right| right.grant(&role.value)))
         .map(|grant| (grant, "the relay's role needs it"));
     let related = config
         .database
         .relay_role
         .iter()
-        .flat_map(|role| grant::related(role, watches));
+        .flat_map(|role| grant::related(&role.value, watches));
     let grants = grants.chain(related.map(|grant| (grant, "`related` names it")));
     let senders = grant::senders(pool, watches, true).await?;
     let of_senders = senders

@@ -13,7 +13,7 @@ use crate::config::nearest::did_you_mean;
 
 /// Find every problem in instant.toml.
 ///
-/// Syntax, keys, templates and names, without a database; with --db also whether the models, tables, columns and groups exist.
+/// Syntax, keys, templates and names, without a database; with --db also whether the models, tables, columns, groups and roles exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant check --db\n  instant check --explain never-fires")]
 pub(super) struct Args {
@@ -32,8 +32,13 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let config = if args.db { context.load()? } else { context.load_alone()? };
     if args.db {
         let pool = context.pool(&config).await?;
-        let watches = context.resolve(&pool, &config).await?;
-        let mut problems = capture::audience(&pool, &config, &watches).await?;
+        let resolved = capture::resolve(&pool, &config).await?;
+        let mut problems = resolved.diagnostics;
+        if !problems.has_errors() {
+            let audience = capture::audience(&pool, &config, &resolved.watches).await?;
+            problems.items.extend(audience.items);
+        }
+        problems.items.extend(capture::refusals(&pool, &config).await?.items);
         problems.items.extend(Access::new(&config)?.broken_rules().await?.items);
         problems.sort();
         report(&problems, &config.source)?;

@@ -54,6 +54,8 @@ pub struct Django {
     pub user_model: UserModel,
     /// The site's own endpoint that says who sends a request, in place of its sessions.
     pub whoami: Option<SecretString>,
+    /// The place of the table's header.
+    pub span: Span,
 }
 
 /// Where Django keeps sessions.
@@ -105,6 +107,7 @@ pub(super) fn django(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Dja
         session_cookie_age: session_cookie_age.unwrap_or(SESSION_COOKIE_AGE),
         user_model,
         whoami,
+        span: table.span,
     })
 }
 

@@ -181,7 +181,7 @@ fn database(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Database> {
     )?;
     Some(Database {
         url: SecretString::from(url.value),
-        relay_role: relay_role.map(|role| role.value),
+        relay_role,
     })
 }
 

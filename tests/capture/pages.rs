@@ -11,9 +11,15 @@ use crate::support::postgres::{self, versions};
 
 /// The codes of all problems of an example, as `check --db` finds them.
 async fn problems(fixture: &Fixture, example: &str) -> Vec<&'static str> {
+    let url = format!("url = '{}'", fixture.database.url);
+    let text = if example.contains("[database]") {
+        example.replace("url = \"${DATABASE_URL}\"", &url)
+    } else {
+        format!("{example}\n[database]\n{url}\n")
+    };
     let source = Source {
         path: "instant.toml".into(),
-        text: format!("{example}\n[database]\nurl = '{}'\n", fixture.database.url).into(),
+        text: text.into(),
     };
     let (config, diagnostics) = Config::parse(source, &|_| None);
     let config = config.unwrap_or_else(|| panic!("{diagnostics:?}"));
@@ -22,7 +28,9 @@ async fn problems(fixture: &Fixture, example: &str) -> Vec<&'static str> {
     if found.is_empty() {
         let audience = capture::audience(&fixture.pool, &config, &resolved.watches).await.unwrap();
         let access = Access::new(&config).unwrap();
+        let refusals = capture::refusals(&fixture.pool, &config).await.unwrap();
         found.extend(audience.items);
+        found.extend(refusals.items);
         found.extend(access.broken_rules().await.unwrap().items);
         access.close().await;
     }

@@ -177,6 +177,58 @@ async fn a_name_that_may_be_the_primary_key_is_a_warning_only_where_no_database_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_tells_at_once_what_apply_refuses_of_the_relays_role_and_of_djangos_tables() {
+    let django = Django::on(18).await;
+    let folder = tempfile::tempdir().unwrap();
+    let run = async |database: &str, settings: &str, watch: &str, arguments: &[&str]| {
+        let toml = format!(
+            "[database]\nurl = '{}'\n{database}[django]\nsecret_key = 'k'\n{settings}[[watch]]\nmodel = 'shop.Country'\n{watch}",
+            django.database.url
+        );
+        std::fs::write(folder.path().join("instant.toml"), toml).unwrap();
+        instant(folder.path(), arguments, &[]).await
+    };
+    let client = django.database.connect().await;
+    for (database, settings, spoilt, code) in [
+        ("relay_role = 'nobody at all'\n", "", "", "unknown-role"),
+        ("", "user_model = 'club.Member'\n", "", "unknown-table"),
+        ("", "user_table = 'club_member'\n", "", "unknown-table"),
+        ("", "user_table = 'shop_country'\n", "", "no-users"),
+        ("", "", "alter table django_session rename to sessions", "unknown-table"),
+        ("", "", "alter table auth_user rename to users", "unknown-table"),
+    ] {
+        client.batch_execute(spoilt).await.unwrap();
+        let refused = run(database, settings, "", &["apply"]).await;
+        assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stdout));
+        let checked = run(database, settings, "", &["check", "--db"]).await;
+        let said = text(&checked.stderr);
+        assert_eq!(checked.status.code(), Some(2), "{database}{settings}{spoilt}: {said}");
+        assert!(
+            said.contains(&format!("error[{code}]")) && checked.stdout.is_empty(),
+            "{said}"
+        );
+    }
+    let settings = "user_table = 'shop_country'\n";
+    let checked = run(
+        "relay_role = 'nobody at all'\n",
+        settings,
+        "fields = ['nmae']\n",
+        &["check", "--db"],
+    )
+    .await;
+    let place = format!("{}/", folder.path().display());
+    assert_snapshot!("refused", text(&checked.stderr).replace(&place, ""));
+
+    client
+        .batch_execute("alter table sessions rename to django_session; alter table users rename to auth_user")
+        .await
+        .unwrap();
+    for command in [&["check", "--db"][..], &["apply"]] {
+        assert!(run("", "", "", command).await.status.success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scripts_read_plan_and_log_as_json_and_no_payload_is_logged() {
     let mut stack = Stack::start(15, ORDERS).await;
     let run = async |arguments: &[&str]| instant(stack.folder.path(), arguments, &[]).await;

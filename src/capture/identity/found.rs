@@ -22,23 +22,34 @@ pub(in crate::capture) async fn wanted(pool: &PgPool, config: &Config) -> Result
     let Some(settings) = &config.django else {
         return Ok(Vec::new());
     };
-    let caller = config.database.relay_role.as_deref();
-    let mut wanted = Vec::new();
-    if settings.session_engine == SessionEngine::Database && settings.whoami.is_none() {
-        let table = catalog::find(pool, None, SESSIONS).await?;
-        let table = table.ok_or_else(|| Error::NoTable {
-            table: SESSIONS.to_owned(),
-            help: "run `manage.py migrate`, or set `session_engine` in `[django]`",
-        })?;
-        wanted.push(session_data(&table.name, caller));
+    let caller = config.database.relay_role.as_ref().map(|role| role.value.as_str());
+    let sessions = sessions(pool, settings).await?;
+    let users = users(pool, settings).await?;
+    let wanted = sessions.map(|table| session_data(&table, caller)).into_iter();
+    Ok(wanted.chain(users.map(|users| session_identity(&users, caller))).collect())
+}
+
+/// Where sessions are kept, where Instant is to read them.
+pub(in crate::capture) async fn sessions(pool: &PgPool, settings: &Django) -> Result<Option<QualifiedName>, Error> {
+    if settings.session_engine != SessionEngine::Database || settings.whoami.is_some() {
+        return Ok(None);
     }
-    match users(pool, settings).await {
-        Ok(users) => wanted.push(session_identity(&users, caller)),
-        // Whom the site tells of need not be in this database.
-        Err(Error::NoTable { .. } | Error::NoUsers(_)) if settings.whoami.is_some() && settings.user_model.place.is_none() => {}
-        Err(error) => return Err(error),
+    let table = catalog::find(pool, None, SESSIONS).await?;
+    let table = table.ok_or_else(|| Error::NoTable {
+        table: SESSIONS.to_owned(),
+        help: "run `manage.py migrate`, or set `session_engine` in `[django]`",
+    })?;
+    Ok(Some(table.name))
+}
+
+/// Where users are kept. Where the site says who somebody is, they need not be in this database, unless the file says where.
+pub(in crate::capture) async fn users(pool: &PgPool, settings: &Django) -> Result<Option<Users>, Error> {
+    match described(pool, settings).await {
+        Err(Error::NoTable { .. } | Error::NoUsers(_)) if settings.whoami.is_some() && settings.user_model.place.is_none() => {
+            Ok(None)
+        }
+        users => users.map(Some),
     }
-    Ok(wanted)
 }
 
 /// Our functions.
@@ -65,8 +76,8 @@ pub(in crate::capture) async fn found(pool: &PgPool) -> Result<Vec<FoundDefiner>
     sqlx::query_as(AssertSqlSafe(statement)).fetch_all(pool).await
 }
 
-/// Where users are kept.
-async fn users(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
+/// The table of the user model.
+async fn described(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
     let model = &settings.user_model;
     let named = match &model.table {
         Some(table) => table.clone(),

@@ -34,3 +34,7 @@ pub const REPEATED_FIELD: &str = "repeated-field";
 pub const UNKNOWN_GROUP: &str = "unknown-group";
 /// A personal target whose field holds no user's key.
 pub const NOT_A_USER: &str = "not-a-user";
+/// A role that PostgreSQL does not have.
+pub const UNKNOWN_ROLE: &str = "unknown-role";
+/// A table of users that is not one of Django's.
+pub const NO_USERS: &str = "no-users";

@@ -30,7 +30,7 @@ fn the_tables_at_the_top_are_read() {
     let config = full();
     assert_eq!(config.site.as_deref(), Some("Shop"));
     assert_eq!(config.database.url.expose_secret(), "postgres://shop:s3cret@localhost/shop");
-    assert_eq!(config.database.relay_role.as_deref(), Some("instant_relay"));
+    assert_eq!(config.database.relay_role.unwrap().value, "instant_relay");
     let centrifugo = config.centrifugo.unwrap();
     assert_eq!(centrifugo.url, "http://127.0.0.1:8000");
     assert_eq!(centrifugo.api_key.expose_secret(), "development");

@@ -1,0 +1,60 @@
+//! What `apply` refuses of `[database]` and `[django]`, as problems of the file.
+
+use sqlx::PgPool;
+
+use super::apply::{self, Error};
+use super::identity::found;
+use super::resolve::{NO_USERS, UNKNOWN_ROLE, UNKNOWN_TABLE};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::{Config, Span};
+
+/// The problems of the role and of Django's tables, because of which `apply` would do nothing. Takes no lock.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn refusals(pool: &PgPool, config: &Config) -> Result<Diagnostics, Error> {
+    let mut diagnostics = Diagnostics::default();
+    if let Some(role) = &config.database.relay_role {
+        let found = apply::relay_role(pool, config).await;
+        diagnostics.items.extend(problem(found, &role.span)?);
+    }
+    if let Some(django) = &config.django {
+        let sessions = found::sessions(pool, django).await;
+        diagnostics.items.extend(problem(sessions, &django.span)?);
+        let users = found::users(pool, django).await;
+        let place = django.user_model.place.as_ref().unwrap_or(&django.span);
+        diagnostics.items.extend(problem(users, place)?);
+    }
+    diagnostics.sort();
+    Ok(diagnostics)
+}
+
+/// What of the file at `place` made `found` an error, if it did.
+fn problem<T>(found: Result<T, Error>, place: &Span) -> Result<Option<Diagnostic>, Error> {
+    let Err(error) = found else { return Ok(None) };
+    let at = |code, message, label| Diagnostic::error(code, place.clone(), message, label);
+    let (problem, help) = match error {
+        Error::NoRole(role) => (
+            at(UNKNOWN_ROLE, format!("there is no role `{role}`"), "not in PostgreSQL"),
+            "create it, or mend the name",
+        ),
+        Error::NoTable { table, help } => (
+            at(
+                UNKNOWN_TABLE,
+                format!("there is no table `{table}`, which `[django]` needs"),
+                "not in the database",
+            ),
+            help,
+        ),
+        Error::NoUsers(table) => (
+            at(
+                NO_USERS,
+                format!("the table `{table}` has no key of one column or no `password`"),
+                "not a user model of Django's",
+            ),
+            "set `user_model` to AUTH_USER_MODEL, and `user_table` where that model sets `db_table`",
+        ),
+        other => return Err(other),
+    };
+    Ok(Some(problem.help(help.to_owned())))
+}
