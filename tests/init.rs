@@ -235,6 +235,36 @@ class Note(models.Model):
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_field_with_a_column_of_another_name_is_proposed_by_that_column() {
+    let notes = "
+from django.conf import settings
+from django.db import models
+def user(**options):
+    return models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name='+', **options)
+class Note(models.Model):
+    author = user(db_column='written by')
+    editor = user(db_column='editor')
+    reader = user()
+    text = models.TextField(db_column='body')
+    password = models.TextField(db_column='pw')
+";
+    let project = Project::start("python", &[("notes", notes)], "").await;
+    project.migrate().await;
+    project.init().await;
+    let file = project.file();
+    for line in [
+        "# model = \"notes.Note\"",
+        "# fields = [\"written by\", \"editor\", \"reader\", \"body\"]",
+        "# # left out, and never captured: pw",
+        "#   target = { user = \"written by\" }",
+        "#   target = { user = \"editor\" }",
+    ] {
+        assert!(file.lines().any(|found| found == line), "{line} is not in\n{file}");
+    }
+    project.take_all_and_run().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_schemas_partitions_and_heirs_are_found_by_django_and_by_the_database_alone() {
     let crm = "
 from django.db import models

@@ -15,7 +15,7 @@ use super::Context;
 use crate::capture::{self, Surveyed};
 use crate::config::TableName;
 use project::{Project, default_table, table_name};
-use subject::{Field, Subject, quoted};
+use subject::{Field, Subject, is_secret, quoted};
 
 /// The configuration's name.
 const FILE: &str = "instant.toml";
@@ -151,7 +151,7 @@ fn subject(table: &Surveyed) -> Subject {
     let fields = table.columns.iter().map(|column| Field {
         name: column.name.clone(),
         is_key: column.is_key,
-        is_bulky: column.is_bulky,
+        is_hidden: column.is_bulky || is_secret(&column.name),
         is_user: column.is_user,
     });
     Subject {

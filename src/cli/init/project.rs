@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::subject::{Field, Subject, quoted};
+use super::subject::{Field, Subject, is_secret, quoted};
 use crate::config::TableName;
 
 /// What is run there.
@@ -55,6 +55,22 @@ struct ModelField {
     kind: String,
     key: bool,
     leads_to: Option<String>,
+}
+
+impl ModelField {
+    /// How a watch of the model names it: the database knows a field's name only as its column or as that of a foreign key.
+    fn named(&self) -> &str {
+        if self.column == self.name || self.column == format!("{}_id", self.name) {
+            &self.name
+        } else {
+            &self.column
+        }
+    }
+
+    /// Whether its values are of no use in a browser, or too large for one.
+    fn is_bulky(&self) -> bool {
+        matches!(self.kind.as_str(), "BinaryField" | "SearchVectorField" | "GeneratedField")
+    }
 }
 
 impl Project {
@@ -122,9 +138,9 @@ impl Project {
             // A table of another name is not found by the model's.
             let is_default = model.table == default_table(&model.label);
             let field = |field: &ModelField| Field {
-                name: if is_default { &field.name } else { &field.column }.clone(),
+                name: if is_default { field.named() } else { &field.column }.to_owned(),
                 is_key: field.key,
-                is_bulky: matches!(field.kind.as_str(), "BinaryField" | "SearchVectorField" | "GeneratedField"),
+                is_hidden: field.is_bulky() || is_secret(&field.name) || is_secret(&field.column),
                 is_user: field.leads_to.is_some() && field.leads_to == self.user_model,
             };
             let link = |link: &Link| match &model.label {

@@ -33,8 +33,8 @@ pub(super) struct Field {
     pub(super) name: String,
     /// Whether it belongs to the primary key, which every event carries.
     pub(super) is_key: bool,
-    /// Whether its values are of no use in a browser, or too large for one.
-    pub(super) is_bulky: bool,
+    /// Whether it is left out: its values are of no use in a browser, too large for one, or by its name secret.
+    pub(super) is_hidden: bool,
     /// Whether it leads to the users.
     pub(super) is_user: bool,
 }
@@ -63,7 +63,7 @@ impl Subject {
             .fields
             .iter()
             .filter(|field| !field.is_key)
-            .partition(|field| field.is_bulky || is_secret(&field.name));
+            .partition(|field| field.is_hidden);
         let mut lines = vec!["[[watch]]".to_owned(), self.place.clone()];
         let names: Vec<String> = shown.iter().map(|field| quoted(&field.name)).collect();
         lines.push(format!("fields = [{}]", names.join(", ")));
@@ -100,7 +100,8 @@ impl Subject {
     }
 }
 
-fn is_secret(name: &str) -> bool {
+/// Whether a name looks like that of a secret.
+pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET.iter().any(|part| name.contains(part))
 }
