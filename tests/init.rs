@@ -265,6 +265,80 @@ class Note(models.Model):
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_inherits_is_told_and_is_an_event_of_its_parent_and_a_proxy_is_not_proposed() {
+    let crm = "
+from django.db import models
+class Place(models.Model):
+    name = models.CharField(max_length=100)
+class OpenPlace(Place):
+    class Meta:
+        proxy = True
+class Restaurant(Place):
+    stars = models.IntegerField()
+";
+    let project = Project::start("python", &[("crm", crm)], "").await;
+    project.migrate().await;
+    project.init().await;
+    let file = project.file();
+    let told = "# fields = [\"stars\"]\n# # what it inherits from crm.Place is not in this table: watch that too\n";
+    assert!(
+        file.contains(told) && file.matches("inherits").count() == 1 && !file.contains("OpenPlace"),
+        "{file}"
+    );
+    project.take_all_and_run().await;
+    let client = project.database.connect().await;
+    let mut written = Vec::new();
+    for statement in [
+        "Restaurant.objects.create(name='a', stars=1)",
+        "r = Restaurant.objects.get(); r.name = 'b'; r.save()",
+        "r = Restaurant.objects.get(); r.stars = 2; r.save()",
+        "OpenPlace.objects.update(name='c')",
+    ] {
+        project
+            .python(&["manage.py", "shell", "-c", &format!("from crm.models import *; {statement}")])
+            .await;
+        let rows = client
+            .query(
+                "with taken as (delete from instant.outbox returning *) select source, op::text from taken order by id",
+                &[],
+            )
+            .await
+            .unwrap();
+        let row = |row: &tokio_postgres::Row| format!("{} {}", row.get::<_, &str>(0), row.get::<_, &str>(1));
+        written.push(rows.iter().map(row).collect::<Vec<_>>().join(", "));
+    }
+    assert_eq!(
+        written,
+        [
+            "public.crm_place I, public.crm_restaurant I",
+            "public.crm_place U",
+            "public.crm_restaurant U",
+            "public.crm_place U"
+        ]
+    );
+    let toml = "[database]\nurl = '${DATABASE_URL}'\n[[watch]]\nmodel = 'crm.Restaurant'\nfields = ['name']\n\
+                [[watch]]\nmodel = 'crm.OpenPlace'\n";
+    std::fs::write(project.path().join("instant.toml"), toml).unwrap();
+    let output = instant(project.path(), &["check", "--db"], &project.environment()).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    for help in [
+        "an inherited field is a column of the parent's table: watch that model too",
+        "for a proxy, watch the concrete model, with `when`",
+    ] {
+        assert!(said.contains(help), "{said}");
+    }
+    let related = "[[watch]]\nmodel = 'crm.Restaurant'\nfields = ['stars']\nrelated = { place_ptr = ['name'] }\n\
+                   [[watch.rule]]\nmessage = '{{ row.place_ptr.name }}'\n";
+    std::fs::write(
+        project.path().join("instant.toml"),
+        format!("[database]\nurl = '${{DATABASE_URL}}'\n{related}"),
+    )
+    .unwrap();
+    let said = project.instant(&["check", "--db"]).await;
+    assert!(said.contains("no errors") && !said.contains("warning["), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_schemas_partitions_and_heirs_are_found_by_django_and_by_the_database_alone() {
     let crm = "
 from django.db import models

@@ -90,6 +90,11 @@ impl Table {
         self.column(name).or_else(|| self.column(&format!("{name}_id")))
     }
 
+    /// Whether it looks like the table of a model that inherits fields from another's: Django names such a key `<parent>_ptr_id`.
+    pub(super) fn has_parent(&self) -> bool {
+        matches!(self.key.as_slice(), [key] if key.ends_with("_ptr_id"))
+    }
+
     /// The column of this exact name.
     pub(super) fn column(&self, name: &str) -> Option<&TableColumn> {
         self.columns.iter().find(|column| column.column.name == name)

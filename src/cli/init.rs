@@ -158,6 +158,7 @@ fn subject(table: &Surveyed) -> Subject {
         place: format!("table = {}", quoted(&name)),
         name,
         fields: fields.collect(),
+        parents: Vec::new(),
         links: Vec::new(),
     }
 }

@@ -12,6 +12,9 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::nearest::did_you_mean;
 use crate::config::{self, Reference, Side, Span, Spanned};
 
+/// The way on where a name may be that of an inherited field.
+const INHERITED: &str = "an inherited field is a column of the parent's table: watch that model too";
+
 /// The columns of one watch.
 pub(super) struct Scope<'a> {
     table: &'a Table,
@@ -231,6 +234,7 @@ impl<'a> Scope<'a> {
         let message = format!("`{}` has no column for `{name}`", self.table.relation.name);
         let near = did_you_mean(name, self.table.columns.iter().map(|column| column.column.name.as_str()));
         let problem = Diagnostic::error(UNKNOWN_COLUMN, span.clone(), message, "no such field or column");
-        self.diagnostics.push(problem.help(near));
+        let inherited = || self.table.has_parent().then(|| INHERITED.to_owned());
+        self.diagnostics.push(problem.help(near.or_else(inherited)));
     }
 }

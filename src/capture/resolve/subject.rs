@@ -74,7 +74,8 @@ async fn unknown_model(
     if models.iter().any(|known| known.app == app && known.name == wanted) {
         let message = format!("model `{app}.{model}` has no table `{}`", table.name);
         let problem = Diagnostic::error(MISSING_TABLE, subject.span.clone(), message, "not in the database");
-        let help = "where the model sets `db_table`, name it: `table = \"…\"`; otherwise run `manage.py migrate`";
+        let help = "where the model sets `db_table`, name it: `table = \"…\"`; for a proxy, watch the concrete model, with `when`; \
+                    otherwise run `manage.py migrate`";
         return Ok(problem.help(help.to_owned()));
     }
     let message = format!("there is no model `{app}.{model}`, nor a table `{}`", table.name);

@@ -37,6 +37,7 @@ def described(model):
     ]
     return {
         "label": meta.label,
+        "parents": [parent._meta.label for parent in meta.parents],
         "table": meta.db_table,
         "own": is_own(meta.app_config),
         "fields": fields,

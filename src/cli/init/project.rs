@@ -36,6 +36,8 @@ pub(super) struct Project {
 #[derive(Debug, Deserialize)]
 struct Model {
     label: String,
+    /// The models whose tables hold what it inherits.
+    parents: Vec<String>,
     table: String,
     own: bool,
     fields: Vec<ModelField>,
@@ -157,6 +159,7 @@ impl Project {
                 },
                 name: model.label.clone(),
                 fields: model.fields.iter().map(field).collect(),
+                parents: model.parents.clone(),
                 links: model.links.iter().map(link).collect(),
             }
         };

@@ -46,6 +46,8 @@ pub(super) struct Subject {
     pub(super) place: String,
     pub(super) name: String,
     pub(super) fields: Vec<Field>,
+    /// The models whose tables hold the fields that it inherits.
+    pub(super) parents: Vec<String>,
     /// Its many-to-many relations, as a watch names them.
     pub(super) links: Vec<String>,
 }
@@ -70,6 +72,12 @@ impl Subject {
         if !hidden.is_empty() {
             let names: Vec<_> = hidden.iter().map(|field| field.name.as_str()).collect();
             lines.push(format!("# left out, and never captured: {}", names.join(", ")));
+        }
+        if !self.parents.is_empty() {
+            let parents = self.parents.join(" and ");
+            lines.push(format!(
+                "# what it inherits from {parents} is not in this table: watch that too"
+            ));
         }
         lines.push(String::new());
         lines.push("  [[watch.rule]]".to_owned());
