@@ -1,16 +1,12 @@
 //! What every contestant stands on: one PostgreSQL server, set as for production, and databases with a table of ten columns.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::process::Command;
-
-use crate::support::cache;
 use crate::support::django::Django;
 use crate::support::postgres::{Cluster, Database, connect};
 
 /// The version that everything is measured on.
-const VERSION: u32 = 18;
+pub(crate) const VERSION: u32 = 18;
 
 /// What the tests switch off for speed is on, and no checkpoint falls into a measurement by chance.
 const SETTINGS: [&str; 9] = [
@@ -47,14 +43,6 @@ pub(crate) struct Ground {
     made: Mutex<Vec<String>>,
 }
 
-/// What writers have done.
-pub(crate) struct Written {
-    /// Commits a second, beyond the first second, in which sessions compile and plan what they run.
-    pub(crate) rate: f64,
-    /// Commits in all.
-    pub(crate) commits: u64,
-}
-
 impl Ground {
     pub(crate) async fn new() -> Self {
         Self {
@@ -89,6 +77,12 @@ impl Ground {
         client.batch_execute("checkpoint").await.unwrap();
     }
 
+    /// No checkpoint is due before long.
+    pub(crate) async fn checkpoint(&self) {
+        let admin = connect(&self.cluster.url("postgres")).await;
+        admin.batch_execute("checkpoint").await.unwrap();
+    }
+
     /// Drops every database that was made: what is to be cleaned up in it would be meanwhile.
     pub(crate) async fn clear(&self) {
         let names = std::mem::take(&mut *self.made());
@@ -103,46 +97,4 @@ impl Ground {
     fn made(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// What 16 clients do that run `script` for so long, after a second in which they begin.
-    pub(crate) async fn pgbench(&self, database: &Database, script: &str, duration: Duration) -> Written {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("script.sql");
-        std::fs::write(&file, script).unwrap();
-        let mut command = Command::new(cache::path(&format!("postgres-{VERSION}/bin/pgbench")));
-        command
-            .args([
-                "--no-vacuum",
-                "--client=16",
-                "--jobs=2",
-                "--protocol=prepared",
-                "--progress=1",
-            ])
-            .arg(format!("--time={}", duration.as_secs() + 1))
-            .arg("--file")
-            .arg(&file)
-            .arg(&database.url);
-        let output = command.kill_on_drop(true).output().await.unwrap();
-        let (text, progress) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-        written(&text, &progress).unwrap_or_else(|| panic!("pgbench: {text}{progress}"))
-    }
-}
-
-/// Reads what pgbench has printed: a summary, and a line a second on standard error.
-fn written(summary: &str, progress: &str) -> Option<Written> {
-    let commits = summary
-        .lines()
-        .find_map(|line| line.strip_prefix("number of transactions actually processed: "))?;
-    let rates = progress.lines().filter_map(|line| {
-        let (_, rest) = line.strip_prefix("progress: ")?.split_once(" s, ")?;
-        rest.split_once(" tps")?.0.parse::<f64>().ok()
-    });
-    let rates: Vec<f64> = rates.skip(1).collect();
-    let seconds = f64::from(u32::try_from(rates.len()).ok()?);
-    let rate = rates.iter().sum::<f64>() / seconds;
-    let commits = commits.split('/').next()?.trim().parse().ok()?;
-    (rate > 0.0).then_some(Written { rate, commits })
 }

@@ -31,6 +31,7 @@ mod meter;
 mod report;
 mod scale;
 mod watches;
+mod writer;
 mod writers;
 
 /// What the tests stand on too.

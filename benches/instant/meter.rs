@@ -19,9 +19,19 @@ pub(crate) fn cpu(pid: u32) -> Duration {
 
 /// The same for a whole PostgreSQL server.
 pub(crate) fn cpu_of(cluster: &Cluster) -> Duration {
-    let text = std::fs::read_to_string(cluster.path("data/postmaster.pid")).expect("the server runs");
-    let postmaster = text.lines().next().and_then(|line| line.parse().ok()).expect("its number");
+    let postmaster = postmaster(cluster);
     children(postmaster).into_iter().chain([postmaster]).map(cpu).sum()
+}
+
+/// The same for a whole PostgreSQL server whose sessions are still there, to the nanosecond.
+pub(crate) fn cpu_exact_of(cluster: &Cluster) -> Duration {
+    let postmaster = postmaster(cluster);
+    children(postmaster).into_iter().chain([postmaster]).map(cpu_exact).sum()
+}
+
+fn postmaster(cluster: &Cluster) -> u32 {
+    let text = std::fs::read_to_string(cluster.path("data/postmaster.pid")).expect("the server runs");
+    text.lines().next().and_then(|line| line.parse().ok()).expect("its number")
 }
 
 fn children(parent: u32) -> Vec<u32> {

@@ -13,8 +13,8 @@ pub(crate) struct Scale {
     pub(crate) growth: &'static [u64],
     /// The changes of a backlog where two kinds of rules are compared.
     pub(crate) compared: u64,
-    /// How long writers write.
-    pub(crate) writing: Duration,
+    /// How long writers write in a turn, and how often each has one.
+    pub(crate) writing: (Duration, usize),
     /// Commits a second, and for how long.
     pub(crate) rates: &'static [(u32, Duration)],
     /// The rows of one statement.
@@ -37,7 +37,7 @@ impl Scale {
         backlog: 500_000,
         growth: &[10_000, 100_000, 1_000_000, 5_000_000],
         compared: 200_000,
-        writing: Duration::from_secs(2),
+        writing: (Duration::from_millis(500), 24),
         rates: &[
             (10, Duration::from_secs(5)),
             (100, Duration::from_secs(3)),
@@ -58,7 +58,7 @@ impl Scale {
         backlog: 50_000,
         growth: &[10_000, 50_000],
         compared: 25_000,
-        writing: Duration::from_secs(1),
+        writing: (Duration::from_millis(500), 4),
         rates: &[(100, Duration::from_secs(1)), (2_000, Duration::from_secs(1))],
         bulk: 20_000,
         idle: Duration::from_secs(10),

@@ -1,23 +1,18 @@
 //! Writers: what capture costs those who write.
 
-use std::time::Instant as Moment;
+use std::time::{Duration, Instant as Moment};
 
 use crate::contestant::instant::{Instant, PUBLIC, To};
-use crate::contestant::{classic, consumer};
-use crate::figures::{Series, count};
+use crate::contestant::{Running, classic, consumer};
+use crate::figures::{Series, count, number};
 use crate::ground::Ground;
 use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::{Scale, told, turns};
-use crate::support::postgres::Database;
+use crate::writer::Writer;
 use crate::{guard, meter};
 
 /// The orders that are written to.
 const ORDERS: u64 = 100_000;
-/// An update of one row, of a column that is captured.
-const UPDATE: &str = "\\set id random(1, 100000)
-update bench_order set total = total + 1, updated_at = now() where id = :id;
-";
-
 /// One way to write.
 #[derive(Clone, Copy)]
 enum Way {
@@ -42,10 +37,20 @@ const WAYS: [(Way, &str); 8] = [
     (Way::Consumed, "Centrifugo's outbox table, its consumer"),
 ];
 
-pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
-    let mut databases = Vec::new();
-    for (way, _) in WAYS {
+/// What a way needs.
+struct Contestant {
+    writer: Writer,
+    /// Who carries the changes on.
+    running: Option<Running>,
+}
+
+impl Contestant {
+    /// Installs what the way needs, starts it, and lets its writers begin.
+    async fn new(ground: &Ground, way: Way) -> Self {
         let database = ground.database(ORDERS).await;
+        // Pages are pruned as they are written to; vacuum would come into a turn by chance.
+        let vacuum = "alter table bench_order set (autovacuum_enabled = off)";
+        database.connect().await.batch_execute(vacuum).await.unwrap();
         match way {
             Way::Unwatched => {}
             Way::Captured | Way::Carried | Way::ByGrpc => drop(Instant::new(&database, To::Centrifugo, PUBLIC).apply().await),
@@ -60,21 +65,66 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             Way::Classic => classic::install(&database, "'public'").await,
             Way::Consumed => consumer::install(&database, "'public'", "0").await,
         }
-        databases.push(database);
+        let running = match way {
+            Way::Unwatched | Way::Captured | Way::Unguarded | Way::Bare => None,
+            Way::Carried => Some(Instant::new(&database, To::Centrifugo, PUBLIC).start().await),
+            Way::ByGrpc => Some(Instant::new(&database, To::Grpc, PUBLIC).start().await),
+            Way::Classic => Some(classic::start(&database).await),
+            Way::Consumed => Some(consumer::start(&database).await),
+        };
+        let mut contestant = Self {
+            writer: Writer::start(&database).await,
+            running,
+        };
+        contestant.catch_up(ground).await;
+        contestant
     }
+
+    /// Waits until all is published, where somebody publishes; how long that took.
+    async fn catch_up(&mut self, ground: &Ground) -> Option<f64> {
+        let running = self.running.as_mut()?;
+        let ended = Moment::now();
+        running.carried(ground, self.writer.commits().await).await;
+        Some(ended.elapsed().as_secs_f64())
+    }
+
+    async fn turn(&mut self, ground: &Ground, duration: Duration) -> Turn {
+        let before = meter::cpu_exact_of(&ground.cluster);
+        let written = self.writer.write(duration).await;
+        let behind = self.catch_up(ground).await;
+        let spent = meter::cpu_exact_of(&ground.cluster).saturating_sub(before);
+        Turn {
+            rate: count(written.commits) / written.time.as_secs_f64(),
+            cost: spent.as_secs_f64() * 1e6 / count(written.commits),
+            behind,
+        }
+    }
+}
+
+pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
+    let mut contestants = Vec::new();
+    for (way, _) in WAYS {
+        contestants.push(Contestant::new(ground, way).await);
+    }
+    ground.checkpoint().await;
     let mut rates: [Series; WAYS.len()] = Default::default();
     let mut costs: [Series; WAYS.len()] = Default::default();
     let mut behind: [Series; WAYS.len()] = Default::default();
-    // Short rounds, and twice as many: the cores' own speed changes within seconds.
-    let rounds = scale.rounds * 2;
+    // Short turns, and many: the cores' own speed changes within seconds.
+    let (writing, rounds) = scale.writing;
     for round in 0..rounds {
         for at in turns(WAYS.len(), round) {
-            let turn = write(ground, &databases[at], WAYS[at].0, scale).await;
+            let turn = contestants[at].turn(ground, writing).await;
             rates[at].push(turn.rate);
             costs[at].push(turn.cost);
             if let Some(seconds) = turn.behind {
                 behind[at].push(seconds);
             }
+        }
+    }
+    for contestant in contestants {
+        if let Some(running) = contestant.running {
+            running.stop().await;
         }
     }
     let [unwatched, captured, unguarded, _, carried, _, classic, consumed] = &rates;
@@ -102,8 +152,8 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             "`pgbench -c16 -M prepared` updates one row of a table of ten columns in each commit; three of them are captured, beside the key, \
              for a rule of everyone's. Where something carries the changes on, it does so on the same cores meanwhile, and all of them are \
              waited for: the last column says how long. The guard is the exception block around a transaction's first insert and the limit on \
-             waiting for the outbox's lock. A turn is {} s, after one in which 16 new sessions begin; {}",
-            scale.writing.as_secs(),
+             waiting for the outbox's lock. A turn is {} s; between turns the clients are stopped, and begin again where they were. {}",
+            number(writing.as_secs_f64()),
             told(rounds)
         ),
         tables: vec![table],
@@ -150,30 +200,4 @@ struct Turn {
     cost: f64,
     /// Seconds until the last was published, where somebody publishes.
     behind: Option<f64>,
-}
-
-async fn write(ground: &Ground, database: &Database, way: Way, scale: &Scale) -> Turn {
-    let running = match way {
-        Way::Unwatched | Way::Captured | Way::Unguarded | Way::Bare => None,
-        Way::Carried => Some(Instant::new(database, To::Centrifugo, PUBLIC).start().await),
-        Way::ByGrpc => Some(Instant::new(database, To::Grpc, PUBLIC).start().await),
-        Way::Classic => Some(classic::start(database).await),
-        Way::Consumed => Some(consumer::start(database).await),
-    };
-    ground.settle(database).await;
-    let before = meter::cpu_of(&ground.cluster);
-    let written = ground.pgbench(database, UPDATE, scale.writing).await;
-    let spent = meter::cpu_of(&ground.cluster).saturating_sub(before);
-    let mut behind = None;
-    if let Some(mut running) = running {
-        let ended = Moment::now();
-        running.carried(ground, written.commits).await;
-        behind = Some(ended.elapsed().as_secs_f64());
-        running.stop().await;
-    }
-    Turn {
-        rate: written.rate,
-        cost: spent.as_secs_f64() * 1e6 / count(written.commits),
-        behind,
-    }
 }

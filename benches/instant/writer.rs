@@ -1,0 +1,110 @@
+//! pgbench, which writes while it is let.
+
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio_postgres::Client;
+
+use crate::ground::VERSION;
+use crate::support::cache;
+use crate::support::postgres::Database;
+use crate::support::process::Process;
+use crate::support::wait::{SOON, eventually};
+
+/// An update of one row, of a column that is captured. Each adds one to the sum of all totals.
+const UPDATE: &str = "\\set id random(1, 100000)
+update bench_order set total = total + 1, updated_at = now() where id = :id;
+";
+/// How long sessions may compile and plan what they run.
+const BEGIN: Duration = Duration::from_secs(1);
+
+/// Sixteen clients of a database. Between their turns they are stopped, so that the next one begins at once.
+pub(crate) struct Writer {
+    pgbench: Process,
+    client: Client,
+    /// The sum of all totals before the first commit.
+    before: f64,
+    _folder: TempDir,
+}
+
+/// What a turn was.
+pub(crate) struct Written {
+    /// Commits.
+    pub(crate) commits: u64,
+    /// How long it lasted.
+    pub(crate) time: Duration,
+}
+
+impl Writer {
+    /// Clients that have written for a second, and are stopped.
+    pub(crate) async fn start(database: &Database) -> Self {
+        let client = database.connect().await;
+        let before = sum(&client).await;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("script.sql"), UPDATE).unwrap();
+        let program = cache::path(&format!("postgres-{VERSION}/bin/pgbench"));
+        let options = [
+            "--no-vacuum",
+            "--client=16",
+            "--jobs=2",
+            "--protocol=prepared",
+            "--time=100000",
+            "--file=script.sql",
+            &database.url,
+        ];
+        let pgbench = Process::new(program.to_str().unwrap(), folder.path(), &options, &[]);
+        let writer = Self {
+            pgbench,
+            client,
+            before,
+            _folder: folder,
+        };
+        tokio::time::sleep(BEGIN).await;
+        writer.stop().await;
+        assert!(writer.commits().await > 0, "pgbench: {}", writer.pgbench.output());
+        writer
+    }
+
+    /// All commits so far.
+    pub(crate) async fn commits(&self) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        let commits = (sum(&self.client).await - self.before).round() as u64;
+        commits
+    }
+
+    /// Lets them write for so long.
+    pub(crate) async fn write(&self, duration: Duration) -> Written {
+        let before = self.commits().await;
+        self.pgbench.signal("CONT").await;
+        let began = Instant::now();
+        tokio::time::sleep(duration).await;
+        self.pgbench.signal("STOP").await;
+        let time = began.elapsed();
+        self.rest().await;
+        Written {
+            commits: self.commits().await - before,
+            time,
+        }
+    }
+
+    async fn stop(&self) {
+        self.pgbench.signal("STOP").await;
+        self.rest().await;
+    }
+
+    /// Waits until what was under way is committed.
+    async fn rest(&self) {
+        let busy = "select count(*) from pg_stat_activity
+                    where datname = current_database() and application_name = 'pgbench' and state <> 'idle'";
+        eventually(SOON, "the last commits", async || {
+            let busy: i64 = self.client.query_one(busy, &[]).await.unwrap().get(0);
+            (busy == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn sum(client: &Client) -> f64 {
+    let sum = "select sum(total)::double precision from bench_order";
+    client.query_one(sum, &[]).await.unwrap().get(0)
+}
