@@ -3,10 +3,12 @@
 pub mod centrifugo;
 mod delivery;
 mod policy;
+mod side;
 mod tap;
 
 pub use delivery::{Delivery, deliver};
 pub use policy::{BatchDirective, Directive, directive, on_code, on_status};
+pub use side::Side;
 pub use tap::{Observers, Passed, Tap};
 
 use crate::mapping::Publication;
@@ -58,6 +60,15 @@ impl BatchError {
         match self {
             Self::Refused(_) => None,
             Self::Unavailable { hint, .. } => *hint,
+        }
+    }
+
+    /// What happened, and what an operator can do.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{self} ({hint})"),
+            None => self.to_string(),
         }
     }
 }

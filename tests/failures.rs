@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use instant::outbox::Error;
-use instant::publisher::{self, BatchDirective, Directive, Rejection, directive, on_code, on_status};
+use instant::publisher::{self, BatchDirective, Directive, Rejection, Side, directive, on_code, on_status};
 use tonic::Code;
 
 use crate::support::cache::manifest;
@@ -36,23 +36,28 @@ fn the_table_of_centrifugos_codes_says_what_the_policy_does() {
 }
 
 #[test]
-fn the_table_of_http_statuses_says_what_the_policy_does() {
-    let rows = table("| status | meaning | Instant | hint |");
-    for row in &rows {
-        for name in &row.names {
-            let status = if name == "any other" { 418 } else { name.parse().unwrap() };
-            let (answer, hint) = match on_status(status) {
-                BatchDirective::Retry { hint } => ("retry", hint),
-                BatchDirective::Split => ("split", None),
-            };
-            assert_eq!((row.answer.as_str(), row.hint.as_deref()), (answer, hint), "status {name}");
+fn the_tables_of_http_statuses_say_what_the_policy_does() {
+    for (side, head) in [
+        (Side::Centrifugo, "| status | meaning | Instant | hint |"),
+        (Side::Hub, "| status of the hub | meaning | Instant | hint |"),
+    ] {
+        let (rows, on_status) = (table(head), |status| on_status(side, status));
+        for row in &rows {
+            for name in &row.names {
+                let status = if name == "any other" { 418 } else { name.parse().unwrap() };
+                let (answer, hint) = match on_status(status) {
+                    BatchDirective::Retry { hint } => ("retry", hint),
+                    BatchDirective::Split => ("split", None),
+                };
+                assert_eq!((row.answer.as_str(), row.hint.as_deref()), (answer, hint), "status {name}");
+            }
         }
-    }
-    for status in (100..600).filter(|status| on_status(*status) != on_status(418)) {
-        assert!(
-            names(&rows).contains(&&status.to_string()),
-            "status {status} is not in the table"
-        );
+        for status in (100..600).filter(|status| on_status(*status) != on_status(418)) {
+            assert!(
+                names(&rows).contains(&&status.to_string()),
+                "status {status} is not in the table"
+            );
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod dev;
 mod emulation;
 mod endings;
 mod events;
+mod letters;
 mod live;
 mod official;
 mod sockets;

@@ -18,7 +18,7 @@ use crate::relay::Related;
 const BATCH: usize = 200;
 /// … and the bytes of it.
 const BATCH_BYTES: usize = 1 << 20;
-/// The waits between attempts while Centrifugo cannot be reached; then the command gives up and says how far it came.
+/// The waits between attempts while the server cannot be reached; then the command gives up and says how far it came.
 const WAITS: [Duration; 5] = [
     Duration::from_millis(250),
     Duration::from_secs(1),
@@ -50,7 +50,7 @@ pub(super) struct Args {
 /// What has been sent so far.
 struct Progress<'a, P> {
     publisher: &'a P,
-    /// What makes this replay's keys different from those that Centrifugo may remember.
+    /// What makes this replay's keys different from those that the server may remember.
     run: String,
     batch: Vec<Publication>,
     bytes: usize,
@@ -142,7 +142,7 @@ impl<P: Publisher> Progress<'_, P> {
         }
     }
 
-    /// Sends the batch, again and again for a while if Centrifugo cannot be reached.
+    /// Sends the batch, again and again for a while if the server cannot be reached.
     async fn send(&mut self) -> anyhow::Result<()> {
         let batch = std::mem::take(&mut self.batch);
         self.bytes = 0;
@@ -171,7 +171,7 @@ impl<P: Publisher> Progress<'_, P> {
                 continue;
             };
             let Some(wait) = waits.next() else {
-                return Err(interrupted).with_context(|| {
+                return Err(anyhow::anyhow!(interrupted.told())).with_context(|| {
                     format!(
                         "sent: {}; go on with `instant replay --since {}`, which may repeat some",
                         self.sent, self.reached

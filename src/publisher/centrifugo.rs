@@ -1,4 +1,4 @@
-//! Centrifugo: one request a batch, over its HTTP API or its gRPC API.
+//! Centrifugo: one request a batch, over its HTTP API or its gRPC API. The hub of another process has the same HTTP API.
 
 mod call;
 mod cut;
@@ -13,7 +13,7 @@ use hyper::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, on_status};
+use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, Side, on_status};
 use crate::config;
 use crate::mapping::Publication;
 use grpc::Grpc;
@@ -32,7 +32,7 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration:
 /// What a reply says about a failure is kept to this many characters.
 const EXCERPT: usize = 200;
 
-/// A Centrifugo server.
+/// A Centrifugo server, or a hub.
 #[derive(Debug)]
 pub struct Centrifugo {
     http: Http,
@@ -44,11 +44,11 @@ pub struct Centrifugo {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The key cannot stand in a header.
-    #[error("`[centrifugo] api_key` holds characters that an HTTP header cannot carry")]
-    ApiKey,
+    #[error("`{}` holds characters that an HTTP header cannot carry", .0.api_key())]
+    ApiKey(Side),
     /// Nothing can be asked.
-    #[error("`[centrifugo] url` is no URL that can be asked")]
-    Url,
+    #[error("`{}` is no URL that can be asked", .0.url())]
+    Url(Side),
     /// Nothing can be encrypted.
     #[error("the certificates of the authorities that this system trusts cannot be read")]
     Certificates(#[source] std::io::Error),
@@ -58,13 +58,13 @@ pub enum Error {
 }
 
 impl Centrifugo {
-    /// A client for the server at `url`, without `/api`.
+    /// A client for the HTTP API of `side` at `url`, without `/api`.
     ///
     /// # Errors
     /// When no request can be made with them.
-    pub fn new(url: &str, api_key: &SecretString) -> Result<Self, Error> {
+    pub fn new(side: Side, url: &str, api_key: &SecretString) -> Result<Self, Error> {
         Ok(Self {
-            http: Http::new(url, api_key)?,
+            http: Http::new(side, url, api_key)?,
             grpc: None,
         })
     }
@@ -81,7 +81,7 @@ impl Centrifugo {
             .transpose()?;
         Ok(Self {
             grpc,
-            ..Self::new(&server.url, &server.api_key)?
+            ..Self::new(Side::Centrifugo, &server.url, &server.api_key)?
         })
     }
 }
@@ -91,25 +91,30 @@ impl Publisher for Centrifugo {
         if let Some(grpc) = &self.grpc {
             return grpc.publish(batch).await;
         }
+        let side = self.http.side;
         let answer = self.http.batch(encode(batch)).await?;
         if answer.status() != StatusCode::OK {
-            return Err(refusal(answer.status(), answer.body()));
+            return Err(refusal(side, answer.status(), answer.body()));
         }
         let Batch { replies } = serde_json::from_slice(answer.body()).map_err(|error| BatchError::Unavailable {
-            reason: format!("Centrifugo's reply cannot be read: {error}"),
-            hint: Some("is `[centrifugo] url` really Centrifugo?"),
+            reason: format!("the reply of {} cannot be read: {error}", side.name()),
+            hint: Some(side.doubt()),
         })?;
         let replies = replies.into_iter().map(|reply| reply.error.map_or(Ok(()), Err)).collect();
-        all_replies(replies, batch.len())
+        all_replies(side, replies, batch.len())
     }
 }
 
 /// The replies, if there are as many as publications.
-fn all_replies(replies: Vec<Reply>, publications: usize) -> Result<Vec<Reply>, BatchError> {
+fn all_replies(side: Side, replies: Vec<Reply>, publications: usize) -> Result<Vec<Reply>, BatchError> {
     if replies.len() == publications {
         return Ok(replies);
     }
-    let reason = format!("Centrifugo sent {} replies to {publications} publications", replies.len());
+    let reason = format!(
+        "{} sent {} replies to {publications} publications",
+        side.name(),
+        replies.len()
+    );
     Err(BatchError::Unavailable { reason, hint: None })
 }
 
@@ -145,13 +150,13 @@ fn encode(batch: &[&Publication]) -> Vec<u8> {
 }
 
 /// What a status other than 200 means.
-fn refusal(status: StatusCode, body: &[u8]) -> BatchError {
+fn refusal(side: Side, status: StatusCode, body: &[u8]) -> BatchError {
     let text = String::from_utf8_lossy(body);
     let excerpt: String = text.trim().chars().take(EXCERPT).collect();
-    match on_status(status.as_u16()) {
+    match on_status(side, status.as_u16()) {
         BatchDirective::Split => BatchError::Refused(if excerpt.is_empty() { status.to_string() } else { excerpt }),
         BatchDirective::Retry { hint } => BatchError::Unavailable {
-            reason: format!("Centrifugo answered {status}"),
+            reason: format!("{} answered {status}", side.name()),
             hint,
         },
     }

@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::Rejection;
+use super::{Rejection, Side};
 
 /// Centrifugo's "internal error", the only rejection that passes by itself.
 const INTERNAL: i32 = 100;
@@ -45,17 +45,17 @@ pub enum BatchDirective {
     Split,
 }
 
-/// What to do after an HTTP status. A wrong key or address is tried again too: it is mended in the configuration, and nothing may be
+/// What to do after an HTTP status of `side`. A wrong key or address is tried again too: it is mended in the configuration, and nothing may be
 /// lost until then.
 #[must_use]
-pub const fn on_status(status: u16) -> BatchDirective {
+pub const fn on_status(side: Side, status: u16) -> BatchDirective {
     match status {
         400 | 413 => BatchDirective::Split,
         401 | 403 => BatchDirective::Retry {
-            hint: Some("`[centrifugo] api_key` is not the server's `http_api.key`"),
+            hint: Some(side.other_key()),
         },
         404 | 405 => BatchDirective::Retry {
-            hint: Some("`[centrifugo] url` must be the server's address without `/api`"),
+            hint: Some(side.other_address()),
         },
         _ => BatchDirective::Retry { hint: None },
     }

@@ -34,8 +34,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         interrupted,
     } = Box::pin(redeliver(&operator, &publisher, &filter, &mut related, rules)).await?;
     if let Some(interrupted) = interrupted {
-        let hint = interrupted.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
-        anyhow::bail!("{interrupted}{hint}; sent before: {sent}, the others wait for another `instant dead retry`");
+        let why = interrupted.told();
+        anyhow::bail!("{why}; sent before: {sent}, the others wait for another `instant dead retry`");
     }
     writeln!(
         anstream::stdout(),

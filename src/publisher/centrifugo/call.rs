@@ -38,11 +38,11 @@ impl Centrifugo {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(CallError::Key),
-            other => return Err(refusal(other, answer.body()).into()),
+            other => return Err(refusal(self.http.side, other, answer.body()).into()),
         }
         let answer = serde_json::from_slice(answer.body()).map_err(|error| BatchError::Unavailable {
             reason: format!("the answer cannot be read: {error}"),
-            hint: Some("is `[centrifugo] url` really Centrifugo?"),
+            hint: Some(self.http.side.doubt()),
         })?;
         Ok((answer, date))
     }

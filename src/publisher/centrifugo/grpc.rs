@@ -15,7 +15,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::super::{BatchDirective, BatchError, Reply, on_code, on_status};
+use super::super::{BatchDirective, BatchError, Reply, Side, on_code, on_status};
 use super::call::CallError;
 use super::{CONNECT_TIMEOUT, EXCERPT, Error, KEEPALIVE, TIMEOUT, all_replies, protobuf};
 use crate::mapping::Publication;
@@ -45,7 +45,7 @@ impl Grpc {
     pub(super) fn new(url: &str, api_key: &SecretString) -> Result<Self, Error> {
         let mut authorization: MetadataValue<Ascii> = format!("apikey {}", api_key.expose_secret())
             .parse()
-            .map_err(|_| Error::ApiKey)?;
+            .map_err(|_| Error::ApiKey(Side::Centrifugo))?;
         authorization.set_sensitive(true);
         let mut endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(Error::GrpcUrl)?
@@ -68,7 +68,7 @@ impl Grpc {
     /// See [`super::super::Publisher::publish`].
     pub(super) async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
         let replies = self.send(protobuf::batch(batch)).await.map_err(Failure::into_batch)?;
-        all_replies(replies.into_replies(), batch.len())
+        all_replies(Side::Centrifugo, replies.into_replies(), batch.len())
     }
 
     /// Asks whether it is there and takes the key, by a batch of nothing.
@@ -182,7 +182,7 @@ impl Failure {
         // A status of the connection's own has a cause and names addresses; a server's has none.
         if let Some(cause) = std::error::Error::source(&status) {
             return match (cause.downcast_ref(), status.code()) {
-                (Some(Unlike(status)), _) if on_status(status.as_u16()) == BatchDirective::Split => {
+                (Some(Unlike(status)), _) if on_status(Side::Centrifugo, status.as_u16()) == BatchDirective::Split => {
                     BatchError::Refused(status.to_string())
                 }
                 (Some(Unlike(status)), _) => unavailable(&format!("Centrifugo's gRPC API answered {status}")),

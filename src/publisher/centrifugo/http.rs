@@ -1,4 +1,4 @@
-//! Centrifugo's HTTP API: one POST a call, over connections that are kept.
+//! Centrifugo's HTTP API, which is the hub's too: one POST a call, over connections that are kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::BatchError;
+use super::super::{BatchError, Side};
 use super::{CONNECT_TIMEOUT, Error, KEEPALIVE, TIMEOUT};
 
 /// Centrifugo closes connections that were idle for 30 s; ours are dropped before, so that no request meets a closing one.
@@ -34,6 +34,8 @@ type Connector = TimeoutConnector<HttpsConnector<HttpConnector>>;
 /// The HTTP API of a server.
 #[derive(Debug)]
 pub(super) struct Http {
+    /// Who answers.
+    pub(super) side: Side,
     client: Client<Connector, Full<Bytes>>,
     /// The URL of a method, but for its name.
     base: String,
@@ -44,29 +46,30 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// A client for the server at `url`, without `/api`.
+    /// A client for `side` at `url`, without `/api`.
     ///
     /// # Errors
     /// When the URL or the key is not one, or the system's certificates cannot be read.
-    pub(super) fn new(url: &str, api_key: &SecretString) -> Result<Self, Error> {
+    pub(super) fn new(side: Side, url: &str, api_key: &SecretString) -> Result<Self, Error> {
         let mut url: Url = format!("{}/api/", url.trim_end_matches('/'))
             .parse()
-            .map_err(|_| Error::Url)?;
+            .map_err(|_| Error::Url(side))?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("X-API-Key", secret(api_key.expose_secret()).ok_or(Error::ApiKey)?);
+        headers.insert("X-API-Key", secret(api_key.expose_secret()).ok_or(Error::ApiKey(side))?);
         if let Some(login) = login(&url) {
-            headers.insert(AUTHORIZATION, secret(&login).ok_or(Error::Url)?);
-            url.set_username("").map_err(|()| Error::Url)?;
-            url.set_password(None).map_err(|()| Error::Url)?;
+            headers.insert(AUTHORIZATION, secret(&login).ok_or(Error::Url(side))?);
+            url.set_username("").map_err(|()| Error::Url(side))?;
+            url.set_password(None).map_err(|()| Error::Url(side))?;
         }
         let base = String::from(url);
         Ok(Self {
+            side,
             client: Client::builder(TokioExecutor::new())
                 .pool_idle_timeout(POOL_IDLE_TIMEOUT)
                 .pool_timer(TokioTimer::new())
                 .build(connector(base.starts_with("https:"))?),
-            batch: format!("{base}batch").parse().map_err(|_| Error::Url)?,
+            batch: format!("{base}batch").parse().map_err(|_| Error::Url(side))?,
             base,
             headers,
         })
@@ -79,7 +82,7 @@ impl Http {
 
     /// Calls a method.
     pub(super) async fn call(&self, method: &str, body: Vec<u8>) -> Result<Response<Bytes>, BatchError> {
-        let uri = format!("{}{method}", self.base).parse().map_err(|_| broken())?;
+        let uri = format!("{}{method}", self.base).parse().map_err(|_| self.broken())?;
         self.post(uri, body).await
     }
 
@@ -91,24 +94,33 @@ impl Http {
         let answer = async {
             let response = self.client.request(request).await.map_err(|error| {
                 if error.is_connect() {
-                    unavailable("Centrifugo cannot be reached")
+                    unavailable(self.side.unreachable(), self.side.start())
                 } else {
-                    broken()
+                    self.broken()
                 }
             })?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() {
-                    too_large()
+                    self.too_large()
                 } else {
-                    broken()
+                    self.broken()
                 }
             })?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         tokio::time::timeout(TIMEOUT, answer)
             .await
-            .unwrap_or_else(|_| Err(unavailable("Centrifugo did not answer in time")))
+            .unwrap_or_else(|_| Err(unavailable(&format!("{} did not answer in time", self.side.name()), None)))
+    }
+
+    fn too_large(&self) -> BatchError {
+        let reason = format!("the answer has more than {LARGEST_ANSWER} bytes");
+        unavailable(&reason, Some(self.side.doubt()))
+    }
+
+    fn broken(&self) -> BatchError {
+        unavailable(&format!("the connection to {} broke", self.side.name()), None)
     }
 }
 
@@ -155,22 +167,11 @@ fn secret(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn too_large() -> BatchError {
-    BatchError::Unavailable {
-        reason: format!("the answer has more than {LARGEST_ANSWER} bytes"),
-        hint: Some("is `[centrifugo] url` really Centrifugo?"),
-    }
-}
-
-fn broken() -> BatchError {
-    unavailable("the connection to Centrifugo broke")
-}
-
 /// A request that got no whole answer. The text names no URL, since a URL may hold a password.
-fn unavailable(reason: &str) -> BatchError {
+fn unavailable(reason: &str, hint: Option<&'static str>) -> BatchError {
     BatchError::Unavailable {
         reason: reason.to_owned(),
-        hint: None,
+        hint,
     }
 }
 
@@ -179,7 +180,7 @@ mod tests {
     use super::*;
 
     fn http(url: &str) -> Http {
-        Http::new(url, &"a key".into()).unwrap()
+        Http::new(Side::Centrifugo, url, &"a key".into()).unwrap()
     }
 
     #[test]
@@ -200,6 +201,9 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused() {
-        assert!(matches!(Http::new("http://:8000", &"a key".into()), Err(Error::Url)));
+        for (side, key) in [(Side::Centrifugo, "`[centrifugo] url`"), (Side::Hub, "`[server] url`")] {
+            let refused = Http::new(side, "http://:8000", &"a key".into()).unwrap_err();
+            assert!(refused.to_string().starts_with(key), "{refused}");
+        }
     }
 }

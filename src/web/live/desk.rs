@@ -106,7 +106,7 @@ async fn redeliver(web: Arc<Web>, ids: Vec<i64>) -> Response {
     };
     match retried.await {
         Ok(done) => {
-            let interrupted = done.interrupted.map(|interrupted| interrupted.to_string());
+            let interrupted = done.interrupted.map(|interrupted| interrupted.told());
             let (sent, obsolete, refused) = (done.sent, done.obsolete, done.refused);
             Json(json!({ "sent": sent, "obsolete": obsolete, "refused": refused, "interrupted": interrupted })).into_response()
         }
