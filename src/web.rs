@@ -9,6 +9,7 @@ mod connection;
 mod credentials;
 mod emulation;
 mod health;
+mod leadership;
 mod limit;
 mod live;
 mod origin;

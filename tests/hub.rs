@@ -10,5 +10,6 @@ mod letters;
 mod live;
 mod official;
 mod sockets;
+mod standby;
 mod tokens;
 mod wire;

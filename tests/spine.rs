@@ -41,6 +41,8 @@ use crate::support::postgres::Cluster;
 use crate::support::process::{Process, instant};
 use crate::support::wait::SOON;
 
+pub(crate) use replay::UNSETTLED;
+
 /// Every part, with a subscriber to `public`.
 pub(crate) struct Stack {
     pub(crate) django: Django,

@@ -6,6 +6,9 @@ use crate::publisher::{BatchError, Publisher, Rejection, Reply};
 
 impl Publisher for Hub {
     async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
+        if !self.admits() {
+            return Err(elsewhere());
+        }
         let mut replies = Vec::with_capacity(batch.len());
         let mut key = Vec::new();
         for publication in batch {
@@ -24,10 +27,19 @@ impl Publisher for Hub {
             // Whoever listens gets a turn, also while a window of thousands is published.
             tokio::task::coop::consume_budget().await;
         }
-        Ok(replies)
+        // Those who listened may have been sent away meanwhile.
+        if self.admits() { Ok(replies) } else { Err(elsewhere()) }
     }
 
     fn lead(&self, leads: bool) {
         self.admit(leads);
+    }
+}
+
+/// Why nothing is published where nobody is to listen.
+fn elsewhere() -> BatchError {
+    BatchError::Unavailable {
+        reason: "this process does not lead".to_owned(),
+        hint: Some("ask the one that leads"),
     }
 }

@@ -4,6 +4,8 @@ use super::code::Refusal;
 use super::queue::Output;
 use super::*;
 use crate::config::Source;
+use crate::mapping::Publication;
+use crate::publisher::Publisher;
 
 const TOML: &str = r#"
 [database]
@@ -392,4 +394,19 @@ async fn whoever_comes_back_to_a_hub_that_others_stood_in_for_is_told_of_a_gap()
     let (kept, after) = hub.history("room:1", &Range::default()).unwrap();
     assert!(kept.is_empty() && after.epoch != before.epoch, "{before:?} {after:?}");
     assert_eq!(hub.kept.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn what_a_hub_that_admits_nobody_refuses_is_heard_when_it_is_sent_again() {
+    let hub = hub(Limits::default());
+    let mut publication = Publication::example(1, "public");
+    publication.event = b"{}".to_vec();
+    let batch = [&publication];
+    hub.admit(false);
+    let refused = Publisher::publish(&*hub, &batch).await.unwrap_err();
+    assert_eq!(refused.told(), "this process does not lead (ask the one that leads)");
+    hub.admit(true);
+    let session = connected(&hub).await;
+    assert_eq!(Publisher::publish(&*hub, &batch).await.unwrap(), [Ok(())]);
+    assert!(text(&session).await.contains(r#""channel":"public""#));
 }

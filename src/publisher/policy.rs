@@ -57,6 +57,9 @@ pub const fn on_status(side: Side, status: u16) -> BatchDirective {
         404 | 405 => BatchDirective::Retry {
             hint: Some(side.other_address()),
         },
+        503 => BatchDirective::Retry {
+            hint: side.unavailable(),
+        },
         _ => BatchDirective::Retry { hint: None },
     }
 }

@@ -73,6 +73,17 @@ impl Side {
         }
     }
 
+    /// What an operator can do where it answers that it takes nothing for now, where that is known.
+    #[must_use]
+    pub const fn unavailable(self) -> Option<&'static str> {
+        match self {
+            Self::Centrifugo => None,
+            Self::Hub => {
+                Some("it does not lead: do this on the machine of the one that leads, or have `[server] url` name that one")
+            }
+        }
+    }
+
     /// What is asked where an answer cannot be read.
     #[must_use]
     pub const fn doubt(self) -> &'static str {

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 
-use super::Web;
+use super::{Web, leadership};
 use crate::django::mac;
 use crate::hub::Hub;
 use crate::hub::code::Error;
@@ -59,6 +59,10 @@ pub(super) async fn call(State(web): State<Arc<Web>>, Path(method): Path<String>
             json::object(|answer| write(answer, "result", &result))
         }
     };
+    if !web.is_heard() {
+        // Those who listened were sent away meanwhile.
+        return leadership::elsewhere();
+    }
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 

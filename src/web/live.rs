@@ -20,9 +20,9 @@ use secrecy::SecretString;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Web;
 use super::random::NoRandomness;
 use super::trouble::unavailable;
+use super::{Web, leadership};
 use crate::config::Config;
 use crate::mapping::Mapping;
 use crate::publisher::Observers;
@@ -88,8 +88,9 @@ impl Live {
 /// The routes of the page.
 pub(super) fn routes(web: &Arc<Web>) -> Router<Arc<Web>> {
     let acts = Router::new()
-        .route("/live/send", post(desk::send))
         .route("/live/dead/retry", post(desk::retry))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(web), leadership::required))
+        .route("/live/send", post(desk::send))
         .route_layer(middleware::from_fn(door::same_origin));
     Router::new()
         .route("/live/events", get(feed::open))

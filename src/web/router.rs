@@ -11,7 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
-use super::{Web, api, assets, emulation, health, live, proxy, socket, token};
+use super::{Web, api, assets, emulation, health, leadership, live, proxy, socket, token};
 
 /// The largest body: Centrifugo's requests have some hundred bytes, and what a client adds to them has no use here.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -28,6 +28,7 @@ pub(super) fn router(web: Arc<Web>) -> Router {
     let api = Router::new()
         .route("/api/{method}", post(api::call))
         .route_layer(DefaultBodyLimit::max(api::LARGEST_BODY))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&web), leadership::required))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&web), api::authenticate));
     let emulation = Router::new()
         .route("/connection/http_stream", post(emulation::http_stream))

@@ -42,7 +42,7 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
     let Some(secret) = &web.secrets.token else {
         return (StatusCode::NOT_FOUND, "no server takes tokens\n").into_response();
     };
-    if web.hub.as_ref().is_some_and(|hub| !hub.admits()) {
+    if !web.is_heard() {
         // The process that leads would not know of it after a log-out.
         return (StatusCode::SERVICE_UNAVAILABLE, "no connection is taken for now\n").into_response();
     }

@@ -3,10 +3,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::wire::Wire;
-use crate::support::centrifugo::Centrifugo;
-use crate::support::postgres::free_port;
 use crate::support::process::Process;
-use crate::support::site::{Browser, ORIGIN, Site};
+use crate::support::site::{Browser, Site};
 use crate::support::wait::SOON;
 
 const WATCH: &str = "
@@ -126,35 +124,4 @@ async fn after_a_restart_clients_come_again_and_are_told_that_the_history_is_ano
         (&answer["was_recovering"], &answer["recovered"]),
         (&json!(true), &json!(null))
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_listens_to_a_standby_and_whoever_was_there_goes_to_the_leader() {
-    let mut site = Site::on_hub(18, WATCH).await;
-    let path = site.folder.path().join("instant.toml");
-    let toml = std::fs::read_to_string(&path).unwrap();
-    let (own, other) = (site.url.rsplit_once(':').unwrap().1.to_owned(), free_port().to_string());
-    std::fs::write(site.folder.path().join("other.toml"), toml.replace(&own, &other)).unwrap();
-    let standby = Process::instant(site.folder.path(), &["run", "--config", "other.toml"], &[]);
-    standby.line("standby: another relay leads", SOON).await;
-    let url = format!("ws://127.0.0.1:{other}/connection/websocket");
-    let refused = tokio_tungstenite::connect_async(&url).await.unwrap_err();
-    assert!(refused.to_string().contains("503"), "{refused}");
-    let cookie = format!("sessionid={}", site.new_user("a").await);
-    let token = async |port: &str| {
-        let request = site.http.post(format!("http://127.0.0.1:{port}/token"));
-        let request = request.header("Origin", ORIGIN).header("Cookie", &cookie);
-        request.send().await.unwrap().status().as_u16()
-    };
-    assert_eq!((token(&own).await, token(&other).await), (200, 503));
-
-    let mut browser = Browser::open(&site, "").await;
-    site.instant.signal("STOP").await;
-    standby.line("leading", SOON).await;
-    site.instant.signal("CONT").await;
-    assert_eq!(browser.next().await, Err(3001), "it sees that another leads");
-    site.centrifugo = Centrifugo::at(&format!("http://127.0.0.1:{other}"), "an api key");
-    let mut browser = Browser::open(&site, "").await;
-    site.python("Order.objects.create(number='17')").await;
-    assert_eq!(browser.next().await.unwrap().0, "public");
 }

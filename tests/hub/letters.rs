@@ -1,11 +1,12 @@
 //! Publications that commands send again, to the hub of the process that runs.
 
+use crate::spine::UNSETTLED;
 use crate::support::postgres::free_port;
 use crate::support::process::instant;
 use crate::support::site::Site;
 use crate::support::wait::{SOON, eventually};
 
-const RULES: &str = "
+pub(super) const RULES: &str = "
 [[watch]]
 model = 'shop.Country'
 fields = ['name']
@@ -17,27 +18,30 @@ target = 'public'
 message = '{{ row.name.nothing.here }}'
 ";
 
+/// The file of the process that runs.
+pub(super) const OWN: &str = "instant.toml";
+
 impl Site {
-    /// Writes another instant.toml, in which `theirs` is `ours`, and returns its name.
-    fn variant(&self, name: &'static str, theirs: &str, ours: &str) -> &'static str {
-        let text = std::fs::read_to_string(self.folder.path().join("instant.toml")).unwrap();
+    /// Writes a file that is as `from`, but that `theirs` is `ours`.
+    pub(super) fn variant(&self, name: &str, from: &str, theirs: &str, ours: &str) {
+        let text = std::fs::read_to_string(self.folder.path().join(from)).unwrap();
         assert!(text.contains(theirs), "{theirs} in {text}");
         std::fs::write(self.folder.path().join(name), text.replace(theirs, ours)).unwrap();
-        name
     }
 
-    /// The dead letters, once there are so many.
-    async fn letters(&self, count: i64) {
+    /// Waits until there are so many dead letters, and everything else is settled, which a replay sends alone.
+    pub(super) async fn letters(&self, count: i64) {
         let client = self.django.database.connect().await;
+        let ask = async |query| client.query_one(query, &[]).await.unwrap().get::<_, i64>(0);
         eventually(SOON, "the dead letters", async || {
-            let found = client.query_one("select count(*) from instant.dead_letter", &[]).await;
-            (found.unwrap().get::<_, i64>(0) == count).then_some(())
+            let found = ask("select count(*) from instant.dead_letter").await;
+            (found == count && ask(UNSETTLED).await == 0).then_some(())
         })
         .await;
     }
 
     /// What a command with this file prints, which fails.
-    async fn fails(&self, file: &str, command: &[&str]) -> String {
+    pub(super) async fn fails(&self, file: &str, command: &[&str]) -> String {
         let output = instant(self.folder.path(), &[&["--config", file], command].concat(), &[]).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
@@ -45,8 +49,8 @@ impl Site {
     }
 }
 
-const RETRY: &[&str] = &["dead", "retry", "--all"];
-const REPLAY: &[&str] = &["replay", "--since", "1h"];
+pub(super) const RETRY: &[&str] = &["dead", "retry", "--all"];
+pub(super) const REPLAY: &[&str] = &["replay", "--since", "1h"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_sent_again_to_the_hub_says_who_does_not_answer_and_which_key_differs() {
@@ -54,10 +58,11 @@ async fn what_cannot_be_sent_again_to_the_hub_says_who_does_not_answer_and_which
     site.python("Country.objects.create(code='x', name='Xanadu')").await;
     site.letters(1).await;
     // The rule is mended, and the process that runs does not know.
-    site.variant("instant.toml", ".nothing.here", "");
+    site.variant(OWN, OWN, ".nothing.here", "");
     let own = site.url.rsplit_once(':').unwrap().1.to_owned();
-    let away = site.variant("away.toml", &own, &free_port().to_string());
-    let key = site.variant("key.toml", "an api key", "another api key");
+    let (away, key) = ("away.toml", "key.toml");
+    site.variant(away, OWN, &own, &free_port().to_string());
+    site.variant(key, OWN, "an api key", "another api key");
     let (retried, replayed, refused, refused_too) = tokio::join!(
         site.fails(away, RETRY),
         site.fails(away, REPLAY),

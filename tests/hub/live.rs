@@ -101,7 +101,7 @@ impl Site {
     }
 
     /// The `Cookie` header of a new user of the staff.
-    async fn staff(&self) -> String {
+    pub(super) async fn staff(&self) -> String {
         let session = self
             .python("u = user('boss', is_staff=True); c = login('boss'); print(cookie(c))")
             .await;

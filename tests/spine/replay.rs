@@ -10,7 +10,7 @@ use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
 /// Changes that the stored cursor has not passed.
-const UNSETTLED: &str = "select count(*) from instant.outbox as o, instant.relay as r
+pub(crate) const UNSETTLED: &str = "select count(*) from instant.outbox as o, instant.relay as r
     where not pg_visible_in_snapshot(o.xid, r.snapshot)
       and not coalesce(o.id <= r.after and pg_visible_in_snapshot(o.xid, r.until), false)";
 
