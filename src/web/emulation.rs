@@ -238,7 +238,12 @@ pub(super) async fn emulation(State(web): State<Arc<Web>>, body: Bytes) -> Statu
     };
     let session = web.emulated.lock().get(&said.session).and_then(Weak::upgrade);
     let Some(session) = session else {
-        return StatusCode::NOT_FOUND;
+        // The process that leads may know it.
+        return if web.is_heard() {
+            StatusCode::NOT_FOUND
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
     };
     if let Err(disconnect) = session.receive(&said.data).await {
         session.queue().end(disconnect);

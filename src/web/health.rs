@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +18,8 @@ use crate::relay::{Health, Metrics};
 
 /// The format of the metrics: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What `/readyz` is asked to find the one process that leads.
+const LEADING: &str = "leading";
 /// How long an answer of the database is good: scrapes of several servers ask it once.
 const KEPT: Duration = Duration::from_secs(5);
 /// How long the database may take: Prometheus gives up after ten seconds.
@@ -71,11 +73,17 @@ async fn ask(database: &SecretString) -> Result<Depth, Error> {
     Operator::connect(database).await?.depth().await
 }
 
-/// 200 while the relay leads, with a lag below the limit, or stands by; 503 otherwise.
-pub(super) async fn ready(State(web): State<Arc<Web>>) -> Response {
+/// 200 while the relay leads, with a lag below the limit, or stands by; 503 otherwise. With `?leading`, 200 from the process that leads
+/// alone, whatever its lag: nobody else could be asked instead.
+pub(super) async fn ready(State(web): State<Arc<Web>>, RawQuery(query): RawQuery) -> Response {
     let health = web.monitor.health();
     let (role, lag) = (health.role(), health.lag());
-    let status = if role.is_settled() && lag < web.monitor.ready_lag {
+    let is_ready = if query.as_deref() == Some(LEADING) {
+        web.leads()
+    } else {
+        role.is_settled() && lag < web.monitor.ready_lag
+    };
+    let status = if is_ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

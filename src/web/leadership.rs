@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Web;
+use crate::relay::Role;
 
 /// The answer where nobody would hear what is published.
 const ELSEWHERE: (StatusCode, &str) = (
@@ -19,6 +20,14 @@ impl Web {
     /// Whether what is published here is heard: by Centrifugo, or by a hub that lets browsers in.
     pub(super) fn is_heard(&self) -> bool {
         self.hub.as_ref().is_none_or(|hub| hub.admits())
+    }
+
+    /// Whether this process leads. One with a hub that has lost PostgreSQL does until it sends its browsers away.
+    pub(super) fn leads(&self) -> bool {
+        match &self.hub {
+            Some(hub) => hub.admits(),
+            None => self.monitor.health().role() == Role::Leading,
+        }
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) fn routes(web: &Arc<Web>) -> Router<Arc<Web>> {
         .route_layer(middleware::from_fn(door::same_origin));
     Router::new()
         .route("/live/events", get(feed::open))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(web), leadership::required))
         .route("/live/dead", get(desk::letters))
         .merge(acts)
         .route_layer(middleware::from_fn_with_state(Arc::clone(web), door::guard))

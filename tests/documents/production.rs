@@ -3,6 +3,7 @@
 use super::lesson::Lesson;
 use super::nginx;
 use crate::client::page::{chromium, is_clean};
+use crate::support::cache::manifest;
 use crate::support::postgres::{Cluster, free_port};
 use crate::support::process::{Process, find};
 use crate::support::wait::SOON;
@@ -16,6 +17,9 @@ from shop.models import Order
 User.objects.create_user('ada', password='secret')
 Order.objects.create(number='17')
 ";
+
+/// Changes every order, in Python.
+const UPDATE: &str = "from shop.models import Order; Order.objects.update";
 
 /// Logs in as a browser does, whose forms Django takes from its own origin alone, and prints the session cookie.
 const LOG_IN: &str = r#"
@@ -61,6 +65,44 @@ async fn service(lesson: &Lesson) -> Process {
     relay
 }
 
+/// Starts the service of the second machine.
+async fn second(lesson: &Lesson, port: u16) -> Process {
+    let page = std::fs::read_to_string(manifest("docs/how-to/production.md")).unwrap();
+    assert!(page.contains("`listen = \"10.0.0.2:8001\"`"));
+    let folder = lesson.folder().join("etc/instant");
+    let toml = std::fs::read_to_string(folder.join("instant.toml")).unwrap();
+    let (own, other) = (format!("\"127.0.0.1:{port}\""), format!("\"127.0.0.2:{port}\""));
+    assert!(toml.contains(&own), "{toml}");
+    std::fs::write(folder.join("second.toml"), toml.replace(&own, &other)).unwrap();
+    let second = lesson.begin("instant --config etc/instant/second.toml run --log json");
+    second.line("standby: another relay leads", SOON).await;
+    second
+}
+
+/// Stops the service of the first machine, whose clients nginx leads to the second one.
+async fn takes_over(lesson: &Lesson, (origin, port): (&str, u16), first: &Process, client: &Process, second: Process) {
+    let leads = |address: &str| format!("curl -sS -o /dev/null -w '%{{http_code}}' 'http://{address}:{port}/readyz?leading'");
+    let asked = [lesson.sh(&leads("127.0.0.1")).await, lesson.sh(&leads("127.0.0.2")).await];
+    assert_eq!(asked, ["200", "503"]);
+    // nginx asks one after the other.
+    let ask = format!(
+        "for i in 1 2 3 4; do curl -sS -o /dev/null -w '%{{http_code}} ' -d '{{\"session\":\"\",\"data\":\"\"}}' {origin}/emulation; done"
+    );
+    assert_eq!(
+        lesson.sh(&ask).await,
+        "404 404 404 404 ",
+        "the one that leads knows no such session"
+    );
+    let (connected, heard) = (r##""hears","channel":"#1""##, r#""channel":"users""#);
+    let before = (client.count(connected), client.count(heard));
+    first.signal("TERM").await;
+    second.line("\"leading\"", SOON).await;
+    client.another_line(connected, before.0, SOON).await;
+    lesson.python(&format!("{UPDATE}(status='ready')")).await;
+    client.another_line(heard, before.1, SOON).await;
+    assert_eq!(lesson.sh(&ask).await, "404 404 404 404 ");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_and_the_rest_stays_inside() {
     if !nginx::is_installed() {
@@ -88,6 +130,8 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
     for (theirs, ours) in [
         ("https://shop.example", &*origin),
         ("shop.example", "localhost"),
+        // Another address of this machine, on the same port.
+        ("10.0.0.2", "127.0.0.2"),
         ("listen 443 ", &format!("listen 127.0.0.1:{https} ")),
         ("/etc/", &format!("{folder}/etc/")),
         ("postgres://shop_relay@127.0.0.1/shop", &relay),
@@ -96,7 +140,7 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
     ] {
         lesson.replace(theirs, ours);
     }
-    let (pages, _) = (lesson.port(8000), lesson.port(8001));
+    let (pages, port) = (lesson.port(8000), lesson.port(8001));
     nginx::certify(&mut lesson);
     std::fs::create_dir_all(lesson.folder().join("etc/systemd/system")).unwrap();
 
@@ -126,8 +170,7 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
         &[],
     );
     client.line(r##""hears","channel":"#1""##, SOON).await;
-    let update = "from shop.models import Order; Order.objects.update";
-    lesson.python(&format!("{update}(status='paid')")).await;
+    lesson.python(&format!("{UPDATE}(status='paid')")).await;
     client.line(r#""channel":"users""#, SOON).await;
 
     let stream = "curl -sS -N --max-time 20 -d '{\"id\":1,\"connect\":{}}'";
@@ -147,12 +190,16 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
         let page = lesson.visit(&chromium, &format!("{origin}/pages/shop.html"), session);
         page.line("page: ready", SOON * 2).await;
         page.line(&format!("socket: wss://localhost:{https}/"), SOON).await;
-        lesson.python(&format!("{update}(status='sent')")).await;
+        lesson.python(&format!("{UPDATE}(status='sent')")).await;
         page.line("console: sent", SOON).await;
         is_clean(&page);
     }
     lesson.set("DATABASE_URL", &relay);
     let said = lesson.run().await;
     assert!(said.contains("\"role\":\"leading\""), "{said}");
+
+    let second = second(&lesson, port).await;
+    lesson.set("DATABASE_URL", &owner);
+    takes_over(&lesson, (&origin, port), &service, &client, second).await;
     lesson.finish();
 }

@@ -38,12 +38,34 @@ async fn nobody_listens_to_a_standby_and_whoever_was_there_goes_to_the_leader() 
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!((token(&site.url).await, token(&hub.url).await), (200, 503));
+    let staff = site.staff().await;
+    for (path, leader, other) in [
+        ("/readyz", 200, 200),
+        ("/readyz?leading", 200, 503),
+        ("/live", 200, 200),
+        ("/live/dead", 200, 200),
+        ("/live/events", 200, 503),
+    ] {
+        for (url, wanted) in [(&site.url, leader), (&hub.url, other)] {
+            let answer = site.http.get(format!("{url}{path}")).header("Cookie", &staff).send().await;
+            assert_eq!(answer.unwrap().status(), wanted, "{url}{path}");
+        }
+    }
+    for (url, wanted) in [(&site.url, 404), (&hub.url, 503)] {
+        let unknown = json!({ "session": "", "data": "" });
+        let answer = site.http.post(format!("{url}/emulation")).json(&unknown).send().await;
+        assert_eq!(answer.unwrap().status(), wanted, "{url}");
+    }
 
     let mut browser = Browser::open(&site, "").await;
     site.instant.signal("STOP").await;
     standby.line("leading", SOON).await;
     site.instant.signal("CONT").await;
     assert_eq!(browser.next().await, Err(3001), "it sees that another leads");
+    for (url, wanted) in [(&site.url, 503), (&hub.url, 200)] {
+        let answer = site.http.get(format!("{url}/readyz?leading")).send().await;
+        assert_eq!(answer.unwrap().status(), wanted, "{url}");
+    }
     site.centrifugo = hub;
     let mut browser = Browser::open(&site, "").await;
     site.python("Country.objects.create(code='x', name='Xanadu')").await;

@@ -166,6 +166,8 @@ async fn a_relay_is_ready_while_it_leads_or_stands_by_and_not_while_it_lags_or_h
     stack.centrifugo.stop().await;
     stack.django.run("Country.objects.create(code='a', name='')").await;
     becomes(first, 503, "leading").await;
+    let leads = async |port| ask(port, "/readyz?leading").await.0;
+    assert_eq!((leads(first).await, leads(second).await), (200, 503), "nobody else leads");
     let (_, body) = ready(first).await;
     assert!(body["lag_seconds"].as_f64().unwrap() >= 1.0, "{body}");
     stack.centrifugo.start().await;
@@ -175,6 +177,7 @@ async fn a_relay_is_ready_while_it_leads_or_stands_by_and_not_while_it_lags_or_h
     becomes(second, 200, "leading").await;
     proxy.set(Mode::Cut);
     becomes(second, 503, "reconnecting").await;
+    assert_eq!(leads(second).await, 503);
     proxy.set(Mode::Pass);
     becomes(second, 200, "leading").await;
     // Not before there is a relay at all.

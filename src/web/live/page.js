@@ -314,15 +314,20 @@ const state = (text, kind = '') => {
   find('connection').textContent = text
   find('connection').className = kind
 }
-const source = new EventSource('/live/events')
-source.addEventListener('open', () => state('live', 'open'))
-source.addEventListener('error', () => {
-  if (source.readyState === EventSource.CLOSED) state('ended: log in again, then reload', 'closed')
-  else state('connecting again')
-})
-source.addEventListener('event', ({ data }) => take(JSON.parse(data)))
-source.addEventListener('status', ({ data }) => status(JSON.parse(data)))
-source.addEventListener('skipped', ({ data }) => {
-  skipped += Number(data)
-  schedule()
-})
+// What is refused ends the stream for good: after a log-out, or while no process leads. Either may pass.
+const listen = () => {
+  const source = new EventSource('/live/events')
+  source.addEventListener('open', () => state('live', 'open'))
+  source.addEventListener('error', () => {
+    if (source.readyState !== EventSource.CLOSED) return state('connecting again')
+    state('ended: log in again, or wait for the process that leads', 'closed')
+    setTimeout(listen, 5000)
+  })
+  source.addEventListener('event', ({ data }) => take(JSON.parse(data)))
+  source.addEventListener('status', ({ data }) => status(JSON.parse(data)))
+  source.addEventListener('skipped', ({ data }) => {
+    skipped += Number(data)
+    schedule()
+  })
+}
+listen()
