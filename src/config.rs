@@ -16,6 +16,7 @@ mod parse;
 mod reader;
 mod reading;
 pub(crate) mod related;
+mod reload;
 mod rule;
 pub mod schema;
 mod server;

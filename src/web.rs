@@ -62,7 +62,6 @@ const DENIED: code::Error = code::Error::new(403, "permission denied");
 pub struct Web {
     authorities: RwLock<Authorities>,
     origins: Vec<String>,
-    secrets: Secrets,
     limiter: Limiter,
     registry: Registry,
     backend: Option<Backend>,
@@ -85,13 +84,14 @@ pub enum StartError {
     Centrifugo(#[from] centrifugo::Error),
 }
 
-/// Who may listen.
+/// Who may listen, and by what the other side is known.
 #[derive(Debug)]
 struct Authorities {
     /// For answers to browsers, and to Centrifugo.
     answers: Arc<Access>,
     /// For asking again what was answered.
     revocation: Arc<Access>,
+    secrets: Arc<Secrets>,
 }
 
 impl Authorities {
@@ -99,6 +99,7 @@ impl Authorities {
         Ok(Self {
             answers: Arc::new(Access::new(config)?),
             revocation: Arc::new(Access::again(config)?),
+            secrets: Arc::new(Secrets::of(config)),
         })
     }
 }
@@ -112,6 +113,19 @@ struct Secrets {
     token: Option<SecretString>,
     /// Of whoever calls the hub's API.
     api: Option<SecretString>,
+}
+
+impl Secrets {
+    fn of(config: &Config) -> Self {
+        Self {
+            proxy: config.centrifugo.as_ref().map(access::token::proxy_secret),
+            token: access::token::secret(config),
+            api: match config.centrifugo {
+                Some(_) => None,
+                None => access::token::hub_key(config),
+            },
+        }
+    }
 }
 
 impl Web {
@@ -134,11 +148,6 @@ impl Web {
         Ok(Self {
             authorities: RwLock::new(Authorities::new(config)?),
             origins: server.allowed_origins.clone(),
-            secrets: Secrets {
-                proxy: config.centrifugo.as_ref().map(access::token::proxy_secret),
-                token: access::token::secret(config),
-                api: hub.as_ref().and_then(|_| access::token::hub_key(config)),
-            },
             limiter: Limiter::default(),
             registry: Registry::default(),
             backend,
@@ -156,7 +165,7 @@ impl Web {
         &self.live
     }
 
-    /// Puts the rules of a file that was read again in place.
+    /// Puts the rules of a file that was read again in place, and the secrets that are derived from its keys.
     ///
     /// # Errors
     /// When the database URL cannot be read.
@@ -181,6 +190,10 @@ impl Web {
 
     fn access(&self) -> Arc<Access> {
         Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner).answers)
+    }
+
+    fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner).secrets)
     }
 
     fn revocation(&self) -> Arc<Access> {

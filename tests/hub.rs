@@ -9,6 +9,7 @@ mod events;
 mod letters;
 mod live;
 mod official;
+mod reload;
 mod sockets;
 mod standby;
 mod tokens;

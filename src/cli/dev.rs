@@ -92,7 +92,7 @@ async fn serve(
             }
             _ = interrupted.recv() => service.stop(),
             _ = terminated.recv() => service.stop(),
-            () = project.changed() => match reload(project, &service, &replace).await {
+            () = project.changed() => match reload(project, config, &service, &replace).await {
                 Ok(count) => writeln!(anstream::stdout(), "instant.toml was read again; watched tables: {count}")?,
                 Err(refusal) => error!("the new rules are refused, the old ones go on: {refusal:#}"),
             },
@@ -101,8 +101,13 @@ async fn serve(
 }
 
 /// Applies the file as it is now, and puts its rules in place; the number of watched tables.
-async fn reload(project: &mut Project<'_>, service: &Service, tail: &watch::Sender<Arc<Rules>>) -> anyhow::Result<usize> {
-    let config = project.read()?;
+async fn reload(
+    project: &mut Project<'_>,
+    running: &Config,
+    service: &Service,
+    tail: &watch::Sender<Arc<Rules>>,
+) -> anyhow::Result<usize> {
+    let config = running.reloaded(project.read()?);
     let (watches, mapping) = install(project.context, &config).await?;
     let mapping = Arc::new(mapping);
     service.reload(&config, Arc::clone(&mapping))?;

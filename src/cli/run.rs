@@ -57,7 +57,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             }
             _ = terminate.recv() => stop(&service),
             _ = interrupt.recv() => stop(&service),
-            _ = hangup.recv() => match reload(context, &service).await {
+            _ = hangup.recv() => match reload(context, &config, &service).await {
                 Ok(()) => info!("the rules were read again"),
                 Err(refusal) => error!("the new rules are refused, the old ones go on: {refusal:#}"),
             },
@@ -65,9 +65,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
 }
 
-/// Puts the rules of the file as it is now in place.
-async fn reload(context: &Context, service: &Service) -> anyhow::Result<()> {
-    let config = context.load()?;
+/// Puts the rules of the file as it is now in place, beside what `running` keeps until a restart.
+async fn reload(context: &Context, running: &Config, service: &Service) -> anyhow::Result<()> {
+    let config = running.reloaded(context.load()?);
     let mapping = rules(context, &config).await?;
     service.reload(&config, mapping)
 }

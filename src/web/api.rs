@@ -27,7 +27,7 @@ pub(super) const LARGEST_BODY: usize = 32 << 20;
 /// Lets requests with the key pass alone. Guesses are slowed down.
 pub(super) async fn authenticate(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(KEY_HEADER);
-    let known = match (given, &web.secrets.api) {
+    let known = match (given, &web.secrets().api) {
         (Some(given), Some(wanted)) => mac::equal(given.as_bytes(), wanted.expose_secret().as_bytes()),
         _ => false,
     };

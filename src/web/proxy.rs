@@ -58,7 +58,7 @@ struct Meta {
 /// Lets requests with the shared secret pass alone. Guesses are slowed down.
 pub(super) async fn authenticate(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(SECRET_HEADER).map(|value| value.as_bytes().to_owned());
-    let known = match (given, &web.secrets.proxy) {
+    let known = match (given, &web.secrets().proxy) {
         (Some(given), Some(wanted)) => mac::equal(&given, wanted.expose_secret().as_bytes()),
         _ => false,
     };
@@ -74,7 +74,8 @@ pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap, bod
         return (StatusCode::BAD_REQUEST, "not a connection\n").into_response();
     };
     let given = Credentials::of(&headers);
-    let secret = web.secrets.proxy.as_ref();
+    let secrets = web.secrets();
+    let secret = secrets.proxy.as_ref();
     if secret.is_some_and(|secret| probe::is_one(&given.cookies, secret, access::now())) {
         return result(&json!({ "user": "", "data": { probe::COOKIE: true } }));
     }

@@ -39,7 +39,8 @@ pub(super) async fn token(State(web): State<Arc<Web>>, Extension(peer): Extensio
 }
 
 async fn issue(web: &Web, headers: &HeaderMap) -> Response {
-    let Some(secret) = &web.secrets.token else {
+    let secrets = web.secrets();
+    let Some(secret) = &secrets.token else {
         return (StatusCode::NOT_FOUND, "no server takes tokens\n").into_response();
     };
     if !web.is_heard() {

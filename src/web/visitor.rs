@@ -45,7 +45,8 @@ impl Visitor {
     }
 
     fn verify(&self, token: &str) -> Result<Token, Invalid> {
-        let secret = self.web.secrets.token.as_ref().ok_or(Invalid::Forged)?;
+        let secrets = self.web.secrets();
+        let secret = secrets.token.as_ref().ok_or(Invalid::Forged)?;
         token::verify(token, secret, access::now())
     }
 
