@@ -22,6 +22,7 @@ mod replay;
 mod rest;
 mod rows;
 mod session;
+mod spelling;
 mod sql;
 mod status;
 mod tls;

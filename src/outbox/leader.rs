@@ -140,26 +140,23 @@ impl Leader {
         })
     }
 
-    /// Writes the dead letters and the cursor that passes them, in one transaction; the letters alone where the cursor stays.
+    /// Writes the dead letters, and then the cursor that passes them; the letters alone where the cursor stays. What is read again because
+    /// the cursor was not written is parked once.
     ///
     /// # Errors
-    /// When PostgreSQL refuses or does not answer; nothing was written then.
+    /// When PostgreSQL refuses or does not answer; the cursor stays then.
     pub async fn settle(&self, position: Option<&Position>, letters: &[DeadLetter]) -> Result<(), Error> {
         let client = &self.session.client;
-        if letters.is_empty() {
-            return match position {
-                Some(position) => patiently(sql::move_cursor(client, position)).await,
-                None => Ok(()),
-            };
-        }
-        patiently(client.batch_execute("begin")).await?;
         for letter in letters {
-            patiently(sql::letters::park(client, letter)).await?;
+            match patiently(sql::letters::park(client, letter)).await {
+                Err(error) if error.is_unspeakable() => patiently(sql::letters::park(client, &letter.in_ascii())).await?,
+                parked => parked?,
+            }
         }
-        if let Some(position) = position {
-            patiently(sql::move_cursor(client, position)).await?;
+        match position {
+            Some(position) => patiently(sql::move_cursor(client, position)).await,
+            None => Ok(()),
         }
-        patiently(client.batch_execute("commit")).await
     }
 
     /// Purges one chunk of what is settled for longer than `retention`; true when there may be more. What would take so long that a

@@ -104,7 +104,10 @@ impl Operator {
             patiently(sql::delete(client, taken)).await?;
         }
         for refusal in refused {
-            patiently(sql::refuse(client, refusal)).await?;
+            match patiently(sql::refuse(client, refusal)).await {
+                Err(error) if error.is_unspeakable() => patiently(sql::refuse(client, &refusal.in_ascii())).await?,
+                settled => settled?,
+            }
         }
         Ok(())
     }

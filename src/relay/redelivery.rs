@@ -115,7 +115,7 @@ fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn Rows) -
     };
     let number = u32::try_from(letter.rule).unwrap_or_default();
     let left = Origin::is_departure(&letter.key);
-    if let (Some(event), Some(channel)) = (&letter.event, &letter.channel) {
+    if let (Some(event), Some(channel)) = (&letter.event, letter.address()) {
         return Attempt::Send(Publication {
             origin: Origin {
                 change_id: change.id,
@@ -124,7 +124,7 @@ fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn Rows) -
                 rule: Arc::new(name(letter, number)),
                 left,
             },
-            channel: channel.as_str().into(),
+            channel: channel.into(),
             event: event.clone().into_bytes(),
             key: Some(letter.key.as_str().into()),
             member: None,
