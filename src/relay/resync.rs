@@ -56,8 +56,8 @@ impl<P: Publisher> Herald<P> {
                 |lost: &Option<Lost>| lost.is_some_and(|lost| lost.count != told && (lost.is_over || early != Some(lost.count)));
             let mut lost = (*self.lost.wait_for(is_news).await.ok()?)?;
             if lost.count < told {
-                // The sequence was set back or made anew.
-                self.remember(lost.count).await?;
+                // The sequence was set back or made anew: what it has counted since is news.
+                self.remember(0).await?;
                 continue;
             }
             if early != Some(lost.count) {

@@ -173,6 +173,26 @@ async fn a_loss_after_the_count_was_set_back_is_told_under_another_id() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn losses_between_the_setting_back_of_the_count_and_the_next_look_are_told() {
+    for version in versions() {
+        let mut stack = Stack::alone(version, ORDERS).await;
+        let client = stack.django.database.connect().await;
+        client
+            .batch_execute("select nextval('instant.lost') from generate_series(1, 10)")
+            .await
+            .unwrap();
+        assert_eq!(lost(&stack.public.next(SOON).await.value()), 10);
+        stack.told(10).await;
+        client
+            .batch_execute("alter sequence instant.lost restart; select nextval('instant.lost') from generate_series(1, 3)")
+            .await
+            .unwrap();
+        assert_eq!(lost(&stack.public.next(SOON).await.value()), 3);
+        stack.told(3).await;
+    }
+}
+
 /// The count in a resync's id.
 fn lost(event: &Value) -> u64 {
     let id = event["id"].as_str().unwrap();
