@@ -73,11 +73,11 @@ impl<P: Publisher> Herald<P> {
                     Err(_) => lost,
                 };
             }
-            self.tell(lost.count).await;
-            if lost.is_over {
-                self.remember(lost.count).await?;
-            } else {
+            let is_told = self.tell(lost).await;
+            if !lost.is_over {
                 early = Some(lost.count);
+            } else if is_told {
+                self.remember(lost.count).await?;
             }
             tokio::time::sleep(PACE).await;
         }
@@ -89,15 +89,24 @@ impl<P: Publisher> Herald<P> {
         self.remember.send(told).await.ok()
     }
 
-    /// Publishes one resync a channel.
-    async fn tell(&self, lost: i64) {
-        let publications = self.rules.borrow().resync(lost, Timestamp::now());
-        self.publish(publications.iter().collect()).await;
-        info!(lost, channels = publications.len(), "subscribers were told to reload");
+    /// Publishes one resync a channel; false when there is something newer to tell before each of them has it.
+    async fn tell(&mut self, lost: Lost) -> bool {
+        let publications = self.rules.borrow().resync(lost.count, Timestamp::now());
+        let is_told = self.publish(publications.iter().collect(), lost).await;
+        if is_told {
+            info!(
+                lost = lost.count,
+                channels = publications.len(),
+                "subscribers were told to reload"
+            );
+        }
+        is_told
     }
 
-    /// Publishes until each publication is taken or refused for good.
-    async fn publish(&self, mut waiting: Vec<&Publication>) {
+    /// Publishes until each publication is taken or refused for good. False when what was `lost` is not the last of it any more: the channels
+    /// that have taken theirs must not wait for one that fails, and to that one the newer word says as much. A count that was set back to
+    /// nothing is no word.
+    async fn publish(&mut self, mut waiting: Vec<&Publication>, lost: Lost) -> bool {
         let mut backoff = Backoff::new();
         while !waiting.is_empty() {
             let delivery = deliver(&*self.publisher, &waiting).await;
@@ -112,9 +121,11 @@ impl<P: Publisher> Herald<P> {
                 }
             }
             waiting = again;
-            if !waiting.is_empty() {
-                tokio::time::sleep(backoff.next()).await;
+            let newer = self.lost.wait_for(|now| now.is_some_and(|now| now != lost && now.count > 0));
+            if !waiting.is_empty() && tokio::time::timeout(backoff.next(), newer).await.is_ok() {
+                return false;
             }
         }
+        true
     }
 }

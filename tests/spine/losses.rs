@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ORDERS, Stack};
 use crate::support::client::Subscriber;
+use crate::support::gateway::{Failure, Gateway};
 use crate::support::postgres::versions;
 use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
@@ -126,6 +127,37 @@ async fn a_loss_that_nobody_could_be_told_of_is_told_when_centrifugo_is_back_and
     stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
     assert_eq!(lost(&stack.public.next(SOON).await.value()), 1);
     stack.told(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_centrifugo_fails_on_one_channel_the_others_are_told_of_each_loss_and_that_one_of_the_last() {
+    let mut stack = Stack::alone(15, ROOMS).await;
+    let gateway = Gateway::to(&stack.centrifugo.url).await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    stack.reconfigure(&stack.centrifugo.url, &gateway.url);
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+    stack.relay.line("leading", SOON).await;
+    let mut room = Subscriber::anonymous(&stack.centrifugo, &["room:fixed"]).await;
+    gateway.fail_on("room:fixed", Failure::Code(100));
+
+    // The first while its transaction is open, and again at its end.
+    let client = stack.django.database.connect().await;
+    client
+        .batch_execute("begin; insert into shop_tag (name) values ('slow'); select nextval('instant.lost')")
+        .await
+        .unwrap();
+    assert_eq!(lost(&stack.public.next(SOON).await.value()), 1);
+    client.batch_execute("rollback").await.unwrap();
+    assert_eq!(lost(&stack.public.next(SOON).await.value()), 1);
+    client.batch_execute("select nextval('instant.lost')").await.unwrap();
+    assert_eq!(lost(&stack.public.next(SOON).await.value()), 2);
+    assert_eq!(stack.count("select told_lost from instant.relay").await, 0);
+
+    gateway.mend();
+    assert_eq!(lost(&room.next(SOON).await.value()), 2);
+    stack.told(2).await;
+    assert!(stack.events("pass").await.is_empty(), "nobody is told twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
