@@ -31,7 +31,7 @@ pub use adopt::Adopted;
 pub use announcement::Announcement;
 pub use broadcast::Message;
 pub use leader::{DeadLetter, Leader, Losses, Term};
-pub use letters::{LetterFilter, Refusal, StoredLetter};
+pub use letters::{LetterFilter, LetterPlace, Refusal, StoredLetter};
 pub use lookup::{Answer, LookedUp, Lookups, foreign_statement};
 pub use lost::Lost;
 pub use operator::Operator;

@@ -1,10 +1,11 @@
 //! Dead letters as an operator sees them: found, tried again, dropped.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, RowStream};
 
 use super::leader::DeadLetter;
 use super::operator::Operator;
@@ -47,6 +48,15 @@ pub struct StoredLetter {
     pub letter: DeadLetter,
 }
 
+/// A letter's place in the order of changes; the default is before the first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LetterPlace {
+    /// Its change's id in the outbox.
+    pub change_id: i64,
+    /// Its number.
+    pub id: i64,
+}
+
 /// Why a letter stays after it was tried again.
 #[derive(Clone, Debug)]
 pub struct Refusal {
@@ -64,17 +74,15 @@ impl Operator {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn letters(&self, filter: &LetterFilter, after: i64, with_bodies: bool) -> Result<Vec<StoredLetter>, Error> {
-        let mut rows = patiently(sql::page(&self.session.client, filter, after, PAGE, with_bodies)).await?;
-        let (mut page, mut bytes) = (Vec::new(), 0);
-        while bytes < PAGE_BYTES
-            && let Some(row) = patiently(rows.try_next()).await?
-        {
-            let stored = stored(&row)?;
-            let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-            bytes += length(&stored.letter.event) + length(&stored.letter.old) + length(&stored.letter.new);
-            page.push(stored);
-        }
-        Ok(page)
+        page(patiently(sql::page(&self.session.client, filter, after, PAGE, with_bodies)).await?).await
+    }
+
+    /// The next letters behind the place `after`, in the order of their changes, whichever was parked first. Empty at the end.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses or does not answer.
+    pub async fn letters_by_change(&self, filter: &LetterFilter, after: LetterPlace) -> Result<Vec<StoredLetter>, Error> {
+        page(patiently(sql::page_by_change(&self.session.client, filter, after, PAGE)).await?).await
     }
 
     /// How many letters a filter finds.
@@ -114,6 +122,15 @@ impl Operator {
 }
 
 impl StoredLetter {
+    /// Its place in the order of changes.
+    #[must_use]
+    pub const fn place(&self) -> LetterPlace {
+        LetterPlace {
+            change_id: self.letter.change_id,
+            id: self.id,
+        }
+    }
+
     /// The change that it tells of, so that it can be mapped again; none when it is one of a newer version.
     #[must_use]
     pub fn change(&self) -> Option<Change<'_>> {
@@ -135,6 +152,20 @@ impl DeadLetter {
     pub fn operation(&self) -> Option<Operation> {
         Operation::from_letter(char::from(self.operation.cast_unsigned()))
     }
+}
+
+/// As many of `rows` as a page may hold.
+async fn page(mut rows: Pin<Box<RowStream>>) -> Result<Vec<StoredLetter>, Error> {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    while bytes < PAGE_BYTES
+        && let Some(row) = patiently(rows.try_next()).await?
+    {
+        let stored = stored(&row)?;
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        bytes += length(&stored.letter.event) + length(&stored.letter.old) + length(&stored.letter.new);
+        page.push(stored);
+    }
+    Ok(page)
 }
 
 fn stored(row: &Row) -> Result<StoredLetter, Error> {

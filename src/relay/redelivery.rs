@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Related;
 use crate::mapping::{Mapping, Origin, Publication, Rows, RuleName};
-use crate::outbox::{DeadLetter, Error, LetterFilter, Operator, Refusal, StoredLetter};
+use crate::outbox::{DeadLetter, Error, LetterFilter, LetterPlace, Operator, Refusal, StoredLetter};
 use crate::publisher::{BatchError, Publisher, deliver};
 
 /// What became of the letters.
@@ -28,7 +28,7 @@ enum Attempt {
     Refused(String),
 }
 
-/// Sends the letters of `filter` again, the oldest first, under the same idempotency keys. Those whose rule failed are mapped with
+/// Sends the letters of `filter` again, those of older changes first, under the same idempotency keys. Those whose rule failed are mapped with
 /// `rules`, which are asked for only if there are any.
 ///
 /// # Errors
@@ -43,13 +43,13 @@ pub async fn redeliver<E: From<Error>>(
 ) -> Result<Redelivery, E> {
     let mut redelivery = Redelivery::default();
     let mut rules = Some(rules);
-    let (mut known, mut after) = (None, 0);
+    let (mut known, mut after) = (None, LetterPlace::default());
     loop {
-        let page = operator.letters(filter, after, true).await?;
+        let page = operator.letters_by_change(filter, after).await?;
         let Some(last) = page.last() else {
             return Ok(redelivery);
         };
-        after = last.id;
+        after = last.place();
         if page.iter().any(|stored| stored.letter.event.is_none())
             && let Some(rules) = rules.take()
         {

@@ -94,6 +94,28 @@ async fn a_retry_sends_under_the_same_key_and_what_is_refused_again_stays_with_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn letters_are_sent_again_in_the_order_of_their_changes_whichever_was_parked_first() {
+    const COUNT: usize = 250;
+    let mut stack = Stack::start(15, FAILING).await;
+    // Two for each change, the last changes first; a page holds fewer.
+    let park = format!(
+        "insert into instant.dead_letter (key, change_id, change_at, source, op, model, rule, channel, event, reason, attempts)
+         select 'key ' || n, change_id, now(), 'public.shop_tag', 'I', 'shop.Tag', 2, 'public',
+                json_build_object('change', change_id, 'letter', n), '', 1
+         from generate_series(1, {COUNT}) as n, lateral (select 1000 - n / 2) as c (change_id)
+         order by n"
+    );
+    stack.django.database.connect().await.batch_execute(&park).await.unwrap();
+    stack.command(&["dead", "retry", "--all"], 0).await;
+    let heard = stack.public.take(COUNT, SOON).await;
+    let heard: Vec<_> = heard
+        .iter()
+        .map(|heard| (heard.value()["change"].as_u64(), heard.value()["letter"].as_u64()))
+        .collect();
+    assert!(heard.is_sorted(), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_letter_whose_rule_failed_is_mapped_again_with_todays_rules() {
     let mut stack = Stack::with_letters("Tag.objects.create(name='a')", 2).await;
     let mended = FAILING.replace("{{ row.name.nothing.there }}", "Tag {{ row.name }}");

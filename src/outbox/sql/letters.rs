@@ -4,7 +4,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, RowStream};
 
 use crate::outbox::leader::DeadLetter;
-use crate::outbox::letters::{LetterFilter, Refusal};
+use crate::outbox::letters::{LetterFilter, LetterPlace, Refusal};
 
 /// The conditions of a filter, `$1` to `$7`; what is null does not narrow.
 const FOUND: &str = "($1::bigint[] is null or id = any ($1))
@@ -99,6 +99,26 @@ pub(in crate::outbox) async fn page(
     );
     let values = Values::new(filter);
     let own: [&(dyn ToSql + Sync); 3] = [&after, &limit, &with_bodies];
+    let parameters: Vec<_> = values.parameters().into_iter().chain(own).collect();
+    client.query_raw(&statement, parameters).await.map(Box::pin)
+}
+
+/// At most `limit` letters behind `after`, in the order of their changes.
+pub(in crate::outbox) async fn page_by_change(
+    client: &Client,
+    filter: &LetterFilter,
+    after: LetterPlace,
+    limit: i64,
+) -> Result<std::pin::Pin<Box<RowStream>>, Error> {
+    let statement = format!(
+        "select id, parked_at, key, change_id, change_at, source, op, model, rule, channel, reason, code, attempts, event, old, new
+         from instant.dead_letter
+         where (change_id, id) > ($8, $9) and {FOUND}
+         order by change_id, id
+         limit $10"
+    );
+    let values = Values::new(filter);
+    let own: [&(dyn ToSql + Sync); 3] = [&after.change_id, &after.id, &limit];
     let parameters: Vec<_> = values.parameters().into_iter().chain(own).collect();
     client.query_raw(&statement, parameters).await.map(Box::pin)
 }
