@@ -72,7 +72,7 @@ pub(super) const SENDER: [Right; 2] = [
     },
 ];
 
-/// The owner of a trigger function, as whom it writes.
+/// The owner of a trigger function, as whom it writes; where the relay sleeps, the insert returns what is announced, which is a read.
 pub(super) const DEFINER: [Right; 4] = [
     Right {
         object: Object::Schema,
@@ -80,7 +80,7 @@ pub(super) const DEFINER: [Right; 4] = [
     },
     Right {
         object: Object::Table("instant.outbox"),
-        privileges: &["insert"],
+        privileges: &["select", "insert"],
     },
     Right {
         object: Object::Sequence("instant.lost"),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use instant::capture::DOZE_LOCK;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
@@ -162,7 +163,7 @@ async fn rights_that_were_revoked_cost_the_changes_and_never_the_write() {
         as_owner
             .run(&format!(
                 "alter table instant.outbox disable row level security, no force row level security;
-                 revoke insert on instant.outbox from {owner}"
+                 revoke all on instant.outbox from {owner}"
             ))
             .await;
         let plan = as_owner.plan(&watch("item", FIELDS)).await;
@@ -170,6 +171,12 @@ async fn rights_that_were_revoked_cost_the_changes_and_never_the_write() {
         as_owner.apply(&watch("item", FIELDS)).await;
         as_owner.run("insert into item (id) values (3)").await;
         assert_eq!(as_owner.changes().await.len(), 1);
+        // Where a relay sleeps, what was written is announced.
+        let relay = as_owner.database.connect().await;
+        relay.execute("select pg_advisory_lock($1)", &[&DOZE_LOCK]).await.unwrap();
+        as_owner.run("insert into item (id) values (5)").await;
+        assert_eq!(as_owner.changes().await.len(), 1);
+        assert_eq!(as_owner.lost().await, 2);
     }
 }
 
