@@ -8,6 +8,7 @@ mod health;
 pub mod identifier;
 pub mod identity;
 mod installed;
+mod lock;
 mod pause;
 mod plan;
 mod refusal;
@@ -19,11 +20,11 @@ mod survey;
 pub mod trigger;
 pub mod watch;
 
-pub use apply::{Error, Progress, apply, plan};
+pub use apply::{Applied, Error, Progress, apply, plan};
 pub use audience::audience;
 pub use health::{Health, OldSnapshot, Prepared, Setting, health};
 pub use installed::{FoundFunction, FoundTrigger, Shape, State};
-pub use pause::{count_pause, pause, paused};
+pub use pause::{pause, paused, resume};
 pub use plan::{Plan, Step};
 pub use refusal::refusals;
 pub use remove::remove;
@@ -34,6 +35,3 @@ pub use survey::{Surveyed, SurveyedColumn, survey};
 
 /// The advisory lock under which the relay dozes: triggers notify only while they cannot share it. ASCII "instant" and 1.
 pub const DOZE_LOCK: i64 = 0x696e_7374_616e_7401;
-
-/// The advisory lock of whoever changes the schema or the triggers. ASCII "instant" and 3; 2 is the leader's.
-const APPLY_LOCK: i64 = 0x696e_7374_616e_7403;

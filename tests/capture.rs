@@ -8,6 +8,7 @@ mod drift;
 mod fixture;
 mod names;
 mod pages;
+mod pause;
 mod related;
 mod removal;
 mod rows;

@@ -10,7 +10,7 @@ use super::plan::{Plan, Step};
 use super::schema::{self, SchemaState};
 use super::trigger::function_name;
 use super::watch::Watch;
-use super::{APPLY_LOCK, grant};
+use super::{grant, lock};
 use crate::config::Config;
 
 /// How long a statement waits for a table's lock: longer, and every query of the table would queue up behind it.
@@ -18,9 +18,6 @@ const LOCK_TIMEOUT: &str = "set local lock_timeout = '2s'";
 /// How often a statement that got no lock is tried again, and the pause between: a busy table has a quiet moment within a minute.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long another `apply` is waited for, and how often it is looked at.
-const APPLY_WAIT: Duration = Duration::from_mins(1);
-const APPLY_POLL: Duration = Duration::from_millis(100);
 /// `lock_not_available` and `deadlock_detected`: the table is busy.
 const BUSY: [&str; 2] = ["55P03", "40P01"];
 
@@ -151,48 +148,32 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
     Ok(Plan::new(watches, &state))
 }
 
-/// Runs a plan, a step a transaction; `progress` hears of each step. Two at once run one after the other.
+/// What `apply` has done, and what it has left.
+#[derive(Debug)]
+pub struct Applied {
+    /// The steps that were done.
+    pub done: Plan,
+    /// Those that would end a pause, which it leaves to `resume`.
+    pub paused: Plan,
+}
+
+/// Brings the database to what the configuration wants, a step a transaction; `progress` hears of each step. Two at once run one after
+/// the other, and each plans when it is its turn: what was to be done before may be done by then, or have been paused.
 ///
 /// # Errors
-/// The first step that failed; those before it are done, and another `apply` goes on.
-pub async fn apply(pool: &PgPool, plan: &Plan, progress: impl FnMut(&Step, Progress)) -> Result<(), Error> {
-    if plan.is_empty() {
-        return Ok(());
-    }
-    let mut connection = locked(pool).await?;
-    let done = run_all(&mut connection, plan, progress).await;
-    // A connection that broke in a step has no lock any more, and the step's error is the one to tell.
-    let unlocked = unlock(connection).await;
-    done?;
-    Ok(unlocked?)
-}
-
-/// A connection of its own that holds the lock of `apply`. It polls: a session that waits in `pg_advisory_lock` holds back vacuum.
-pub(super) async fn locked(pool: &PgPool) -> Result<PgConnection, Error> {
-    let mut connection = pool.acquire().await?.detach();
-    let started = Instant::now();
-    loop {
-        let got: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-            .bind(APPLY_LOCK)
-            .fetch_one(&mut connection)
-            .await?;
-        if got {
-            return Ok(connection);
-        }
-        if started.elapsed() > APPLY_WAIT {
-            return Err(Error::AnotherApply);
-        }
-        tokio::time::sleep(APPLY_POLL).await;
-    }
-}
-
-/// Releases the lock of `apply`. Closing the connection would do so too, but only when the server notices.
-pub(super) async fn unlock(mut connection: PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_unlock($1)")
-        .bind(APPLY_LOCK)
-        .execute(&mut connection)
-        .await?;
-    connection.close().await
+/// As for [`plan`], and the first step that failed; those before it are done, and another `apply` goes on.
+pub async fn apply(
+    pool: &PgPool,
+    config: &Config,
+    watches: &[Watch],
+    progress: impl FnMut(&Step, Progress),
+) -> Result<Applied, Error> {
+    lock::hold(pool, async |connection| {
+        let (paused, done) = plan(pool, config, watches).await?.split_paused();
+        run_all(connection, &done, progress).await?;
+        Ok(Applied { done, paused })
+    })
+    .await
 }
 
 /// Runs every step of `plan`.

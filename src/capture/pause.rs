@@ -3,11 +3,13 @@
 //! The trigger functions are replaced by ones that do nothing. That takes no lock on any table, so it neither waits for a busy
 //! table nor makes one wait, and it costs nothing while capture is not paused; disabling triggers would do both.
 
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use super::apply::{Error, locked, unlock};
+use super::apply::{Error, plan};
 use super::identifier::identifier;
-use super::installed;
+use super::watch::Watch;
+use super::{installed, lock};
+use crate::config::Config;
 
 /// The text of a function while capture is paused. `plan` knows it by this text.
 pub(super) const PAUSED: &str = "
@@ -33,38 +35,49 @@ pub async fn paused(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
 /// # Errors
 /// When the functions are another role's, or another `apply` is under way.
 pub async fn pause(pool: &PgPool) -> Result<usize, Error> {
-    let functions = installed::functions(pool).await?;
-    if functions.is_empty() {
-        return Ok(0);
-    }
-    let statements: Vec<String> = functions
-        .iter()
-        .map(|found| {
+    lock::hold(pool, async |connection| {
+        let functions = installed::functions(pool).await?;
+        let statements = functions.iter().map(|found| {
             format!(
                 "create or replace function instant.{}() returns trigger language plpgsql security definer \
                  set search_path = pg_catalog, pg_temp as $instant${PAUSED}$instant$",
                 identifier(&found.name)
             )
-        })
-        .collect();
-    let mut connection = locked(pool).await?;
-    // Several statements sent at once are one transaction. The text is generated, and its names are quoted.
-    let done = sqlx::raw_sql(AssertSqlSafe(statements.join(";\n")))
-        .execute(&mut connection)
-        .await;
-    let unlocked = unlock(connection).await;
-    done.map_err(|source| Error::Step {
-        action: "pause".to_owned(),
-        source,
-    })?;
-    unlocked?;
-    Ok(functions.len())
+        });
+        if !functions.is_empty() {
+            at_once(connection, "pause", statements.collect()).await?;
+        }
+        Ok(functions.len())
+    })
+    .await
 }
 
-/// Counts one loss for all that was not captured during a pause, so that subscribers are told to load again what they show.
+/// Makes the trigger functions capture again, and counts one loss for all that was not captured during the pause, so that subscribers are
+/// told to load again what they show: all in one transaction. Returns how many functions were paused.
 ///
 /// # Errors
-/// When the database does not answer, or the role may not count.
-pub async fn count_pause(pool: &PgPool) -> Result<(), sqlx::Error> {
-    sqlx::query("select nextval('instant.lost')").execute(pool).await.map(drop)
+/// When the functions are another role's, the role may not count, or another `apply` is under way. The pause lasts then.
+pub async fn resume(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<usize, Error> {
+    lock::hold(pool, async |connection| {
+        let (paused, _) = plan(pool, config, watches).await?.split_paused();
+        let resumed = paused.steps.len();
+        if resumed > 0 {
+            let mut statements: Vec<_> = paused.steps.into_iter().filter_map(|step| step.sql).collect();
+            // Last: the count is told once this transaction has ended, which has its number by then.
+            statements.push("select nextval('instant.lost')".to_owned());
+            at_once(connection, "resume", statements).await?;
+        }
+        Ok(resumed)
+    })
+    .await
+}
+
+/// Runs statements in one transaction, which several are that are sent at once.
+async fn at_once(connection: &mut PgConnection, action: &str, statements: Vec<String>) -> Result<(), Error> {
+    // The text is generated, and its names are quoted.
+    let done = sqlx::raw_sql(AssertSqlSafe(statements.join(";\n"))).execute(connection).await;
+    done.map(drop).map_err(|source| Error::Step {
+        action: action.to_owned(),
+        source,
+    })
 }

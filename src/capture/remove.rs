@@ -2,13 +2,13 @@
 
 use sqlx::{PgConnection, PgPool};
 
-use super::apply::{Error, Progress, locked, run_all, unlock};
-use super::grant;
+use super::apply::{Error, Progress, run_all};
 use super::identity::{self, Definers};
 use super::installed::{self, State};
 use super::plan::{NO_LOCK, Plan, Step};
 use super::schema::{FUNCTIONS, SEQUENCES, SchemaState, TABLES};
 use super::watch::Watch;
+use super::{grant, lock};
 use crate::config::Config;
 
 /// Removes the triggers, a table a transaction, then the functions, what `watches` had the relay's role read of other tables, then
@@ -38,11 +38,10 @@ pub async fn remove(
         Some(role) => grant::revocations(pool, &role.value, watches).await?,
         None => Vec::new(),
     };
-    let mut connection = locked(pool).await?;
-    let removed = remove_all(&mut connection, pool, revocations, progress).await;
-    let unlocked = unlock(connection).await;
-    removed?;
-    Ok(unlocked?)
+    lock::hold(pool, async |connection| {
+        remove_all(connection, pool, revocations, progress).await
+    })
+    .await
 }
 
 /// Removes everything, on the connection that holds the lock.

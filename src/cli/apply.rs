@@ -17,9 +17,8 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     let config = context.load()?;
     let pool = context.pool(&config).await?;
     let watches = context.resolve(&pool, &config).await?;
-    let (paused, plan) = capture::plan(&pool, &config, &watches).await?.split_paused();
-    capture::apply(&pool, &plan, step::report).await?;
-    let done = if plan.is_empty() { "nothing to do" } else { "done" };
+    let capture::Applied { done, paused } = capture::apply(&pool, &config, &watches, step::report).await?;
+    let done = if done.is_empty() { "nothing to do" } else { "done" };
     writeln!(anstream::stdout(), "{done}; watched tables: {}", watches.len())?;
     if !paused.is_empty() {
         writeln!(

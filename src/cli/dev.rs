@@ -121,10 +121,9 @@ async fn install(context: &Context, config: &Config) -> anyhow::Result<(Vec<Watc
     let watches = context.resolve(&pool, config).await?;
     // Rules that cannot be used are told before anything changes.
     let mapping = Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?;
-    let (paused, plan) = capture::plan(&pool, config, &watches).await?.split_paused();
-    capture::apply(&pool, &plan, step::report).await?;
+    let applied = capture::apply(&pool, config, &watches, step::report).await?;
     pool.close().await;
-    if !paused.is_empty() {
+    if !applied.paused.is_empty() {
         warn!("capture is paused; `instant resume` captures again");
     }
     Ok((watches, mapping))

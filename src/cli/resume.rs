@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::{Context, step};
+use super::Context;
 use crate::capture;
 
 /// Capture changes again.
@@ -17,13 +17,10 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     let config = context.load()?;
     let pool = context.pool(&config).await?;
     let watches = context.resolve(&pool, &config).await?;
-    let (paused, _) = capture::plan(&pool, &config, &watches).await?.split_paused();
-    if paused.is_empty() {
+    if capture::resume(&pool, &config, &watches).await? == 0 {
         writeln!(anstream::stdout(), "nothing to do: capture is not paused")?;
         return Ok(ExitCode::SUCCESS);
     }
-    capture::apply(&pool, &paused, step::report).await?;
-    capture::count_pause(&pool).await?;
     writeln!(
         anstream::stdout(),
         "capture goes on; what was changed during the pause counts as one loss, so that subscribers are told to reload"

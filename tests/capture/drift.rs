@@ -231,10 +231,10 @@ async fn two_applies_at_once_both_succeed() {
     for version in versions() {
         let fixture = Fixture::without_watches(version, TABLE).await;
         let toml = watch("item", "'name'") + &watch("thing", "");
-        let plan = fixture.plan(&toml).await;
+        let (config, watches) = (config(&toml), fixture.watches(&toml).await);
         let (one, two) = tokio::join!(
-            capture::apply(&fixture.pool, &plan, |_, _| ()),
-            capture::apply(&fixture.pool, &plan, |_, _| ())
+            capture::apply(&fixture.pool, &config, &watches, |_, _| ()),
+            capture::apply(&fixture.pool, &config, &watches, |_, _| ())
         );
         one.unwrap();
         two.unwrap();
@@ -250,7 +250,7 @@ async fn a_busy_table_is_waited_for_without_a_queue_behind_us() {
     for version in versions() {
         let toml = watch("item", "");
         let fixture = Fixture::without_watches(version, TABLE).await;
-        let plan = fixture.plan(&toml).await;
+        let (config, watches) = (config(&toml), fixture.watches(&toml).await);
         let busy = fixture.database.connect().await;
         busy.batch_execute("begin; insert into item values (1)").await.unwrap();
         let waited = AtomicU32::new(0);
@@ -266,7 +266,7 @@ async fn a_busy_table_is_waited_for_without_a_queue_behind_us() {
             busy.batch_execute("commit").await.unwrap();
         };
         let (applied, ()) = tokio::join!(
-            capture::apply(&fixture.pool, &plan, |_, progress| {
+            capture::apply(&fixture.pool, &config, &watches, |_, progress| {
                 waited.fetch_add(u32::from(matches!(progress, capture::Progress::Waiting { .. })), Relaxed);
             }),
             release

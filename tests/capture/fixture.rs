@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use instant::capture::watch::Watch;
 use instant::capture::{self, Plan, Progress, Resolved};
 use instant::config::{Config, Source};
 use serde_json::Value;
@@ -82,21 +83,26 @@ impl Fixture {
 
     /// What `apply` would do, or why nothing.
     pub(super) async fn try_plan(&self, toml: &str) -> Result<Plan, capture::Error> {
+        capture::plan(&self.pool, &config(toml), &self.watches(toml).await).await
+    }
+
+    /// The watches of `toml`, all of whose names resolve.
+    pub(super) async fn watches(&self, toml: &str) -> Vec<Watch> {
         let resolved = self.resolve(toml).await;
         assert!(!resolved.diagnostics.has_errors(), "{:?}", resolved.diagnostics);
-        capture::plan(&self.pool, &config(toml), &resolved.watches).await
+        resolved.watches
     }
 
     /// Applies the watches of `toml`; returns what was done.
     pub(super) async fn apply(&self, toml: &str) -> Vec<String> {
-        let plan = self.plan(toml).await;
+        let watches = self.watches(toml).await;
         let mut done = Vec::new();
         let progress = |step: &capture::Step, progress| {
             if matches!(progress, Progress::Done(_)) {
                 done.push(step.action.clone());
             }
         };
-        capture::apply(&self.pool, &plan, progress).await.unwrap();
+        capture::apply(&self.pool, &config(toml), &watches, progress).await.unwrap();
         done
     }
 
