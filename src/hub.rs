@@ -48,7 +48,7 @@ use window::Window;
 pub use authority::{Admission, Authority, Permit};
 pub use inquiry::Counts;
 pub use publish::Draft;
-pub use session::Session;
+pub use session::{AFTER_TOKEN, Session};
 pub use stream::{Position, Range};
 
 /// Locks that channels share. Publications of different channels seldom meet at one.

@@ -5,6 +5,7 @@ mod answer;
 mod api;
 mod assets;
 mod backend;
+mod caller;
 mod connection;
 mod credentials;
 mod emulation;
@@ -22,7 +23,6 @@ mod socket;
 mod token;
 mod trouble;
 mod validity;
-mod visitor;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;

@@ -17,6 +17,8 @@ use super::protocol::{Command, Connect, refusal, reply};
 use super::queue::Queue;
 use super::subscription::Past;
 
+pub use watch::AFTER_TOKEN;
+
 /// A connection's side of the protocol. When it is dropped, the client is gone.
 #[derive(Debug)]
 pub struct Session<A: Authority> {

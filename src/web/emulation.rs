@@ -28,8 +28,8 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::caller::Caller;
 use super::connection::Hangup;
-use super::visitor::Visitor;
 use super::{Credentials, Web, origin, random};
 use crate::hub::Session;
 use crate::hub::code::Disconnect;
@@ -43,12 +43,13 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a connection says of itself beside its session: there is one process.
 const NODE: &str = "instant";
 /// Asks nginx to pass each message on at once.
-const UNBUFFERED: (HeaderName, HeaderValue) = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+pub(super) const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// The connections of this kind.
 #[derive(Debug)]
 pub(super) struct Emulated {
-    sessions: Mutex<HashMap<String, Weak<Session<Visitor>>>>,
+    sessions: Mutex<HashMap<String, Weak<Session<Caller>>>>,
     places: Arc<Semaphore>,
 }
 
@@ -62,7 +63,7 @@ impl Default for Emulated {
 }
 
 impl Emulated {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<Session<Visitor>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<Session<Caller>>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,7 +106,7 @@ impl Format {
 /// What is sent to one client. When it is dropped, the client is gone.
 struct Stream {
     web: Arc<Web>,
-    session: Arc<Session<Visitor>>,
+    session: Arc<Session<Caller>>,
     key: String,
     format: Format,
     has_ended: bool,
@@ -151,7 +152,7 @@ async fn open(web: Arc<Web>, Hangup(hangup): Hangup, headers: &HeaderMap, connec
         return (StatusCode::NOT_FOUND, "there is no hub: browsers connect to Centrifugo\n").into_response();
     };
     let place = Arc::clone(&web.emulated.places).try_acquire_owned().ok();
-    let session = Session::open(hub, Visitor::new(Arc::clone(&web), &Credentials::of(headers)));
+    let session = Session::open(hub, Caller::new(Arc::clone(&web), &Credentials::of(headers)));
     let (Some(place), Some(session), Ok(key)) = (place, session, random::secret()) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no connection is taken for now\n").into_response();
     };
@@ -183,7 +184,7 @@ async fn open(web: Arc<Web>, Hangup(hangup): Hangup, headers: &HeaderMap, connec
 }
 
 /// Watches over a connection until it is gone. One that does not take what is left for it is closed.
-async fn watch(session: Arc<Session<Visitor>>, gone: CancellationToken, hangup: CancellationToken) {
+async fn watch(session: Arc<Session<Caller>>, gone: CancellationToken, hangup: CancellationToken) {
     tokio::select! {
         disconnect = session.watch() => session.queue().end(disconnect),
         () = session.queue().cut() => {}

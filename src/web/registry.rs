@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::access::Proof;
+use crate::hub::AFTER_TOKEN;
 
 /// Connections that are remembered; further ones are cut at their next refresh.
 const LARGEST: usize = 200_000;
@@ -11,9 +12,7 @@ const LARGEST: usize = 200_000;
 /// tell when one is left.
 const ROOMS: usize = 1024;
 /// Seconds after which a connection that has not been refreshed is no more.
-const MARGIN: u64 = 60;
-/// Seconds that a connection may last after its token, in the hub and in Centrifugo, so that its client can bring another.
-const LATE: u64 = 25;
+const UNREFRESHED: u64 = 60;
 /// The end of what has none: another second can be added to it.
 pub(super) const FOREVER: u64 = u64::MAX / 2;
 
@@ -125,9 +124,9 @@ impl Open {
 
     fn may_be_open(&self, now: u64) -> bool {
         match self.kind {
-            Kind::Connection(_) => self.until + MARGIN >= now,
+            Kind::Connection(_) => self.until + UNREFRESHED >= now,
             Kind::Rooms(_) => true,
-            Kind::Token => self.until + LATE >= now,
+            Kind::Token => self.until + AFTER_TOKEN >= now,
         }
     }
 }

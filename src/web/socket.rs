@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 
-use super::visitor::Visitor;
+use super::caller::Caller;
 use super::{Credentials, Web, origin};
 use crate::hub::Session;
 use crate::hub::code::Disconnect;
@@ -47,7 +47,7 @@ pub(super) async fn open(
     if query.is_some_and(|query| query.contains("=protobuf")) || names(&headers, PROTOBUF) && !names(&headers, PROTOCOL) {
         return (StatusCode::BAD_REQUEST, "the hub speaks JSON alone\n").into_response();
     }
-    let Some(session) = Session::open(hub, Visitor::new(Arc::clone(&web), &Credentials::of(&headers))) else {
+    let Some(session) = Session::open(hub, Caller::new(Arc::clone(&web), &Credentials::of(&headers))) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no connection is taken for now\n").into_response();
     };
     let token = web.tasks.token();
@@ -73,7 +73,7 @@ fn names(headers: &HeaderMap, protocol: &str) -> bool {
 }
 
 /// Speaks with one client until one of the two ends it.
-async fn run(socket: WebSocket, session: Session<Visitor>) {
+async fn run(socket: WebSocket, session: Session<Caller>) {
     let (mut sink, mut stream) = socket.split();
     let ended = tokio::select! {
         () = read(&mut stream, &session) => None,
@@ -99,7 +99,7 @@ async fn run(socket: WebSocket, session: Session<Visitor>) {
 }
 
 /// Reads until the client closes. After what it must not send nothing is read any more.
-async fn read(stream: &mut SplitStream<WebSocket>, session: &Session<Visitor>) {
+async fn read(stream: &mut SplitStream<WebSocket>, session: &Session<Caller>) {
     while let Some(Ok(message)) = stream.next().await {
         let done = match &message {
             Message::Text(text) => session.receive(text).await,
@@ -118,7 +118,7 @@ async fn read(stream: &mut SplitStream<WebSocket>, session: &Session<Visitor>) {
 }
 
 /// Writes until the end, and says which it is; none: the client takes nothing any more.
-async fn write(sink: &mut SplitSink<WebSocket, Message>, session: &Session<Visitor>) -> Option<Disconnect> {
+async fn write(sink: &mut SplitSink<WebSocket, Message>, session: &Session<Caller>) -> Option<Disconnect> {
     let queue = session.queue();
     loop {
         match queue.next().await {

@@ -40,7 +40,7 @@ async fn an_access_decision_is_explained_as_the_page_has_it() {
     let mut lesson = Lesson::of("docs/access.md");
     let rule = lesson.take("toml");
     let head = format!(
-        "[database]\nurl = '{}'\n[django]\nsecret_key = 'k'\n[server]\n[[watch]]\nmodel = 'shop.Order'\n",
+        "[database]\nurl = '{}'\n[django]\nsecret_key = 'k'\n[server]\nallowed_origins = ['https://shop.example']\n[[watch]]\nmodel = 'shop.Order'\n",
         django.database.url
     );
     std::fs::write(lesson.folder().join("instant.toml"), head + &rule).unwrap();

@@ -8,8 +8,8 @@ use super::super::authority::Authority;
 use super::super::code::{Disconnect, Refusal};
 use super::{Session, State, now};
 
-/// How much later than its token a connection or subscription ends, so that a client can bring another, as in Centrifugo.
-const MARGIN: u64 = 25;
+/// How many seconds later than its token a connection or subscription ends, so that a client can bring another, as in Centrifugo.
+pub const AFTER_TOKEN: u64 = 25;
 /// When a connection is asked about again that nothing could be said of, as in Centrifugo.
 const AGAIN: u64 = 60;
 /// While there is nothing to do.
@@ -74,7 +74,7 @@ impl<A: Authority> Session<A> {
             next = next.min(end);
         }
         if let Some(expires) = link.expires {
-            let margin = if link.is_token { MARGIN } else { 0 };
+            let margin = if link.is_token { AFTER_TOKEN } else { 0 };
             let left = (expires + margin).saturating_sub(super::now());
             if left == 0 {
                 return if link.is_token {
@@ -101,7 +101,7 @@ impl<A: Authority> Session<A> {
         let now = now();
         let mut ended = Vec::new();
         for (name, subscription) in &*self.client.channels() {
-            if subscription.expires.is_some_and(|expires| expires + MARGIN < now) {
+            if subscription.expires.is_some_and(|expires| expires + AFTER_TOKEN < now) {
                 ended.push(name.clone());
             }
         }
@@ -138,7 +138,7 @@ mod tests {
         };
         ended(1);
         assert!(matches!(session.due(Instant::now()), Due::Nothing(_)));
-        ended(MARGIN);
+        ended(AFTER_TOKEN);
         assert!(matches!(session.due(Instant::now()), Due::End(Disconnect { code: 3005, .. })));
         session.receive(r#"{"refresh":{"token":"renewed"},"id":2}"#).await.unwrap();
         assert!(matches!(session.due(Instant::now()), Due::Nothing(_)));
@@ -151,7 +151,7 @@ mod tests {
             ..Limits::default()
         };
         let session = connected(&hub(limits)).await;
-        for (room, seconds) in [("room:1", 1), ("room:2", MARGIN + 1), ("room:3", MARGIN + 1)] {
+        for (room, seconds) in [("room:1", 1), ("room:2", AFTER_TOKEN + 1), ("room:3", AFTER_TOKEN + 1)] {
             let ask = format!(r#"{{"subscribe":{{"channel":"{room}","token":"short"}},"id":2}}"#);
             session.receive(&ask).await.unwrap();
             assert!(text(&session).await.contains(r#""expires":true,"ttl":1"#));

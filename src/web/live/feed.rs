@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::super::Web;
+use super::super::emulation::UNBUFFERED;
 use super::door;
 use crate::publisher::Passed;
 
@@ -28,8 +29,6 @@ const LOOK: Duration = Duration::from_secs(2);
 const CHUNK: usize = 256;
 /// The most users and channels of a look.
 const LISTED: usize = 100;
-/// Asks nginx not to keep what passes until there is more.
-const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
 /// What one browser is sent.
 struct Feed {
@@ -58,7 +57,7 @@ pub(super) async fn open(State(web): State<Arc<Web>>, headers: HeaderMap) -> Res
         let chunk = feed.next().await?;
         Some((Ok::<_, Infallible>(chunk), feed))
     });
-    let kind = (CONTENT_TYPE, "text/event-stream");
+    let kind = (CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     ([kind, UNBUFFERED], Body::from_stream(chunks)).into_response()
 }
 

@@ -14,7 +14,7 @@ use crate::hub::{Admission, Authority, Permit};
 
 /// A connection to the hub: what it is known by, and the channels it was given.
 #[derive(Debug)]
-pub(super) struct Visitor {
+pub(super) struct Caller {
     web: Arc<Web>,
     cookies: Option<String>,
     authorization: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct Visitor {
     given: Mutex<Option<String>>,
 }
 
-impl Visitor {
+impl Caller {
     pub(super) fn new(web: Arc<Web>, given: &Credentials<'_>) -> Self {
         let (cookies, authorization) = web.access().lasting(&given.cookies, given.authorization);
         Self {
@@ -97,7 +97,7 @@ impl Visitor {
 }
 
 // The questions to the database are on the heap while they last: tens of thousands of connections wait without one.
-impl Authority for Visitor {
+impl Authority for Caller {
     async fn connect(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
         if !token.is_empty() {
             return Box::pin(self.connect_with(client, token)).await;
