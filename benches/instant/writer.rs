@@ -1,10 +1,11 @@
 //! pgbench, which writes while it is let.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
+use crate::figures::count;
 use crate::ground::VERSION;
 use crate::support::cache;
 use crate::support::postgres::Database;
@@ -17,6 +18,8 @@ update bench_order set total = total + 1, updated_at = now() where id = :id;
 ";
 /// How long sessions may compile and plan what they run.
 const BEGIN: Duration = Duration::from_secs(1);
+/// What of a turn does not count: a relay that slept is woken by commits that wait for each other, and caches are another's.
+pub(crate) const WARM_UP: Duration = Duration::from_millis(250);
 
 /// Sixteen clients of a database. Between their turns they are stopped, so that the next one begins at once.
 pub(crate) struct Writer {
@@ -24,15 +27,16 @@ pub(crate) struct Writer {
     client: Client,
     /// The sum of all totals before the first commit.
     before: f64,
-    _folder: TempDir,
+    /// Holds the script, and what pgbench logs of each transaction.
+    folder: TempDir,
 }
 
 /// What a turn was.
 pub(crate) struct Written {
     /// Commits.
     pub(crate) commits: u64,
-    /// How long it lasted.
-    pub(crate) time: Duration,
+    /// Commits a second, once it was warm.
+    pub(crate) rate: f64,
 }
 
 impl Writer {
@@ -49,6 +53,7 @@ impl Writer {
             "--jobs=2",
             "--protocol=prepared",
             "--time=100000",
+            "--log",
             "--file=script.sql",
             &database.url,
         ];
@@ -57,7 +62,7 @@ impl Writer {
             pgbench,
             client,
             before,
-            _folder: folder,
+            folder,
         };
         tokio::time::sleep(BEGIN).await;
         writer.stop().await;
@@ -72,19 +77,45 @@ impl Writer {
         commits
     }
 
-    /// Lets them write for so long.
+    /// Lets them write for so long, once they are warm.
     pub(crate) async fn write(&self, duration: Duration) -> Written {
         let before = self.commits().await;
+        let began = SystemTime::now();
         self.pgbench.signal("CONT").await;
-        let began = Instant::now();
-        tokio::time::sleep(duration).await;
+        tokio::time::sleep(WARM_UP + duration).await;
         self.pgbench.signal("STOP").await;
-        let time = began.elapsed();
+        let time = began.elapsed().unwrap().saturating_sub(WARM_UP);
         self.rest().await;
+        let commits = self.commits().await - before;
+        let warm = commits - self.logged(began, began + WARM_UP);
         Written {
-            commits: self.commits().await - before,
-            time,
+            commits,
+            rate: count(warm) / time.as_secs_f64(),
         }
+    }
+
+    /// The commits that pgbench has logged between two moments. Its latest lines it keeps to itself for a while.
+    fn logged(&self, from: SystemTime, until: SystemTime) -> u64 {
+        let micros = |moment: SystemTime| moment.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
+        let (from, until) = (micros(from), micros(until));
+        let logs = std::fs::read_dir(self.folder.path()).unwrap().flatten();
+        let logs = logs.filter(|file| file.file_name().to_string_lossy().starts_with("pgbench_log"));
+        // Client, transaction, microseconds that it took, script, seconds and microseconds of its end.
+        let is_between = |line: &&str| {
+            let mut fields = line.split(' ').skip(4).map_while(|field| field.parse::<u128>().ok());
+            let (Some(seconds), Some(rest)) = (fields.next(), fields.next()) else {
+                return false;
+            };
+            (from..until).contains(&(seconds * 1_000_000 + rest))
+        };
+        logs.map(|file| {
+            std::fs::read_to_string(file.path())
+                .unwrap()
+                .lines()
+                .filter(is_between)
+                .count() as u64
+        })
+        .sum()
     }
 
     async fn stop(&self) {

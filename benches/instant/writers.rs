@@ -8,7 +8,7 @@ use crate::figures::{Series, count, number};
 use crate::ground::Ground;
 use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::{Scale, told, turns};
-use crate::writer::Writer;
+use crate::writer::{WARM_UP, Writer};
 use crate::{guard, meter};
 
 /// The orders that are written to.
@@ -94,7 +94,7 @@ impl Contestant {
         let behind = self.catch_up(ground).await;
         let spent = meter::cpu_exact_of(&ground.cluster).saturating_sub(before);
         Turn {
-            rate: count(written.commits) / written.time.as_secs_f64(),
+            rate: written.rate,
             cost: spent.as_secs_f64() * 1e6 / count(written.commits),
             behind,
         }
@@ -152,8 +152,9 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             "`pgbench -c16 -M prepared` updates one row of a table of ten columns in each commit; three of them are captured, beside the key, \
              for a rule of everyone's. Where something carries the changes on, it does so on the same cores meanwhile, and all of them are \
              waited for: the last column says how long. The guard is the exception block around a transaction's first insert and the limit on \
-             waiting for the outbox's lock. A turn is {} s; between turns the clients are stopped, and begin again where they were. {}",
+             waiting for the outbox's lock. A turn is {} s, after {} s that do not count; between turns the clients are stopped, and begin again where they were. {}",
             number(writing.as_secs_f64()),
+            number(WARM_UP.as_secs_f64()),
             told(rounds)
         ),
         tables: vec![table],

@@ -131,7 +131,7 @@ async fn sockets_and_script_go_through_nginx_with_tls_at_the_sites_own_address_a
         ("https://shop.example", &*origin),
         ("shop.example", "localhost"),
         // Another address of this machine, on the same port.
-        ("10.0.0.2", "127.0.0.2"),
+        ("#server 10.0.0.2", "server 127.0.0.2"),
         ("listen 443 ", &format!("listen 127.0.0.1:{https} ")),
         ("/etc/", &format!("{folder}/etc/")),
         ("postgres://shop_relay@127.0.0.1/shop", &relay),
