@@ -10,7 +10,7 @@ use super::environment::expand;
 use super::key::{Key, Keys, Kind};
 use super::reader::Reader;
 use super::reading::Reading;
-use super::{Centrifugo, Config, Database, Server, Source, Spanned, channel, django, document, duration, hub, server, watch};
+use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, hub, server, watch};
 
 /// The keys of the top level.
 pub(super) const KEYS: Keys = Keys::new(
@@ -115,7 +115,7 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
         let rules = watches.iter().flat_map(|watch| &watch.rules);
         channel::unheard::check(rules, &channels, &prefix, django.is_some(), reading);
         if let Some(server) = &server {
-            warn_of_closed_doors(&root, server, anonymous || django.is_some(), reading);
+            server.warn_of_closed_doors(&root, anonymous || django.is_some(), reading);
         }
     }
     Some(Config {
@@ -133,29 +133,6 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
         channels,
         watches,
     })
-}
-
-/// Warns where nobody can connect: no page's origin is allowed, or nobody `is_welcome`.
-fn warn_of_closed_doors(root: &Reader<'_>, server: &Server, is_welcome: bool, reading: &mut Reading<'_>) {
-    let span = root.key_span("server").unwrap_or_default();
-    let mut warn = |message: &str, label: &str, help: &str| {
-        let problem = Diagnostic::warning(code::NOBODY_CONNECTS, span.clone(), message, label);
-        reading.problem(problem.help(help.to_owned()));
-    };
-    if server.allowed_origins.is_empty() {
-        warn(
-            "no page may connect, since `allowed_origins` names no origin",
-            "names no origin",
-            "add where the site's pages come from: `allowed_origins = [\"https://shop.example\"]`",
-        );
-    }
-    if !is_welcome {
-        warn(
-            "nobody may connect: visitors may not, and without `[django]` everybody is one",
-            "lets nobody in",
-            "add `[django]` with `secret_key`, or let visitors in with `[channels] anonymous = true`",
-        );
-    }
 }
 
 /// `[database]`.

@@ -59,6 +59,29 @@ impl Server {
         format!("http://{}", reachable(&self.listen))
     }
 
+    /// Warns where nobody can connect: no page's origin is allowed, or nobody `is_welcome`.
+    pub(super) fn warn_of_closed_doors(&self, root: &Reader<'_>, is_welcome: bool, reading: &mut Reading<'_>) {
+        let span = root.key_span("server").unwrap_or_default();
+        let mut warn = |message: &str, label: &str, help: &str| {
+            let problem = Diagnostic::warning(code::NOBODY_CONNECTS, span.clone(), message, label);
+            reading.problem(problem.help(help.to_owned()));
+        };
+        if self.allowed_origins.is_empty() {
+            warn(
+                "no page may connect, since `allowed_origins` names no origin",
+                "names no origin",
+                "add where the site's pages come from: `allowed_origins = [\"https://shop.example\"]`",
+            );
+        }
+        if !is_welcome {
+            warn(
+                "nobody may connect: visitors may not, and without `[django]` everybody is one",
+                "lets nobody in",
+                "add `[django]` with `secret_key`, or let visitors in with `[channels] anonymous = true`",
+            );
+        }
+    }
+
     /// Lets the pages of Django's `runserver` in, too.
     pub fn allow_development(&mut self) {
         for origin in DEVELOPMENT_ORIGINS {
