@@ -70,10 +70,9 @@ impl Channel {
 
     /// Ends the history, and gives back its `bytes`.
     pub(super) fn forget(&mut self, bytes: &AtomicUsize) {
-        if let Some(stream) = &mut self.stream {
+        if let Some(mut stream) = self.stream.take() {
             stream.clear(bytes);
         }
-        self.stream = None;
     }
 
     /// Whether it is of no use any more at `now`.
