@@ -12,17 +12,17 @@ mod hub;
 mod key;
 mod namespace;
 pub(crate) mod nearest;
-mod parse;
-mod reader;
-mod reading;
+mod parser;
 pub(crate) mod related;
 mod reload;
+mod root;
 mod rule;
 pub mod schema;
 mod server;
 mod table_name;
 mod target;
 pub mod template;
+mod toml_table;
 mod watch;
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ use secrecy::SecretString;
 
 use crate::change::Operations;
 
-pub use channel::Channel;
+pub use channel::ChannelRule;
 pub use django::{Django, SessionEngine, UserModel};
 pub use file::{FILE_NAME, LoadError, find, load};
 pub use hub::Hub;
@@ -45,12 +45,12 @@ pub use server::Server;
 /// A byte range in the text of `instant.toml`.
 pub type Span = std::ops::Range<usize>;
 
-/// A value and the place in `instant.toml` that it was read from.
+/// A value and its location in `instant.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value itself.
     pub value: T,
-    /// Where it stands.
+    /// Its location.
     pub span: Span,
 }
 
@@ -81,7 +81,7 @@ pub struct Config {
     pub site: Option<String>,
     /// The database beside which Instant runs.
     pub database: Database,
-    /// The Centrifugo server that publications go to; none: they go to the hub of this process.
+    /// The Centrifugo server that publications go to; `None`: they go to the hub of this process.
     pub centrifugo: Option<Centrifugo>,
     /// What the hub needs to know, where there is no Centrifugo.
     pub hub: Hub,
@@ -91,14 +91,14 @@ pub struct Config {
     pub server: Option<Server>,
     /// How long settled changes stay in the outbox.
     pub retention: Duration,
-    /// How long rows of other tables are remembered.
+    /// How long rows of other tables are cached.
     pub related_ttl: Duration,
-    /// What every channel of a target begins with, empty by default.
+    /// The prefix of every target's channel, empty by default.
     pub prefix: String,
-    /// Whether visitors who are not logged in may connect, and hear `public`.
+    /// Whether anonymous visitors may connect and subscribe to `public`.
     pub anonymous: bool,
-    /// Who may listen to the channels that are no target's, in the file's order.
-    pub channels: Vec<Channel>,
+    /// Who may subscribe to channels other than those of targets, in the file's order.
+    pub channels: Vec<ChannelRule>,
     /// The watched models, in the file's order.
     pub watches: Vec<Watch>,
 }
@@ -119,9 +119,9 @@ pub struct Centrifugo {
     pub url: String,
     /// The key of its APIs.
     pub api_key: SecretString,
-    /// `client.token.hmac_secret_key`; none: it is derived from `api_key`.
+    /// `client.token.hmac_secret_key`; `None`: it is derived from `api_key`.
     pub token_secret: Option<SecretString>,
-    /// The address of its gRPC API, which then takes the publications; none: the HTTP API does.
+    /// The address of its gRPC API, which publications then go to; `None`: they go to the HTTP API.
     pub grpc_url: Option<String>,
 }
 
@@ -130,11 +130,11 @@ pub struct Centrifugo {
 pub struct Watch {
     /// What is watched.
     pub subject: Spanned<Subject>,
-    /// Django field or column names; empty: the key alone is captured.
+    /// Django field or column names; if empty, the key alone is captured.
     pub fields: Vec<Spanned<String>>,
     /// The rows of other tables that its rules may read; parents come before what they lead to.
     pub related: Vec<Related>,
-    /// What becomes of a change; never empty, a watch without rules has the default one.
+    /// What a change is published as; never empty, since a watch without rules has the default one.
     pub rules: Vec<Rule>,
 }
 
@@ -147,7 +147,7 @@ pub struct Related {
     pub column: Option<Spanned<String>>,
     /// The other table, where no foreign key leads to it.
     pub table: Option<Spanned<TableName>>,
-    /// The other table's column that holds the key; none: what the foreign key refers to, or the primary key.
+    /// The other table's column that holds the key; `None`: what the foreign key refers to, or the primary key.
     pub key: Option<Spanned<String>>,
     /// Django field or column names to read.
     pub fields: Vec<Spanned<String>>,
@@ -172,7 +172,7 @@ pub enum Subject {
 /// A table as named in `instant.toml`: exact case, quotes removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
-    /// The schema; none: found through the connection's search path.
+    /// The schema; `None`: found through the connection's search path.
     pub schema: Option<String>,
     /// The table.
     pub name: String,
@@ -181,34 +181,34 @@ pub struct TableName {
 /// `[[watch.rule]]`: turns a change into a publication.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The operations it hears.
+    /// The operations it applies to.
     pub on: Operations,
-    /// Updates only count when one of these fields changed; empty: any captured column.
+    /// Updates only count when one of these fields changed; if empty, any captured column.
     pub changed: Vec<Spanned<String>>,
     /// A condition on the row.
     pub when: Option<Expression>,
-    /// Whether the audience of a row is told when the row stops matching `when`.
+    /// Whether the audience of a row is notified when the row stops matching `when`.
     pub follow: bool,
-    /// Who hears it.
+    /// Its audience.
     pub destination: Destination,
-    /// The string a browser dispatches on; none: `<Model> created`, `edited`, `deleted` or `truncated`.
+    /// The string that browsers dispatch on; `None`: `<Model> created`, `edited`, `deleted` or `truncated`.
     pub event_class: Option<Template>,
-    /// The text for people; none: the model and key.
+    /// The human-readable text; `None`: the model and key.
     pub message: Option<Template>,
-    /// The fields published; none: every captured column of the watch's `fields`.
+    /// The fields published; `None`: every captured column of the watch's `fields`.
     pub data: Option<Vec<Spanned<String>>>,
     /// Whether many changes of one transaction become one publication.
     pub collapse: Option<Collapse>,
-    /// The rule's place: its table header, or the watch's for the default rule.
+    /// The rule's location: its table header, or the watch's for the default rule.
     pub span: Span,
 }
 
 /// `collapse = { above = 20 }`: many changes of one transaction become one publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collapse {
-    /// As many changes of one kind on one channel are published one by one; at least one.
+    /// Up to so many changes of one kind on one channel are published one by one; at least one.
     pub above: u32,
-    /// The text for people of what more of them become, if not the default.
+    /// The human-readable text of the one publication that more of them become; `None`: the default.
     pub message: Option<Template>,
 }
 
@@ -236,9 +236,9 @@ pub enum Destination {
 pub struct Template {
     /// Its text.
     pub text: String,
-    /// Its place.
+    /// Where it is in the file.
     pub span: Span,
-    /// What it reads; empty: it is a constant.
+    /// What it reads; empty for a constant.
     pub references: Vec<Reference>,
 }
 
@@ -247,7 +247,7 @@ pub struct Template {
 pub struct Expression {
     /// Its text.
     pub text: String,
-    /// Its place.
+    /// Where it is in the file.
     pub span: Span,
     /// What it reads.
     pub references: Vec<Reference>,
@@ -278,7 +278,7 @@ pub enum Side {
 }
 
 impl Reference {
-    /// The version of the row that is read; none for a variable.
+    /// The version of the row that is read; `None` for a variable.
     #[must_use]
     pub const fn side(&self) -> Option<Side> {
         match self {

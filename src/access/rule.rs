@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::error::{Error, describe, is_about_server, is_about_statement, is_bad_value};
 use super::explain::Asked;
 use super::identity::Who;
-use crate::config::Channel;
+use crate::config::ChannelRule;
 use crate::config::channel::{Allow, Query, USER};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::code::BROKEN_QUERY;
@@ -23,12 +23,12 @@ const TURN: Duration = Duration::from_millis(300);
 /// A rule with its query's statement, once the database has said what types its parameters have.
 #[derive(Debug)]
 pub(super) struct Rule {
-    channel: Channel,
+    channel: ChannelRule,
     statement: RwLock<Option<Arc<str>>>,
 }
 
 impl Rule {
-    pub(super) fn new(channel: Channel) -> Self {
+    pub(super) fn new(channel: ChannelRule) -> Self {
         let statement = RwLock::new(None);
         Self { channel, statement }
     }

@@ -1,4 +1,4 @@
-//! `[channels."room:{room_id}"]`: who may listen to a channel that is no target's, and what Centrifugo keeps of it.
+//! `[channels."room:{room_id}"]`: who may subscribe to channels other than those of targets, and what the server keeps of them.
 
 pub(super) mod name;
 mod pattern;
@@ -12,8 +12,8 @@ use toml::de::DeValue;
 use super::diagnostic::{Diagnostic, code};
 use super::key::{Key, Keys, Kind};
 use super::nearest::did_you_mean;
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::toml_table::TomlTable;
 use super::{Span, Spanned, duration};
 
 pub use name::namespace;
@@ -49,22 +49,22 @@ const PUBLISHERS: [&str; 2] = ["everyone", "users"];
 /// The audiences of `allow` that are a word.
 const WORDS: [&str; 3] = ["everyone", "users", "staff"];
 
-/// One channel rule.
+/// Who may listen to the channels that match a pattern, and the options of their namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Channel {
-    /// The channels it speaks of.
+pub struct ChannelRule {
+    /// The channels that it matches.
     pub pattern: Pattern,
-    /// Its place: its table.
+    /// Where its table is.
     pub span: Span,
     /// Who may listen.
     pub allow: Allow,
-    /// What Centrifugo keeps.
+    /// What the server keeps of each channel's publications.
     pub history: Option<History>,
-    /// Whether subscribers may ask who else is there.
+    /// Whether subscribers may ask who else is subscribed.
     pub presence: bool,
-    /// Whether a client that was away gets what it missed.
+    /// Whether a client that reconnects gets what it missed.
     pub recover: bool,
-    /// Which subscribers may publish; none: only Instant and the API do.
+    /// Which subscribers may publish; `None`: nobody but Instant and the API.
     pub publish: Option<Publish>,
 }
 
@@ -80,26 +80,26 @@ pub enum Publish {
 /// Who may listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Allow {
-    /// Visitors too.
+    /// Anonymous visitors too.
     Everyone,
-    /// Who is logged in.
+    /// Users who are logged in.
     Users,
     /// Users with `is_staff`.
     Staff,
-    /// Whom a query lets in.
+    /// Users for whom a query finds a row.
     Query(Query),
 }
 
 /// `history = { size, ttl }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
-    /// The publications kept a channel.
+    /// How many publications are kept in each channel.
     pub size: u32,
     /// How long each is kept.
     pub ttl: Duration,
 }
 
-impl Channel {
+impl ChannelRule {
     /// The part of its channels before the first colon, whose options Centrifugo keeps together.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -108,11 +108,11 @@ impl Channel {
 }
 
 /// The channel tables of `[channels]`, in the order of the file.
-pub(super) fn channels(root: &Reader<'_>, prefix: &str, reading: &mut Reading<'_>) -> Vec<Channel> {
+pub(super) fn channels(root: &TomlTable<'_>, prefix: &str, parser: &mut Parser<'_>) -> Vec<ChannelRule> {
     let Some((DeValue::Table(table), _)) = root.value("channels") else {
         return Vec::new();
     };
-    let mut channels: Vec<Channel> = Vec::new();
+    let mut channels: Vec<ChannelRule> = Vec::new();
     let mut named: Vec<_> = table
         .iter()
         .filter(|(key, _)| KEYS.names().all(|known| known != key.get_ref()))
@@ -124,42 +124,42 @@ pub(super) fn channels(root: &Reader<'_>, prefix: &str, reading: &mut Reading<'_
             span: key.span(),
         };
         let DeValue::Table(options) = value.get_ref() else {
-            not_a_table(&name, reading);
+            not_a_table(&name, parser);
             continue;
         };
-        let options = Reader::new(options, value.span(), &CHANNEL, reading);
-        let pattern = pattern::parse(&name, prefix, reading);
-        let found = channel(&options, pattern, name.span.clone(), reading);
+        let options = TomlTable::new(options, value.span(), &CHANNEL, parser);
+        let pattern = pattern::parse(&name, prefix, parser);
+        let found = channel(&options, pattern, name.span.clone(), parser);
         let Some(found) = found else { continue };
-        conflicts(&found, &channels, reading);
+        conflicts(&found, &channels, parser);
         channels.push(found);
     }
     channels
 }
 
-fn channel(table: &Reader<'_>, pattern: Option<Pattern>, span: Span, reading: &mut Reading<'_>) -> Option<Channel> {
-    let allow = allow(table, pattern.as_ref(), reading);
-    let history = history(table, reading);
-    let presence = table.boolean("presence", reading).unwrap_or(false);
-    let recover = table.boolean("recover", reading);
+fn channel(table: &TomlTable<'_>, pattern: Option<Pattern>, span: Span, parser: &mut Parser<'_>) -> Option<ChannelRule> {
+    let allow = allow(table, pattern.as_ref(), parser);
+    let history = history(table, parser);
+    let presence = table.boolean("presence", parser).unwrap_or(false);
+    let recover = table.boolean("recover", parser);
     if recover == Some(true) && !table.has("history") {
         let at = table.key_span("recover").unwrap_or_else(|| span.clone());
         let problem = Diagnostic::error(code::BAD_VALUE, at, "`recover` needs `history`", "nothing is kept");
-        reading.problem(problem.help("add `history = { size = 100, ttl = \"1h\" }`".to_owned()));
+        parser.report(problem.help("add `history = { size = 100, ttl = \"1h\" }`".to_owned()));
     }
-    Some(Channel {
+    Some(ChannelRule {
         pattern: pattern?,
         span,
         allow: allow?,
         history,
         presence,
         recover: recover.unwrap_or(history.is_some()),
-        publish: publish(table, reading),
+        publish: publish(table, parser),
     })
 }
 
-fn publish(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Publish> {
-    let text = table.string("publish", reading)?;
+fn publish(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Publish> {
+    let text = table.string("publish", parser)?;
     match text.value.as_str() {
         "everyone" => return Some(Publish::Everyone),
         "users" => return Some(Publish::Users),
@@ -168,16 +168,16 @@ fn publish(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Publish> {
     let message = "`publish` must be \"everyone\" or \"users\"";
     let help = did_you_mean(&text.value, PUBLISHERS);
     let help = help.unwrap_or_else(|| "without it, subscribers only listen".to_owned());
-    reading.problem(Diagnostic::error(code::BAD_VALUE, text.span, message, "neither of them").help(help));
+    parser.report(Diagnostic::error(code::BAD_VALUE, text.span, message, "none of these").help(help));
     None
 }
 
-fn allow(table: &Reader<'_>, pattern: Option<&Pattern>, reading: &mut Reading<'_>) -> Option<Allow> {
+fn allow(table: &TomlTable<'_>, pattern: Option<&Pattern>, parser: &mut Parser<'_>) -> Option<Allow> {
     if !table.has("allow") {
-        table.missing("allow", "add `allow = \"users\"`, or a query of who may listen", reading);
+        table.missing("allow", "add `allow = \"users\"`, or a query of who may listen", parser);
         return None;
     }
-    let text = table.string("allow", reading)?;
+    let text = table.string("allow", parser)?;
     match text.value.as_str() {
         "everyone" => return Some(Allow::Everyone),
         "users" => return Some(Allow::Users),
@@ -186,28 +186,28 @@ fn allow(table: &Reader<'_>, pattern: Option<&Pattern>, reading: &mut Reading<'_
     }
     let first = text.value.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
     if ["select", "with"].contains(&first.as_str()) {
-        return query::parse(&text, pattern, reading).map(Allow::Query);
+        return query::parse(&text, pattern, parser).map(Allow::Query);
     }
     let message = "`allow` must be \"everyone\", \"users\", \"staff\" or a query";
     let help = did_you_mean(&text.value, WORDS);
     let help = help.unwrap_or_else(|| "a query begins with `select`, and lets in whom it finds a row for".to_owned());
-    reading.problem(Diagnostic::error(code::BAD_VALUE, text.span, message, "neither of them").help(help));
+    parser.report(Diagnostic::error(code::BAD_VALUE, text.span, message, "none of these").help(help));
     None
 }
 
-fn history(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<History> {
-    let table = table.table("history", &HISTORY, reading)?;
+fn history(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<History> {
+    let table = table.table("history", &HISTORY, parser)?;
     for key in HISTORY.names().filter(|key| !table.has(key)) {
-        table.missing(key, "write it like `history = { size = 100, ttl = \"1h\" }`", reading);
+        table.missing(key, "write it like `history = { size = 100, ttl = \"1h\" }`", parser);
     }
-    let size = table.positive("size", reading);
-    let ttl = duration::at(&table, "ttl", "history.ttl", reading);
+    let size = table.positive("size", parser);
+    let ttl = duration::at(&table, "ttl", "history.ttl", parser);
     Some(History { size: size?, ttl: ttl? })
 }
 
-/// Centrifugo keeps options a namespace: rules that share one must agree.
-fn conflicts(found: &Channel, others: &[Channel], reading: &mut Reading<'_>) {
-    let options = |channel: &Channel| (channel.history, channel.presence, channel.recover, channel.publish);
+/// Reports rules of one namespace whose options differ: Centrifugo has options per namespace.
+fn conflicts(found: &ChannelRule, others: &[ChannelRule], parser: &mut Parser<'_>) {
+    let options = |channel: &ChannelRule| (channel.history, channel.presence, channel.recover, channel.publish);
     let other = others
         .iter()
         .find(|other| other.namespace() == found.namespace() && options(other) != options(found));
@@ -218,11 +218,11 @@ fn conflicts(found: &Channel, others: &[Channel], reading: &mut Reading<'_>) {
         );
         let label = "Centrifugo keeps these by namespace";
         let problem = Diagnostic::error(code::BAD_VALUE, found.span.clone(), message, label);
-        reading.problem(problem.help("give them the same options, or another name before the colon".to_owned()));
+        parser.report(problem.help("give them the same options, or another name before the colon".to_owned()));
     }
 }
 
-fn not_a_table(name: &Spanned<String>, reading: &mut Reading<'_>) {
+fn not_a_table(name: &Spanned<String>, parser: &mut Parser<'_>) {
     let problem = Diagnostic::error(
         code::UNKNOWN_KEY,
         name.span.clone(),
@@ -232,5 +232,5 @@ fn not_a_table(name: &Spanned<String>, reading: &mut Reading<'_>) {
     let known = || KEYS.names().collect::<Vec<_>>().join(", ");
     let help = did_you_mean(&name.value, KEYS.names())
         .unwrap_or_else(|| format!("known keys: {}; a channel is a table of its own", known()));
-    reading.problem(problem.help(help));
+    parser.report(problem.help(help));
 }

@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, code};
 use super::nearest::{did_you_mean, nearest};
-use super::reading::Reading;
+use super::parser::Parser;
 use super::{Related, Span, Spanned, related};
 
 /// Django's default primary key.
@@ -11,9 +11,9 @@ const DEFAULT_KEY: &str = "id";
 /// The names that a watch's `fields` and `related` list.
 #[derive(Clone, Debug)]
 pub(super) struct Columns<'a> {
-    /// None: the list cannot be read, so that nothing can be said about a name.
+    /// `None` if the list is invalid, so that no name can be checked against it.
     fields: Option<Vec<&'a str>>,
-    /// None: the same of `related`.
+    /// The same for `related`.
     related: Option<&'a [Related]>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Whether `name` is surely captured. A foreign key's field and column count as the same: `customer` and `customer_id`.
+    /// Whether `name` is certainly captured. A foreign key's field and column count as the same: `customer` and `customer_id`.
     pub(super) fn has(&self, name: &str) -> bool {
         let holds_key = |related: &Related| {
             let column = related.column.as_ref().unwrap_or(&related.path);
@@ -39,26 +39,26 @@ impl<'a> Columns<'a> {
                 .is_none_or(|fields| fields.iter().any(|known| same(known, name)))
     }
 
-    /// The path and column that `name` in a template reads of another table, which has been checked; none: it begins with no
-    /// relation. `prefix` is that of [`Self::check`].
-    pub(super) fn related(&self, name: &Spanned<String>, prefix: &str, reading: &mut Reading<'_>) -> Option<String> {
+    /// The path and column of another table that `name` in a template reads, which has been checked; `None` if it does not begin with
+    /// a relation. `prefix` is that of [`Self::check`].
+    pub(super) fn related(&self, name: &Spanned<String>, prefix: &str, parser: &mut Parser<'_>) -> Option<String> {
         let (path, column) = related::split(&name.value, |path| self.relation(path).is_some())?;
         let Some(column) = column else {
             let message = format!("`{prefix}{path}` is a row of another table");
             let problem = Diagnostic::error(code::WHOLE_RELATION, name.span.clone(), message, "names no column of it");
-            reading.problem(problem.help(format!("name one of its columns, as in `{prefix}{path}.name`")));
+            parser.report(problem.help(format!("name one of its columns, as in `{prefix}{path}.name`")));
             return Some(path.to_owned());
         };
-        self.check_related(path, column, &name.span, prefix, reading);
+        self.check_related(path, column, &name.span, prefix, parser);
         Some(format!("{path}.{column}"))
     }
 
     /// Whether `name` in a list means a column of another table, which has been checked.
-    pub(super) fn is_related(&self, name: &Spanned<String>, reading: &mut Reading<'_>) -> bool {
+    pub(super) fn is_related(&self, name: &Spanned<String>, parser: &mut Parser<'_>) -> bool {
         let Some((path, column)) = related::split_field(&name.value, |path| self.relation(path).is_some()) else {
             return false;
         };
-        self.check_related(path, column, &name.span, "", reading);
+        self.check_related(path, column, &name.span, "", parser);
         true
     }
 
@@ -66,8 +66,8 @@ impl<'a> Columns<'a> {
         self.related?.iter().find(|related| related.path.value == path)
     }
 
-    /// Records a column that the relation `path` does not list.
-    fn check_related(&self, path: &str, column: &str, span: &Span, prefix: &str, reading: &mut Reading<'_>) {
+    /// Reports a column that the relation `path` does not list.
+    fn check_related(&self, path: &str, column: &str, span: &Span, prefix: &str, parser: &mut Parser<'_>) {
         let fields = self.relation(path).map_or(&[][..], |related| &related.fields);
         if !fields.iter().any(|field| same(&field.value, column)) {
             let message = format!("`{prefix}{path}.{column}` is not read by this watch");
@@ -75,12 +75,12 @@ impl<'a> Columns<'a> {
             let near = did_you_mean(column, fields.iter().map(|field| field.value.as_str()));
             let help = near.unwrap_or_else(|| format!("add `{column}` to them"));
             let problem = Diagnostic::error(code::UNKNOWN_COLUMN, span.clone(), message, label);
-            reading.problem(problem.help(help));
+            parser.report(problem.help(help));
         }
     }
 
-    /// Records a name that is not captured, or that only the database can decide on; `prefix` is `row.`, `old.` or empty.
-    pub(super) fn check(&self, name: &Spanned<String>, prefix: &str, reading: &mut Reading<'_>) {
+    /// Reports a name that is not captured, or that only the database can decide on; `prefix` is `row.`, `old.` or empty.
+    pub(super) fn check(&self, name: &Spanned<String>, prefix: &str, parser: &mut Parser<'_>) {
         let text = name.value.as_str();
         let Some(fields) = self.fields.as_ref().filter(|_| !self.has(text) && text != DEFAULT_KEY) else {
             return;
@@ -91,12 +91,12 @@ impl<'a> Columns<'a> {
         if let Some(near) = nearest(first, known) {
             let message = format!("`{prefix}{text}` is not captured by this watch");
             let problem = Diagnostic::error(code::UNKNOWN_COLUMN, name.span.clone(), message, "not in `fields`");
-            reading.problem(problem.help(format!("did you mean `{prefix}{near}`?")));
+            parser.report(problem.help(format!("did you mean `{prefix}{near}`?")));
         } else {
             let message = format!("`{prefix}{text}` is only captured if it is the primary key");
             let problem = Diagnostic::warning(code::UNCERTAIN_COLUMN, name.span.clone(), message, "not in `fields`");
             let help = format!("add `{text}` to `fields`, or let the database tell: `instant check --db`");
-            reading.problem(problem.help(help));
+            parser.report(problem.help(help));
         }
     }
 }
@@ -119,16 +119,16 @@ mod tests {
                 span: 0..0,
             })
             .collect();
-        let mut reading = Reading::new("", &|_| None);
+        let mut parser = Parser::new("", &|_| None);
         Columns::new(Some(&fields), Some(&[])).check(
             &Spanned {
                 value: name.to_owned(),
                 span: 0..0,
             },
             "row.",
-            &mut reading,
+            &mut parser,
         );
-        reading.diagnostics.items.iter().map(|item| item.code).collect()
+        parser.diagnostics.items.iter().map(|item| item.code).collect()
     }
 
     #[test]
@@ -147,15 +147,15 @@ mod tests {
 
     #[test]
     fn nothing_is_said_when_the_list_cannot_be_read() {
-        let mut reading = Reading::new("", &|_| None);
+        let mut parser = Parser::new("", &|_| None);
         Columns::new(None, None).check(
             &Spanned {
                 value: "x".to_owned(),
                 span: 0..0,
             },
             "",
-            &mut reading,
+            &mut parser,
         );
-        assert!(reading.diagnostics.items.is_empty());
+        assert!(parser.diagnostics.items.is_empty());
     }
 }

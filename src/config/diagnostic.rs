@@ -1,4 +1,4 @@
-//! Problems in `instant.toml`, each with its code, its place and a way on.
+//! Problems in `instant.toml`, each with its code, its location and a suggestion.
 
 pub mod code;
 mod mask;
@@ -11,15 +11,15 @@ use super::{Source, Span};
 pub struct Diagnostic {
     /// What kind of problem, stable: `unknown-key`, `unknown-column`, …
     pub code: &'static str,
-    /// Whether the file can be used all the same.
+    /// Whether the file can still be used.
     pub severity: Severity,
     /// What is wrong, in a sentence without a full stop.
     pub message: String,
-    /// Where it stands; none: it concerns no line.
+    /// Where it is; `None` if it concerns no line.
     pub span: Option<Span>,
-    /// What to say at the caret.
+    /// The label at the caret.
     pub label: String,
-    /// The way on, such as "did you mean `status`?".
+    /// The suggestion, such as "did you mean `status`?".
     pub help: Option<String>,
 }
 
@@ -32,7 +32,7 @@ pub enum Severity {
     Warning,
 }
 
-/// All problems of one file, in the order of their places.
+/// All problems of one file, in the order of their locations.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     /// The problems.
@@ -62,7 +62,7 @@ impl Diagnostic {
         }
     }
 
-    /// The problem with a way on, if there is one.
+    /// The problem with a suggestion, if there is one.
     #[must_use]
     pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
         self.help = help.into();
@@ -82,7 +82,7 @@ impl Diagnostics {
         self.items.push(diagnostic);
     }
 
-    /// Puts the problems in the order of their places; those without a place come last.
+    /// Puts the problems in the order of their locations; those without a location come last.
     pub fn sort(&mut self) {
         self.items.sort_by_key(|item| {
             item.span

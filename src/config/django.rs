@@ -1,4 +1,4 @@
-//! `[django]`: what Instant must know to read the project's sessions.
+//! `[django]`: what Instant needs to read the project's sessions.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use super::diagnostic::{Diagnostic, code};
 use super::environment::expand;
 use super::key::{Key, Keys, Kind};
 use super::nearest::did_you_mean;
-use super::parse::{not_empty, required, text};
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::root::{not_empty, required, text};
+use super::toml_table::TomlTable;
 use super::{Span, Spanned, TableName, duration};
 
 /// The keys of the table.
@@ -40,7 +40,7 @@ const ENGINES: [&str; 3] = ["db", "cached_db", "signed_cookies"];
 /// `[django]`.
 #[derive(Clone, Debug)]
 pub struct Django {
-    /// `SECRET_KEY`; none only beside `whoami`.
+    /// `SECRET_KEY`; `None` only with `whoami`.
     pub secret_key: Option<SecretString>,
     /// `SECRET_KEY_FALLBACKS`.
     pub secret_key_fallbacks: Vec<SecretString>,
@@ -54,7 +54,7 @@ pub struct Django {
     pub user_model: UserModel,
     /// The site's own endpoint that says who sends a request, in place of its sessions.
     pub whoami: Option<SecretString>,
-    /// The place of the table's header.
+    /// The location of the table's header.
     pub span: Span,
 }
 
@@ -76,26 +76,26 @@ pub struct UserModel {
     pub name: String,
     /// The table, where it is not Django's default.
     pub table: Option<TableName>,
-    /// Where the file names the table, or else the model; none: it names neither, and the model is Django's own.
+    /// Where the file names the table, or else the model; `None` if it names neither, and the model is Django's own.
     pub place: Option<Span>,
 }
 
-/// `[django]`. None: it is missing, or cannot be read, which has been recorded.
-pub(super) fn django(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Django> {
-    let table = root.table("django", &KEYS, reading)?;
-    let whoami = whoami(&table, reading);
+/// `[django]`. `None` if it is missing or invalid, which has been reported.
+pub(super) fn django(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Django> {
+    let table = root.table("django", &KEYS, parser)?;
+    let whoami = whoami(&table, parser);
     let needs_key = !table.has("whoami") || table.has("secret_key");
     let secret_key = needs_key.then(|| {
-        required(&table, "secret_key", "secret_key = \"${DJANGO_SECRET_KEY}\"", reading)
-            .and_then(|key| not_empty("django.secret_key", key, reading))
+        required(&table, "secret_key", "secret_key = \"${DJANGO_SECRET_KEY}\"", parser)
+            .and_then(|key| not_empty("django.secret_key", key, parser))
     });
-    let session_cookie = text(&table, "session_cookie", reading)
-        .and_then(|cookie| not_empty("django.session_cookie", cookie, reading))
+    let session_cookie = text(&table, "session_cookie", parser)
+        .and_then(|cookie| not_empty("django.session_cookie", cookie, parser))
         .map_or_else(|| SESSION_COOKIE.to_owned(), |cookie| cookie.value);
-    let secret_key_fallbacks = fallbacks(&table, reading);
-    let session_engine = engine(&table, reading);
-    let session_cookie_age = duration::at(&table, "session_cookie_age", "django.session_cookie_age", reading);
-    let user_model = user_model(&table, reading);
+    let secret_key_fallbacks = fallbacks(&table, parser);
+    let session_engine = engine(&table, parser);
+    let session_cookie_age = duration::at(&table, "session_cookie_age", "django.session_cookie_age", parser);
+    let user_model = user_model(&table, parser);
     Some(Django {
         secret_key: match secret_key {
             Some(key) => Some(SecretString::from(key?.value)),
@@ -111,8 +111,8 @@ pub(super) fn django(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Dja
     })
 }
 
-fn whoami(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<SecretString> {
-    let url = text(table, "whoami", reading)?;
+fn whoami(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<SecretString> {
+    let url = text(table, "whoami", parser)?;
     let rest = url
         .value
         .strip_prefix("https://")
@@ -121,22 +121,22 @@ fn whoami(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<SecretString>
         return Some(SecretString::from(url.value));
     }
     let message = "`django.whoami` must be a URL that begins with `https://` or `http://`";
-    reading.problem(Diagnostic::error(code::BAD_VALUE, url.span, message, "not such a URL"));
+    parser.report(Diagnostic::error(code::BAD_VALUE, url.span, message, "not such a URL"));
     None
 }
 
 /// The fallbacks. An empty one, such as that of a variable which is only set while keys rotate, is left out.
-fn fallbacks(table: &Reader<'_>, reading: &mut Reading<'_>) -> Vec<SecretString> {
-    let keys = table.strings("secret_key_fallbacks", reading).unwrap_or_default();
+fn fallbacks(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Vec<SecretString> {
+    let keys = table.strings("secret_key_fallbacks", parser).unwrap_or_default();
     keys.into_iter()
-        .filter_map(|key| expand(reading, key))
+        .filter_map(|key| expand(parser, key))
         .filter(|key| !key.value.is_empty())
         .map(|key| SecretString::from(key.value))
         .collect()
 }
 
-fn engine(table: &Reader<'_>, reading: &mut Reading<'_>) -> SessionEngine {
-    let Some(engine) = text(table, "session_engine", reading) else {
+fn engine(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> SessionEngine {
+    let Some(engine) = text(table, "session_engine", parser) else {
         return SessionEngine::Database;
     };
     // Django's own setting is a module path, which may be pasted here.
@@ -152,30 +152,30 @@ fn engine(table: &Reader<'_>, reading: &mut Reading<'_>) -> SessionEngine {
                 }
             };
             let message = "`django.session_engine` is not one that can be read";
-            reading.problem(Diagnostic::error(code::BAD_VALUE, engine.span, message, "no such engine").help(help));
+            parser.report(Diagnostic::error(code::BAD_VALUE, engine.span, message, "no such engine").help(help));
         }
     }
     SessionEngine::Database
 }
 
-fn user_model(table: &Reader<'_>, reading: &mut Reading<'_>) -> UserModel {
-    let own = text(table, "user_table", reading);
+fn user_model(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> UserModel {
+    let own = text(table, "user_table", parser);
     let place = own.as_ref().map(|name| name.span.clone());
-    let own = own.and_then(|name| table_name(&name, reading));
+    let own = own.and_then(|name| table_name(&name, parser));
     let default = UserModel {
         app: "auth".to_owned(),
         name: "User".to_owned(),
         table: own.clone(),
         place: place.clone(),
     };
-    let Some(model) = text(table, "user_model", reading) else {
+    let Some(model) = text(table, "user_model", parser) else {
         return default;
     };
     let parts = model.value.split_once('.');
     let parts = parts.filter(|(app, name)| !app.is_empty() && !name.is_empty() && !name.contains('.'));
     let Some((app, name)) = parts else {
         let message = "`django.user_model` must be `app.Model`, as in AUTH_USER_MODEL";
-        reading.problem(Diagnostic::error(code::BAD_VALUE, model.span, message, "not such a name"));
+        parser.report(Diagnostic::error(code::BAD_VALUE, model.span, message, "not such a name"));
         return default;
     };
     UserModel {
@@ -186,11 +186,11 @@ fn user_model(table: &Reader<'_>, reading: &mut Reading<'_>) -> UserModel {
     }
 }
 
-fn table_name(name: &Spanned<String>, reading: &mut Reading<'_>) -> Option<TableName> {
+fn table_name(name: &Spanned<String>, parser: &mut Parser<'_>) -> Option<TableName> {
     TableName::parse(&name.value)
         .map_err(|wrong| {
             let message = "`django.user_table` is not a table's name";
-            reading.problem(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, wrong));
+            parser.report(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, wrong));
         })
         .ok()
 }

@@ -2,7 +2,7 @@
 
 use super::Span;
 use super::diagnostic::{Diagnostic, code};
-use super::reading::Reading;
+use super::parser::Parser;
 
 /// How many syntax errors are looked for; after that many, the file is something else than TOML.
 const LIMIT: usize = 50;
@@ -11,8 +11,8 @@ const OPENINGS: [&str; 4] = ["[", "{", "\"\"\"", "'''"];
 
 /// A text of the same length that is TOML: each statement that is not was blanked and reported, so that the rest of the
 /// file, and the problems in it, can be read all the same. Duplicate keys are reported and left.
-pub(super) fn repair(reading: &mut Reading<'_>) -> String {
-    let mut text = reading.text.to_owned();
+pub(super) fn repair(parser: &mut Parser<'_>) -> String {
+    let mut text = parser.text.to_owned();
     for _ in 0..LIMIT {
         let (_, errors) = toml::de::DeTable::parse_recoverable(&text);
         let (duplicates, errors): (Vec<_>, Vec<_>) = errors.iter().partition(|error| error.message() == "duplicate key");
@@ -23,7 +23,7 @@ pub(super) fn repair(reading: &mut Reading<'_>) -> String {
             for error in duplicates {
                 let span = error.span().unwrap_or_default();
                 let message = format!("{} stands twice", key(&text, &span));
-                reading.problem(Diagnostic::error(code::DUPLICATE_KEY, span, message, "here again"));
+                parser.report(Diagnostic::error(code::DUPLICATE_KEY, span, message, "here again"));
             }
             return text;
         };
@@ -38,7 +38,7 @@ pub(super) fn repair(reading: &mut Reading<'_>) -> String {
         } else {
             format!("expected {label}")
         };
-        reading.problem(Diagnostic::error(code::SYNTAX, place, title, label));
+        parser.report(Diagnostic::error(code::SYNTAX, place, title, label));
         if statement.is_empty() {
             return String::new();
         }
@@ -50,7 +50,7 @@ pub(super) fn repair(reading: &mut Reading<'_>) -> String {
 /// The name of a key as a message may show it.
 fn key(text: &str, span: &Span) -> String {
     text.get(span.clone())
-        .filter(|key| super::reader::is_harmless(key))
+        .filter(|key| super::toml_table::is_harmless(key))
         .map_or("a key".to_owned(), |key| format!("`{key}`"))
 }
 
@@ -155,11 +155,11 @@ mod tests {
 
     /// The code, line and title of each problem, and what is left of the text.
     fn repaired(text: &str) -> (Vec<String>, String) {
-        let mut reading = Reading::new(text, &|_| None);
-        let left = repair(&mut reading);
+        let mut parser = Parser::new(text, &|_| None);
+        let left = repair(&mut parser);
         assert!(left.is_empty() || left.len() == text.len());
         let line = |span: &Span| text[..span.start].matches('\n').count() + 1;
-        let problems = reading.diagnostics.items.iter();
+        let problems = parser.diagnostics.items.iter();
         let problems = problems.map(|item| format!("{} {}: {}", line(item.span.as_ref().unwrap()), item.code, item.message));
         (problems.collect(), left.split_whitespace().collect::<Vec<_>>().join(" "))
     }

@@ -1,26 +1,26 @@
-//! Durations as people write them: `90s`, `30m`, `24h`, `7d`, `1h30m`.
+//! Human-readable durations: `90s`, `30m`, `24h`, `7d`, `1h30m`.
 
 use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, code};
-use super::parse::text;
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::root::text;
+use super::toml_table::TomlTable;
 
-/// The duration at `key`, which may come from the environment, called `name` in messages, of at least a second. None: it is missing,
-/// or is none, which has been recorded.
-pub(super) fn at(table: &Reader<'_>, key: &str, name: &str, reading: &mut Reading<'_>) -> Option<Duration> {
-    let value = text(table, key, reading)?;
+/// The duration at `key`, which may come from the environment, called `name` in messages, of at least a second. `None` if it is missing or
+/// invalid, which has been reported.
+pub(super) fn at(table: &TomlTable<'_>, key: &str, name: &str, parser: &mut Parser<'_>) -> Option<Duration> {
+    let value = text(table, key, parser)?;
     let found = parse(&value.value).filter(|duration| !duration.is_zero());
     if found.is_none() {
         let message = format!("`{name}` must be a duration of at least a second");
         let problem = Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a duration");
-        reading.problem(problem.help("write it like `24h`, `30m`, `7d` or `1h30m`".to_owned()));
+        parser.report(problem.help("write it like `24h`, `30m`, `7d` or `1h30m`".to_owned()));
     }
     found
 }
 
-/// The duration that `text` says, or none. Units are `s`, `m`, `h`, `d` and `w`, each number has one.
+/// Parses a duration; `None` if `text` is not one. Units are `s`, `m`, `h`, `d` and `w`, each number has one.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut seconds = 0_u64;

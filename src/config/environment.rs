@@ -2,18 +2,18 @@
 
 use super::Spanned;
 use super::diagnostic::{Diagnostic, code};
-use super::reading::Reading;
+use super::parser::Parser;
 
-/// The value with its variable replaced, or as it stands when it names none. None: the variable is not set.
+/// The value with its variable replaced, or unchanged if it names no variable. `None` if the variable is not set.
 ///
 /// Only a whole value expands, and what comes out is not expanded again: a `$` in a password stays. As in a shell,
 /// the default also stands in for a variable that is empty.
-pub(super) fn expand(reading: &mut Reading<'_>, value: Spanned<String>) -> Option<Spanned<String>> {
+pub(super) fn expand(parser: &mut Parser<'_>, value: Spanned<String>) -> Option<Spanned<String>> {
     let Some((name, default)) = variable(&value.value) else {
         if looks_like_expansion(&value.value) {
             let message = "this value is taken as it stands, nothing in it is expanded";
             let label = "only a whole `${NAME}` or `${NAME:-default}` is read from the environment";
-            reading.problem(Diagnostic::warning(
+            parser.report(Diagnostic::warning(
                 code::LITERAL_EXPANSION,
                 value.span.clone(),
                 message,
@@ -22,13 +22,13 @@ pub(super) fn expand(reading: &mut Reading<'_>, value: Spanned<String>) -> Optio
         }
         return Some(value);
     };
-    let found = (reading.environment)(name);
+    let found = (parser.environment)(name);
     let found = found.filter(|found| default.is_none() || !found.is_empty());
     let Some(expanded) = found.or_else(|| default.map(str::to_owned)) else {
         let message = format!("the environment variable `{name}` is not set");
         let help = format!("set it, or give a default: `${{{name}:-default}}`");
         let problem = Diagnostic::error(code::UNSET_VARIABLE, value.span, message, "read from the environment here");
-        reading.problem(problem.help(help));
+        parser.report(problem.help(help));
         return None;
     };
     Some(Spanned {
@@ -69,9 +69,9 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let mut reading = Reading::new("", &environment);
+        let mut parser = Parser::new("", &environment);
         let value = expand(
-            &mut reading,
+            &mut parser,
             Spanned {
                 value: value.to_owned(),
                 span: 0..0,
@@ -79,7 +79,7 @@ mod tests {
         );
         (
             value.map(|value| value.value),
-            reading.diagnostics.items.iter().map(|item| item.code).collect(),
+            parser.diagnostics.items.iter().map(|item| item.code).collect(),
         )
     }
 

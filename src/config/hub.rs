@@ -4,9 +4,9 @@ use secrecy::SecretString;
 
 use super::diagnostic::{Diagnostic, code};
 use super::key::{Key, Keys, Kind};
-use super::parse::{not_empty, text};
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::root::{not_empty, text};
+use super::toml_table::TomlTable;
 
 /// The keys of the table.
 pub(super) const KEYS: Keys = Keys::new(
@@ -23,9 +23,9 @@ const CLIENTS: u32 = 20_000;
 /// `[hub]`.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    /// The key of its HTTP API; none: it is derived from Django's `secret_key`.
+    /// The key of its HTTP API; `None`: it is derived from Django's `secret_key`.
     pub api_key: Option<SecretString>,
-    /// The key of its tokens; none: it is derived from the key of its HTTP API.
+    /// The key of its tokens; `None`: it is derived from the key of its HTTP API.
     pub token_secret: Option<SecretString>,
     /// Connections at once.
     pub clients: u32,
@@ -42,21 +42,21 @@ impl Default for Hub {
 }
 
 /// `[hub]`, or what holds without it.
-pub(super) fn hub(root: &Reader<'_>, reading: &mut Reading<'_>) -> Hub {
-    let Some(table) = root.table("hub", &KEYS, reading) else {
+pub(super) fn hub(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Hub {
+    let Some(table) = root.table("hub", &KEYS, parser) else {
         return Hub::default();
     };
     if root.has("centrifugo") {
         let at = root.key_span("hub").unwrap_or_else(|| table.span.clone());
         let message = "`[hub]` and `[centrifugo]` exclude each other";
         let problem = Diagnostic::error(code::BAD_VALUE, at, message, "the hub does not run beside Centrifugo");
-        reading.problem(problem.help("leave one of the two out".to_owned()));
+        parser.report(problem.help("leave one of the two out".to_owned()));
     }
-    let api_key = text(&table, "api_key", reading).and_then(|key| not_empty("hub.api_key", key, reading));
-    let secret = text(&table, "token_secret", reading).and_then(|secret| not_empty("hub.token_secret", secret, reading));
+    let api_key = text(&table, "api_key", parser).and_then(|key| not_empty("hub.api_key", key, parser));
+    let secret = text(&table, "token_secret", parser).and_then(|secret| not_empty("hub.token_secret", secret, parser));
     Hub {
         api_key: api_key.map(|key| SecretString::from(key.value)),
         token_secret: secret.map(|secret| SecretString::from(secret.value)),
-        clients: table.positive("clients", reading).unwrap_or(CLIENTS),
+        clients: table.positive("clients", parser).unwrap_or(CLIENTS),
     }
 }

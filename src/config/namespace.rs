@@ -1,16 +1,16 @@
-//! The namespaces of the channels that a configuration speaks of. Centrifugo keeps a channel's options by them.
+//! The namespaces of a configuration's channels: Centrifugo keeps a channel's options by namespace.
 
 use std::collections::BTreeMap;
 
 use super::channel::name::{self, is_namespace};
-use super::{Channel, Config, Destination};
+use super::{ChannelRule, Config, Destination};
 
 impl Config {
     /// The namespaces that a channel rule, a watch rule or the targets' prefix names, each with a channel rule of it, if there is
     /// one. The rules of a namespace agree in their options.
     #[must_use]
-    pub fn namespaces(&self) -> BTreeMap<String, Option<&Channel>> {
-        let mut found: BTreeMap<String, Option<&Channel>> = BTreeMap::new();
+    pub fn namespaces(&self) -> BTreeMap<String, Option<&ChannelRule>> {
+        let mut found: BTreeMap<String, Option<&ChannelRule>> = BTreeMap::new();
         let rules = self.watches.iter().flat_map(|watch| &watch.rules);
         let published = rules.filter_map(|rule| match &rule.destination {
             Destination::Channel(template) => namespace(&template.text),

@@ -4,8 +4,8 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, code};
 use super::key::{Key, Keys, Kind};
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::toml_table::TomlTable;
 use super::watch::{is_identifier, table_name, warn_about_duplicates};
 use super::{Related, Span, Spanned};
 
@@ -27,16 +27,16 @@ pub(super) const KEYS: Keys = Keys {
 
 /// The entries of a watch, parents before what they lead to; `customer.user` alone makes `customer` one of them. None: they cannot
 /// be read, so that nothing can be said about a name.
-pub(super) fn related(watch: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Vec<Related>> {
+pub(super) fn related(watch: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Vec<Related>> {
     if !watch.has("related") {
         return Some(Vec::new());
     }
-    let table = watch.table("related", &KEYS, reading)?;
+    let table = watch.table("related", &KEYS, parser)?;
     let mut entries = Vec::new();
     let mut complete = true;
     for (path, value, span) in table.entries() {
-        let read = if is_path(&path, reading) {
-            entry(&table, path, value, span, reading)
+        let read = if is_path(&path, parser) {
+            entry(&table, path, value, span, parser)
         } else {
             None
         };
@@ -49,15 +49,15 @@ pub(super) fn related(watch: &Reader<'_>, reading: &mut Reading<'_>) -> Option<V
 }
 
 fn entry(
-    table: &Reader<'_>,
+    table: &TomlTable<'_>,
     path: Spanned<String>,
     value: &DeValue<'_>,
     span: Span,
-    reading: &mut Reading<'_>,
+    parser: &mut Parser<'_>,
 ) -> Option<Related> {
     let DeValue::Table(options) = value else {
-        let fields = table.strings(&path.value, reading)?;
-        check_fields(&fields, reading);
+        let fields = table.strings(&path.value, parser)?;
+        check_fields(&fields, parser);
         return Some(Related {
             path,
             column: None,
@@ -66,26 +66,26 @@ fn entry(
             fields,
         });
     };
-    let options = Reader::new(options, span, &ENTRY, reading);
+    let options = TomlTable::new(options, span, &ENTRY, parser);
     if !options.has("fields") {
-        options.missing("fields", "add `fields = [\"name\"]`", reading);
+        options.missing("fields", "add `fields = [\"name\"]`", parser);
         return None;
     }
-    let fields = options.strings("fields", reading)?;
-    check_fields(&fields, reading);
-    let named = options.string("table", reading);
-    let key = options.string("key", reading);
+    let fields = options.strings("fields", parser)?;
+    check_fields(&fields, parser);
+    let named = options.string("table", parser);
+    let key = options.string("key", parser);
     if key.is_some() && !options.has("table") {
         options.missing(
             "table",
             "a foreign key says by itself what it refers to: remove `key`, or name the table",
-            reading,
+            parser,
         );
         return None;
     }
     let other = match named {
         Some(name) => Some(Spanned {
-            value: table_name(&name, reading)?,
+            value: table_name(&name, parser)?,
             span: name.span,
         }),
         None if options.has("table") => return None,
@@ -93,7 +93,7 @@ fn entry(
     };
     Some(Related {
         path,
-        column: options.string("column", reading),
+        column: options.string("column", parser),
         table: other,
         key,
         fields,
@@ -123,23 +123,23 @@ fn add_parents(entries: &mut Vec<Related>) {
     }
 }
 
-fn is_path(path: &Spanned<String>, reading: &mut Reading<'_>) -> bool {
+fn is_path(path: &Spanned<String>, parser: &mut Parser<'_>) -> bool {
     let is_path = path.value.split('.').all(is_identifier);
     if !is_path {
         let message = "a name in `related` is a foreign key's, or several with dots between";
         let problem = Diagnostic::error(code::BAD_VALUE, path.span.clone(), message, "not such a name");
-        reading.problem(problem.help("write it like `customer`, or `\"customer.user\"` for the next table".to_owned()));
+        parser.report(problem.help("write it like `customer`, or `\"customer.user\"` for the next table".to_owned()));
     }
     is_path
 }
 
-fn check_fields(fields: &[Spanned<String>], reading: &mut Reading<'_>) {
+fn check_fields(fields: &[Spanned<String>], parser: &mut Parser<'_>) {
     for field in fields.iter().filter(|field| field.value.is_empty()) {
         let message = "a field has an empty name";
         let problem = Diagnostic::error(code::BAD_VALUE, field.span.clone(), message, "nothing stands here");
-        reading.problem(problem);
+        parser.report(problem);
     }
-    warn_about_duplicates(fields, "related", reading);
+    warn_about_duplicates(fields, "related", parser);
 }
 
 /// The relation that a dotted name goes through, and the column of it that the name ends with; what may follow is a part of the

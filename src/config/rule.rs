@@ -8,8 +8,8 @@ use super::column::Columns;
 use super::diagnostic::{Diagnostic, Severity, code};
 use super::key::{Key, Keys, Kind};
 use super::nearest::did_you_mean;
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::toml_table::TomlTable;
 use super::watch::warn_about_duplicates;
 use super::{Destination, Expression, Reference, Rule, Side, Spanned, Template, target, template};
 use crate::change::{Operation, Operations};
@@ -36,9 +36,9 @@ const OPERATIONS: [&str; 4] = {
     [insert.name(), update.name(), delete.name(), truncate.name()]
 };
 
-/// The rules of a watch, or the default one, which tells the staff of every change: nothing becomes public unless it is said.
-pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Vec<Rule> {
-    let tables = watch.tables("rule", &KEYS, reading).unwrap_or_default();
+/// The rules of a watch, or the default one, which notifies the staff of every change: nothing becomes public unless the file says so.
+pub(super) fn rules(watch: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Vec<Rule> {
+    let tables = watch.tables("rule", &KEYS, parser).unwrap_or_default();
     if tables.is_empty() {
         return vec![Rule {
             on: Operations::ROWS,
@@ -53,73 +53,73 @@ pub(super) fn rules(watch: &Reader<'_>, columns: &Columns<'_>, reading: &mut Rea
             span: watch.span.clone(),
         }];
     }
-    let errors = |reading: &Reading<'_>| {
-        reading
+    let errors = |parser: &Parser<'_>| {
+        parser
             .diagnostics
             .items
             .iter()
             .filter(|item| item.severity == Severity::Error)
             .count()
     };
-    let before = errors(reading);
-    let rules: Vec<Rule> = tables.iter().map(|table| rule(table, columns, reading)).collect();
+    let before = errors(parser);
+    let rules: Vec<Rule> = tables.iter().map(|table| rule(table, columns, parser)).collect();
     // What stands in place of something that cannot be read says the same as many a rule.
-    if errors(reading) == before {
-        repeated::check(&rules, reading);
+    if errors(parser) == before {
+        repeated::check(&rules, parser);
     }
     rules
 }
 
-/// A rule. What cannot be read has been recorded, and something harmless stands in its place.
-fn rule(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Rule {
-    let on = operations(table, reading);
-    let changed = table.one_or_more("changed", reading).unwrap_or_default();
-    check_names(&changed, "changed", columns, reading);
+/// A rule. What is invalid has been reported, and something harmless stands in for it.
+fn rule(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Rule {
+    let on = operations(table, parser);
+    let changed = table.one_or_more("changed", parser).unwrap_or_default();
+    check_names(&changed, "changed", columns, parser);
     if let Some(span) = table.key_span("changed").filter(|_| !on.contains(Operation::Update)) {
         let message = "this rule can never fire on a changed column, because it does not hear updates";
         let problem = Diagnostic::error(code::NEVER_FIRES, span, message, "only updates change a column");
-        reading.problem(problem.help("add `\"update\"` to `on`, or remove `changed`".to_owned()));
+        parser.report(problem.help("add `\"update\"` to `on`, or remove `changed`".to_owned()));
     }
-    let destination = destination(table, columns, reading);
+    let destination = destination(table, columns, parser);
     if on.contains(Operation::Truncate) {
-        refuse_row_dependence(&destination, table, reading);
+        refuse_row_dependence(&destination, table, parser);
     }
-    let data = table.strings("data", reading);
-    check_names(data.as_deref().unwrap_or_default(), "data", columns, reading);
-    let when = condition(table, columns, reading);
-    let follow = follow(table, on, when.as_ref(), reading);
+    let data = table.strings("data", parser);
+    check_names(data.as_deref().unwrap_or_default(), "data", columns, parser);
+    let when = condition(table, columns, parser);
+    let follow = follow(table, on, when.as_ref(), parser);
     let rule = Rule {
         on,
         changed,
         when,
         follow,
         destination,
-        event_class: text(table, "event_class", columns, reading),
-        message: text(table, "message", columns, reading),
+        event_class: text(table, "event_class", columns, parser),
+        message: text(table, "message", columns, parser),
         data,
-        collapse: collapse::collapse(table, reading),
+        collapse: collapse::collapse(table, parser),
         span: table.span.clone(),
     };
-    reach::check(&rule, reading);
+    reach::check(&rule, parser);
     rule
 }
 
 /// `on`, every row operation by default and where it cannot be read.
-fn operations(table: &Reader<'_>, reading: &mut Reading<'_>) -> Operations {
-    let Some(names) = table.one_or_more("on", reading) else {
+fn operations(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Operations {
+    let Some(names) = table.one_or_more("on", parser) else {
         return Operations::ROWS;
     };
-    warn_about_duplicates(&names, "on", reading);
+    warn_about_duplicates(&names, "on", parser);
     let mut operations = Operations::NONE;
     for name in &names {
         match Operation::ALL.into_iter().find(|operation| operation.name() == name.value) {
             Some(operation) => operations = operations.with(operation),
-            None => unknown_operation(name, reading),
+            None => unknown_operation(name, parser),
         }
     }
     if let Some(span) = table.key_span("on").filter(|_| names.is_empty()) {
         let problem = Diagnostic::error(code::NEVER_FIRES, span, "this rule can never fire", "no operation is listed");
-        reading.problem(problem.help("without `on`, a rule hears every insert, update and delete".to_owned()));
+        parser.report(problem.help("without `on`, a rule hears every insert, update and delete".to_owned()));
     }
     if operations == Operations::NONE {
         Operations::ROWS
@@ -128,7 +128,7 @@ fn operations(table: &Reader<'_>, reading: &mut Reading<'_>) -> Operations {
     }
 }
 
-fn unknown_operation(name: &Spanned<String>, reading: &mut Reading<'_>) {
+fn unknown_operation(name: &Spanned<String>, parser: &mut Parser<'_>) {
     let synonym = match name.value.to_lowercase().as_str() {
         "create" | "add" | "new" => Some("insert"),
         "edit" | "change" | "changed" | "save" | "saved" => Some("update"),
@@ -143,35 +143,35 @@ fn unknown_operation(name: &Spanned<String>, reading: &mut Reading<'_>) {
         .or_else(|| did_you_mean(&name.value, OPERATIONS));
     let message = format!("`{}` is not an operation", name.value);
     let label = "one of insert, update, delete, truncate";
-    reading.problem(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, label).help(help));
+    parser.report(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, label).help(help));
 }
 
-fn check_names(names: &[Spanned<String>], key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) {
-    warn_about_duplicates(names, key, reading);
+fn check_names(names: &[Spanned<String>], key: &str, columns: &Columns<'_>, parser: &mut Parser<'_>) {
+    warn_about_duplicates(names, key, parser);
     for name in names {
         // Only what a rule publishes may come from another table.
-        if key != "data" || !columns.is_related(name, reading) {
-            columns.check(name, "", reading);
+        if key != "data" || !columns.is_related(name, parser) {
+            columns.check(name, "", parser);
         }
     }
 }
 
 /// `target` or `channel`; the staff where neither stands or neither can be read.
-fn destination(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Destination {
+fn destination(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Destination {
     if let Some(span) = table.key_span("channel").filter(|_| table.has("target")) {
         let message = "`target` and `channel` exclude each other";
         let problem = Diagnostic::error(code::EXCLUSIVE_KEYS, span, message, "the rule has a `target` too");
-        reading.problem(problem.help("write a second `[[watch.rule]]` to publish to both".to_owned()));
+        parser.report(problem.help("write a second `[[watch.rule]]` to publish to both".to_owned()));
     }
-    let target = target::target(table, columns, reading);
+    let target = target::target(table, columns, parser);
     let channel = table
-        .string("channel", reading)
-        .and_then(|value| target::name(&value, "channel", columns, reading));
+        .string("channel", parser)
+        .and_then(|value| target::name(&value, "channel", columns, parser));
     target.or(channel.map(Destination::Channel)).unwrap_or(Destination::Staff)
 }
 
-/// Records an audience that depends on the row, which a truncate does not have.
-fn refuse_row_dependence(destination: &Destination, table: &Reader<'_>, reading: &mut Reading<'_>) {
+/// Reports an audience that depends on the row, which a truncate does not have.
+fn refuse_row_dependence(destination: &Destination, table: &TomlTable<'_>, parser: &mut Parser<'_>) {
     let depends = |template: &Template| {
         let mut references = template.references.iter();
         references.any(|reference| !matches!(reference, Reference::Variable(name) if name != "pk"))
@@ -185,18 +185,18 @@ fn refuse_row_dependence(destination: &Destination, table: &Reader<'_>, reading:
     if let Some(span) = span.filter(|_| dependent) {
         let message = "a truncate has no row, so its audience cannot depend on one";
         let problem = Diagnostic::error(code::TRUNCATE_WITHOUT_ROW, span, message, "depends on the row");
-        reading.problem(problem.help("give `truncate` a rule of its own, with a target such as `staff`".to_owned()));
+        parser.report(problem.help("give `truncate` a rule of its own, with a target such as `staff`".to_owned()));
     }
 }
 
-fn condition(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Expression> {
-    let value = table.string("when", reading)?;
-    template::expression(&value, columns, reading)
+fn condition(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Expression> {
+    let value = table.string("when", parser)?;
+    template::expression(&value, columns, parser)
 }
 
 /// `follow`, and what makes it meaningless.
-fn follow(table: &Reader<'_>, on: Operations, when: Option<&Expression>, reading: &mut Reading<'_>) -> bool {
-    let follow = table.boolean("follow", reading).unwrap_or_default();
+fn follow(table: &TomlTable<'_>, on: Operations, when: Option<&Expression>, parser: &mut Parser<'_>) -> bool {
+    let follow = table.boolean("follow", parser).unwrap_or_default();
     let Some(span) = table.key_span("follow").filter(|_| follow) else {
         return false;
     };
@@ -219,11 +219,11 @@ fn follow(table: &Reader<'_>, on: Operations, when: Option<&Expression>, reading
     } else {
         return true;
     };
-    reading.problem(Diagnostic::error(code::NEVER_FIRES, span, message, "nothing to follow").help(help.to_owned()));
+    parser.report(Diagnostic::error(code::NEVER_FIRES, span, message, "nothing to follow").help(help.to_owned()));
     false
 }
 
-fn text(table: &Reader<'_>, key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Template> {
-    let value = table.string(key, reading)?;
-    template::template(&value, columns, reading)
+fn text(table: &TomlTable<'_>, key: &str, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Template> {
+    let value = table.string(key, parser)?;
+    template::template(&value, columns, parser)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::key::{Key, Keys, Kind};
-use super::parse;
+use super::root;
 
 /// The reference of the file, whose tables say what each key means.
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
@@ -15,7 +15,7 @@ const DURATION: &str = r"^\s*([0-9]+\s*[smhdw]\s*)+$|^\$\{.*\}$";
 /// The schema.
 #[must_use]
 pub fn schema() -> Value {
-    let mut schema = table(&parse::KEYS);
+    let mut schema = table(&root::KEYS);
     schema["$schema"] = DIALECT.into();
     schema["title"] = "instant.toml".into();
     schema
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_reference_says_what_each_key_means() {
         let mut found = Vec::new();
-        tables(&parse::KEYS, &mut found);
+        tables(&root::KEYS, &mut found);
         // The keys of these small tables are told of where the tables are.
         let is_small = |keys: &&&Keys| matches!(keys.name, "history" | "target");
         assert_eq!(found.iter().filter(is_small).count(), 2);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, code};
 use super::environment::expand;
 use super::key::{Key, Keys, Kind};
-use super::parse::text;
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::root::text;
+use super::toml_table::TomlTable;
 use super::{Spanned, duration};
 
 /// The keys of the table.
@@ -20,9 +20,9 @@ pub(super) const KEYS: Keys = Keys::new(
         Key::new("ready_lag", Kind::Duration),
     ],
 );
-/// Where it listens unless the file says otherwise: for this machine alone.
+/// The default of `listen`: reachable from this machine alone.
 const LISTEN: &str = "127.0.0.1:8001";
-/// The lag below which the relay counts as ready.
+/// The default of `ready_lag`.
 const READY_LAG: Duration = Duration::from_mins(1);
 
 /// `[server]`.
@@ -32,13 +32,13 @@ pub struct Server {
     pub listen: String,
     /// The origins whose pages may connect and ask for tokens, `scheme://host[:port]` in lower case.
     pub allowed_origins: Vec<String>,
-    /// Where Centrifugo reaches it, without a slash at the end.
+    /// The URL under which Centrifugo reaches it, without a trailing slash.
     pub url: String,
-    /// The lag from which on `/readyz` says no.
+    /// The lag above which `/readyz` fails.
     pub ready_lag: Duration,
 }
 
-/// Where Django's `runserver` has its pages.
+/// The origins of Django's `runserver`.
 const DEVELOPMENT_ORIGINS: [&str; 2] = ["http://localhost:8000", "http://127.0.0.1:8000"];
 
 impl Default for Server {
@@ -53,18 +53,18 @@ impl Default for Server {
 }
 
 impl Server {
-    /// Where this machine reaches it, whatever other machines use.
+    /// The URL under which this machine reaches it, whatever other machines use.
     #[must_use]
     pub fn local_url(&self) -> String {
         format!("http://{}", reachable(&self.listen))
     }
 
     /// Warns where nobody can connect: no page's origin is allowed, or nobody `is_welcome`.
-    pub(super) fn warn_of_closed_doors(&self, root: &Reader<'_>, is_welcome: bool, reading: &mut Reading<'_>) {
+    pub(super) fn warn_of_closed_doors(&self, root: &TomlTable<'_>, is_welcome: bool, parser: &mut Parser<'_>) {
         let span = root.key_span("server").unwrap_or_default();
         let mut warn = |message: &str, label: &str, help: &str| {
             let problem = Diagnostic::warning(code::NOBODY_CONNECTS, span.clone(), message, label);
-            reading.problem(problem.help(help.to_owned()));
+            parser.report(problem.help(help.to_owned()));
         };
         if self.allowed_origins.is_empty() {
             warn(
@@ -75,14 +75,14 @@ impl Server {
         }
         if !is_welcome {
             warn(
-                "nobody may connect: visitors may not, and without `[django]` everybody is one",
+                "nobody may connect: anonymous visitors may not, and without `[django]` everybody is anonymous",
                 "lets nobody in",
-                "add `[django]` with `secret_key`, or let visitors in with `[channels] anonymous = true`",
+                "add `[django]` with `secret_key`, or admit anonymous visitors with `[channels] anonymous = true`",
             );
         }
     }
 
-    /// Lets the pages of Django's `runserver` in, too.
+    /// Allows the origins of Django's `runserver`, too.
     pub fn allow_development(&mut self) {
         for origin in DEVELOPMENT_ORIGINS {
             if !self.allowed_origins.iter().any(|allowed| allowed == origin) {
@@ -92,17 +92,17 @@ impl Server {
     }
 }
 
-/// `[server]`. None: it is missing, or cannot be read, which has been recorded.
-pub(super) fn server(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Server> {
-    let table = root.table("server", &KEYS, reading)?;
-    let listen = listen(&table, reading);
-    let allowed_origins = table.strings("allowed_origins", reading).unwrap_or_default();
+/// `[server]`. `None` if it is missing or invalid, which has been reported.
+pub(super) fn server(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Server> {
+    let table = root.table("server", &KEYS, parser)?;
+    let listen = listen(&table, parser);
+    let allowed_origins = table.strings("allowed_origins", parser).unwrap_or_default();
     let allowed_origins = allowed_origins
         .into_iter()
-        .filter_map(|value| expand(reading, value).and_then(|value| origin(&value, reading)))
+        .filter_map(|value| expand(parser, value).and_then(|value| origin(&value, parser)))
         .collect();
-    let url = text(&table, "url", reading).and_then(|value| base(value, reading));
-    let ready_lag = duration::at(&table, "ready_lag", "server.ready_lag", reading);
+    let url = text(&table, "url", parser).and_then(|value| base(value, parser));
+    let ready_lag = duration::at(&table, "ready_lag", "server.ready_lag", parser);
     Some(Server {
         url: url.unwrap_or_else(|| format!("http://{}", reachable(&listen))),
         listen,
@@ -111,8 +111,8 @@ pub(super) fn server(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Ser
     })
 }
 
-fn listen(table: &Reader<'_>, reading: &mut Reading<'_>) -> String {
-    let Some(value) = text(table, "listen", reading) else {
+fn listen(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> String {
+    let Some(value) = text(table, "listen", parser) else {
         return LISTEN.to_owned();
     };
     let parts = value.value.rsplit_once(':');
@@ -121,7 +121,7 @@ fn listen(table: &Reader<'_>, reading: &mut Reading<'_>) -> String {
     }
     let message = "`server.listen` must be an address and a port";
     let problem = Diagnostic::error(code::BAD_VALUE, value.span, message, "not such an address");
-    reading.problem(problem.help(format!("write it like `{LISTEN}` or `[::1]:8001`")));
+    parser.report(problem.help(format!("write it like `{LISTEN}` or `[::1]:8001`")));
     LISTEN.to_owned()
 }
 
@@ -130,7 +130,7 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && (bracketed || !host.contains(':')) && !host.contains(['/', '@', ' '])
 }
 
-/// The address as another program on this machine reaches it.
+/// The address under which other programs on this machine reach it.
 fn reachable(listen: &str) -> String {
     match listen.rsplit_once(':') {
         Some(("0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
@@ -138,8 +138,8 @@ fn reachable(listen: &str) -> String {
     }
 }
 
-/// An origin as browsers send it, without the port that its scheme has anyway.
-fn origin(value: &Spanned<String>, reading: &mut Reading<'_>) -> Option<String> {
+/// An origin as browsers send it, without its scheme's default port.
+fn origin(value: &Spanned<String>, parser: &mut Parser<'_>) -> Option<String> {
     let lower = value.value.to_ascii_lowercase();
     let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
     if rest.is_some_and(|rest| {
@@ -158,16 +158,16 @@ fn origin(value: &Spanned<String>, reading: &mut Reading<'_>) -> Option<String> 
         "write it like `https://shop.example`, without a path or a slash at its end"
     };
     let problem = Diagnostic::error(code::BAD_VALUE, value.span.clone(), message, "not an origin");
-    reading.problem(problem.help(help.to_owned()));
+    parser.report(problem.help(help.to_owned()));
     None
 }
 
-fn base(value: Spanned<String>, reading: &mut Reading<'_>) -> Option<String> {
+fn base(value: Spanned<String>, parser: &mut Parser<'_>) -> Option<String> {
     let url = value.value.trim_end_matches('/');
     if url.starts_with("http://") || url.starts_with("https://") {
         return Some(url.to_owned());
     }
     let message = "`server.url` must be a URL that begins with `http://` or `https://`";
-    reading.problem(Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a URL"));
+    parser.report(Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a URL"));
     None
 }

@@ -6,8 +6,8 @@ use super::column::Columns;
 use super::diagnostic::{Diagnostic, code};
 use super::key::{Key, Keys, Kind};
 use super::nearest::did_you_mean;
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::toml_table::TomlTable;
 use super::{Destination, Spanned, Template, template};
 
 /// The targets that are a word.
@@ -22,34 +22,34 @@ const KEYS: Keys = Keys {
 /// How `target` is written.
 const FORMS: &str = "one of \"public\", \"users\", \"staff\", \"superuser\", { group = \"editors\" } or { user = \"field\" }";
 
-/// `target` of a rule. None: it is missing, or cannot be read, which has been recorded.
-pub(super) fn target(rule: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Destination> {
+/// `target` of a rule. `None` if it is missing or invalid, which has been reported.
+pub(super) fn target(rule: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Destination> {
     match rule.value("target")? {
         (DeValue::String(text), span) => word(
             &Spanned {
                 value: text.to_string(),
                 span,
             },
-            reading,
+            parser,
         ),
         (DeValue::Table(_), _) => {
-            let table = rule.table("target", &KEYS, reading)?;
-            group_or_user(&table, columns, reading)
+            let table = rule.table("target", &KEYS, parser)?;
+            group_or_user(&table, columns, parser)
         }
         (_, span) => {
             let problem = Diagnostic::error(
                 code::WRONG_TYPE,
                 span,
                 "`target` must be a string or a table",
-                "neither of both",
+                "neither a string nor a table",
             );
-            reading.problem(problem.help(FORMS.to_owned()));
+            parser.report(problem.help(FORMS.to_owned()));
             None
         }
     }
 }
 
-fn word(text: &Spanned<String>, reading: &mut Reading<'_>) -> Option<Destination> {
+fn word(text: &Spanned<String>, parser: &mut Parser<'_>) -> Option<Destination> {
     match text.value.as_str() {
         "public" => return Some(Destination::Public),
         "users" => return Some(Destination::Users),
@@ -68,26 +68,26 @@ fn word(text: &Spanned<String>, reading: &mut Reading<'_>) -> Option<Destination
         format!("`{}` is not a target", text.value),
         "no such audience",
     );
-    reading.problem(problem.help(help));
+    parser.report(problem.help(help));
     None
 }
 
-fn group_or_user(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Destination> {
+fn group_or_user(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Destination> {
     match (table.has("group"), table.has("user")) {
         (true, true) => {
             let message = "`group` and `user` exclude each other";
-            let problem = Diagnostic::error(code::EXCLUSIVE_KEYS, table.span.clone(), message, "only one of both");
-            reading.problem(problem.help("write a second `[[watch.rule]]` to publish to both".to_owned()));
+            let problem = Diagnostic::error(code::EXCLUSIVE_KEYS, table.span.clone(), message, "use one or the other");
+            parser.report(problem.help("write a second `[[watch.rule]]` to publish to both".to_owned()));
             None
         }
         (true, false) => {
-            let value = table.string("group", reading)?;
-            name(&value, "group", columns, reading).map(Destination::Group)
+            let value = table.string("group", parser)?;
+            name(&value, "group", columns, parser).map(Destination::Group)
         }
         (false, true) => {
-            let field = table.string("user", reading)?;
+            let field = table.string("user", parser)?;
             if field.value.is_empty() {
-                reading.problem(Diagnostic::error(
+                parser.report(Diagnostic::error(
                     code::BAD_VALUE,
                     field.span,
                     "`user` is empty",
@@ -95,8 +95,8 @@ fn group_or_user(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Readin
                 ));
                 return None;
             }
-            if !columns.is_related(&field, reading) {
-                columns.check(&field, "", reading);
+            if !columns.is_related(&field, parser) {
+                columns.check(&field, "", parser);
             }
             Some(Destination::User(field))
         }
@@ -107,16 +107,16 @@ fn group_or_user(table: &Reader<'_>, columns: &Columns<'_>, reading: &mut Readin
                 "`target` names nobody",
                 "`group` or `user` is missing",
             );
-            reading.problem(problem.help(FORMS.to_owned()));
+            parser.report(problem.help(FORMS.to_owned()));
             None
         }
     }
 }
 
 /// The template of a channel's or group's name, which is not empty.
-pub(super) fn name(value: &Spanned<String>, key: &str, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Template> {
+pub(super) fn name(value: &Spanned<String>, key: &str, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Template> {
     if value.value.trim().is_empty() {
-        reading.problem(Diagnostic::error(
+        parser.report(Diagnostic::error(
             code::BAD_VALUE,
             value.span.clone(),
             format!("`{key}` is empty"),
@@ -124,5 +124,5 @@ pub(super) fn name(value: &Spanned<String>, key: &str, columns: &Columns<'_>, re
         ));
         return None;
     }
-    template::template(value, columns, reading)
+    template::template(value, columns, parser)
 }

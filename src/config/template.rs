@@ -9,7 +9,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use super::column::Columns;
 use super::diagnostic::{Diagnostic, code};
 use super::nearest::nearest;
-use super::reading::Reading;
+use super::parser::Parser;
 use super::{Expression, Reference, Side, Spanned, Template};
 
 /// Names in scope that hold a version of the row.
@@ -59,23 +59,23 @@ pub fn environment() -> Environment<'static> {
 }
 
 /// The value as a template. None: it does not parse, which has been recorded.
-pub(super) fn template(value: &Spanned<String>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Template> {
-    checked(value, Scope::Change(columns), reading)
+pub(super) fn template(value: &Spanned<String>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Template> {
+    checked(value, Scope::Change(columns), parser)
 }
 
 /// The value as a template of what many changes became. None: it does not parse, which has been recorded.
-pub(super) fn collapsed(value: &Spanned<String>, reading: &mut Reading<'_>) -> Option<Template> {
-    checked(value, Scope::Collapsed, reading)
+pub(super) fn collapsed(value: &Spanned<String>, parser: &mut Parser<'_>) -> Option<Template> {
+    checked(value, Scope::Collapsed, parser)
 }
 
-fn checked(value: &Spanned<String>, scope: Scope<'_>, reading: &mut Reading<'_>) -> Option<Template> {
+fn checked(value: &Spanned<String>, scope: Scope<'_>, parser: &mut Parser<'_>) -> Option<Template> {
     let environment = environment();
     let names = environment
         .template_from_str(&value.value)
         .map(|template| template.undeclared_variables(true));
-    let references = check("template", value, names, &environment, scope, reading)?;
-    refuse_shadowing(value, &environment, scope, reading);
-    filter::check(value, &filter::blocks(&value.value), &environment, reading);
+    let references = check("template", value, names, &environment, scope, parser)?;
+    refuse_shadowing(value, &environment, scope, parser);
+    filter::check(value, &filter::blocks(&value.value), &environment, parser);
     Some(Template {
         text: value.value.clone(),
         span: value.span.clone(),
@@ -84,14 +84,14 @@ fn checked(value: &Spanned<String>, scope: Scope<'_>, reading: &mut Reading<'_>)
 }
 
 /// The value as a condition. None: it does not parse, which has been recorded.
-pub(super) fn expression(value: &Spanned<String>, columns: &Columns<'_>, reading: &mut Reading<'_>) -> Option<Expression> {
+pub(super) fn expression(value: &Spanned<String>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Expression> {
     let environment = environment();
     let names = environment
         .compile_expression(&value.value)
         .map(|expression| expression.undeclared_variables(true));
-    let references = check("condition", value, names, &environment, Scope::Change(columns), reading)?;
+    let references = check("condition", value, names, &environment, Scope::Change(columns), parser)?;
     let whole = 0..value.value.len();
-    filter::check(value, std::slice::from_ref(&whole), &environment, reading);
+    filter::check(value, std::slice::from_ref(&whole), &environment, parser);
     Some(Expression {
         text: value.value.clone(),
         span: value.span.clone(),
@@ -114,14 +114,14 @@ impl Expression {
     }
 }
 
-/// Records a syntax error, or checks the names read and makes them references.
+/// Reports a syntax error, or checks the names read and makes them references.
 fn check(
     what: &str,
     value: &Spanned<String>,
     names: Result<HashSet<String>, minijinja::Error>,
     environment: &Environment<'_>,
     scope: Scope<'_>,
-    reading: &mut Reading<'_>,
+    parser: &mut Parser<'_>,
 ) -> Option<Vec<Reference>> {
     match names {
         Ok(names) => {
@@ -131,13 +131,13 @@ fn check(
             let names = names
                 .iter()
                 .filter(|name| !globals.contains(name.split('.').next().unwrap_or_default()));
-            let references: BTreeSet<Reference> = names.filter_map(|name| reference(name, value, scope, reading)).collect();
+            let references: BTreeSet<Reference> = names.filter_map(|name| reference(name, value, scope, parser)).collect();
             Some(references.into_iter().collect())
         }
         Err(error) => {
-            let span = error.range().map_or(value.span.clone(), |range| reading.inside(value, range));
+            let span = error.range().map_or(value.span.clone(), |range| parser.inside(value, range));
             let detail = error.detail().unwrap_or("it cannot be parsed").to_owned();
-            reading.problem(Diagnostic::error(
+            parser.report(Diagnostic::error(
                 code::TEMPLATE_SYNTAX,
                 span,
                 format!("this {what} does not parse"),
@@ -148,8 +148,8 @@ fn check(
     }
 }
 
-/// Records a name in scope that the template sets itself: what it reads could no longer be told apart.
-fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, scope: Scope<'_>, reading: &mut Reading<'_>) {
+/// Reports a name in scope that the template sets itself: what it reads could no longer be told apart.
+fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, scope: Scope<'_>, parser: &mut Parser<'_>) {
     let probe = scope
         .names()
         .fold(value.value.clone(), |probe, name| probe + " {{ " + name + " }}");
@@ -168,12 +168,12 @@ fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, scop
             message,
             format!("`{name}` is set here"),
         );
-        reading.problem(problem.help("choose another name".to_owned()));
+        parser.report(problem.help("choose another name".to_owned()));
     }
 }
 
 /// What a name reads; a name that is not in scope, or a column that is not captured, is recorded.
-fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, reading: &mut Reading<'_>) -> Option<Reference> {
+fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, parser: &mut Parser<'_>) -> Option<Reference> {
     let mut parts = name.split('.');
     let first = parts.next().unwrap_or_default();
     if let Scope::Change(columns) = scope
@@ -184,19 +184,19 @@ fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, reading: &mu
         };
         let named = Spanned {
             value: name[first.len() + 1..].to_owned(),
-            span: place(name, value, reading),
+            span: place(name, value, parser),
         };
-        if let Some(path) = columns.related(&named, &format!("{first}."), reading) {
+        if let Some(path) = columns.related(&named, &format!("{first}."), parser) {
             return Some(Reference::Related(side, path));
         }
-        let span = place(&format!("{first}.{column}"), value, reading);
+        let span = place(&format!("{first}.{column}"), value, parser);
         columns.check(
             &Spanned {
                 value: column.to_owned(),
                 span,
             },
             &format!("{first}."),
-            reading,
+            parser,
         );
         let column = column.to_owned();
         return Some(match side {
@@ -215,19 +215,19 @@ fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, reading: &mu
             |near| format!("did you mean `{near}{rest}`?"),
         ),
     };
-    let span = place(name, value, reading);
+    let span = place(name, value, parser);
     let problem = Diagnostic::error(
         code::UNKNOWN_VARIABLE,
         span,
         format!("`{first}` is not in scope"),
         "no such variable",
     );
-    reading.problem(problem.help(help));
+    parser.report(problem.help(help));
     None
 }
 
 /// Where a dotted name stands in the value, if it stands there as such.
-fn place(name: &str, value: &Spanned<String>, reading: &Reading<'_>) -> super::Span {
+fn place(name: &str, value: &Spanned<String>, parser: &Parser<'_>) -> super::Span {
     let text = &value.value;
     let in_name = |letter: char| letter.is_alphanumeric() || letter == '_';
     let found = text
@@ -236,5 +236,5 @@ fn place(name: &str, value: &Spanned<String>, reading: &Reading<'_>) -> super::S
         .find(|range| {
             !text[..range.start].ends_with(|letter| in_name(letter) || letter == '.') && !text[range.end..].starts_with(in_name)
         });
-    found.map_or(value.span.clone(), |range| reading.inside(value, range))
+    found.map_or(value.span.clone(), |range| parser.inside(value, range))
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::column::Columns;
 use super::diagnostic::{Diagnostic, code};
 use super::key::{Key, Keys, Kind};
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::toml_table::TomlTable;
 use super::{Spanned, Subject, TableName, Watch, related, rule};
 
 /// The keys of a watch.
@@ -25,51 +25,51 @@ pub(super) const KEYS: Keys = Keys {
 };
 
 /// The watches of the file, those that can be read.
-pub(super) fn watches(root: &Reader<'_>, reading: &mut Reading<'_>) -> Vec<Watch> {
-    let Some(tables) = root.tables("watch", &KEYS, reading) else {
+pub(super) fn watches(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Vec<Watch> {
+    let Some(tables) = root.tables("watch", &KEYS, parser) else {
         let message = "nothing is watched";
         let problem = Diagnostic {
             span: None,
             ..Diagnostic::warning(code::NOTHING_WATCHED, 0..0, message, "")
         };
-        reading.problem(problem.help("add `[[watch]]` with `model = \"app.Model\"`".to_owned()));
+        parser.report(problem.help("add `[[watch]]` with `model = \"app.Model\"`".to_owned()));
         return Vec::new();
     };
     let mut watches: Vec<Watch> = Vec::new();
     for table in tables {
-        let Some(watch) = watch(&table, reading) else { continue };
+        let Some(watch) = watch(&table, parser) else { continue };
         if watches.iter().any(|other| same(&other.subject.value, &watch.subject.value)) {
             let span = watch.subject.span.clone();
             let problem = Diagnostic::error(code::DUPLICATE_WATCH, span, "this is watched twice", "watched above already");
-            reading.problem(problem.help("put all rules under one `[[watch]]`".to_owned()));
+            parser.report(problem.help("put all rules under one `[[watch]]`".to_owned()));
         }
         watches.push(watch);
     }
     watches
 }
 
-fn watch(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Watch> {
-    let subject = subject(table, reading);
-    let listed = table.strings("fields", reading);
+fn watch(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Watch> {
+    let subject = subject(table, parser);
+    let listed = table.strings("fields", parser);
     // A list that cannot be read says nothing about the names in the rules.
     let known = if table.has("fields") {
         listed.as_deref()
     } else {
         Some(&[][..])
     };
-    let related = related::related(table, reading);
+    let related = related::related(table, parser);
     let columns = Columns::new(known, related.as_deref());
     for field in listed.iter().flatten().filter(|field| field.value.is_empty()) {
         let message = "a field has an empty name";
-        reading.problem(Diagnostic::error(
+        parser.report(Diagnostic::error(
             code::BAD_VALUE,
             field.span.clone(),
             message,
             "nothing stands here",
         ));
     }
-    warn_about_duplicates(listed.as_deref().unwrap_or_default(), "fields", reading);
-    let rules = rule::rules(table, &columns, reading);
+    warn_about_duplicates(listed.as_deref().unwrap_or_default(), "fields", parser);
+    let rules = rule::rules(table, &columns, parser);
     Some(Watch {
         subject: subject?,
         fields: listed.unwrap_or_default(),
@@ -79,11 +79,11 @@ fn watch(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Watch> {
 }
 
 /// Warns about names that stand twice in the list `key`.
-pub(super) fn warn_about_duplicates(names: &[Spanned<String>], key: &str, reading: &mut Reading<'_>) {
+pub(super) fn warn_about_duplicates(names: &[Spanned<String>], key: &str, parser: &mut Parser<'_>) {
     let mut seen = HashSet::new();
     for name in names.iter().filter(|name| !seen.insert(name.value.as_str())) {
         let message = format!("`{}` stands twice in `{key}`", name.value);
-        reading.problem(Diagnostic::warning(
+        parser.report(Diagnostic::warning(
             code::DUPLICATE_NAME,
             name.span.clone(),
             message,
@@ -93,15 +93,15 @@ pub(super) fn warn_about_duplicates(names: &[Spanned<String>], key: &str, readin
 }
 
 /// What `model` and `table` name.
-fn subject(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Spanned<Subject>> {
+fn subject(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Spanned<Subject>> {
     if !table.has("model") && !table.has("table") {
-        table.missing("model", "add `model = \"app.Model\"`, or `table = \"schema.name\"`", reading);
+        table.missing("model", "add `model = \"app.Model\"`, or `table = \"schema.name\"`", parser);
         return None;
     }
-    let model = table.string("model", reading);
-    let name = table.string("table", reading);
-    let label = model.as_ref().and_then(|model| label(model, reading));
-    let parsed = name.as_ref().and_then(|name| table_name(name, reading));
+    let model = table.string("model", parser);
+    let name = table.string("table", parser);
+    let label = model.as_ref().and_then(|model| label(model, parser));
+    let parsed = name.as_ref().and_then(|name| table_name(name, parser));
     match (model, name) {
         (Some(model), name) => {
             let (app, label) = label?;
@@ -128,7 +128,7 @@ fn subject(table: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Spanned<Subj
 }
 
 /// The app and class of `app.Model`; `app.Model.field` is the class that Django makes for a many-to-many table.
-fn label(model: &Spanned<String>, reading: &mut Reading<'_>) -> Option<(String, String)> {
+fn label(model: &Spanned<String>, parser: &mut Parser<'_>) -> Option<(String, String)> {
     let parts: Vec<&str> = model.value.split('.').collect();
     if parts.iter().all(|part| is_identifier(part)) {
         match parts[..] {
@@ -146,7 +146,7 @@ fn label(model: &Spanned<String>, reading: &mut Reading<'_>) -> Option<(String, 
         [class] if is_identifier(class) => format!("put the app's label before it, as in `shop.{class}`"),
         _ => "the app's label and the class's name, as in `shop.Order`".to_owned(),
     };
-    reading.problem(problem.help(help));
+    parser.report(problem.help(help));
     None
 }
 
@@ -157,12 +157,12 @@ pub(super) fn is_identifier(name: &str) -> bool {
 }
 
 /// A table's name. None: it is none, which has been recorded.
-pub(super) fn table_name(name: &Spanned<String>, reading: &mut Reading<'_>) -> Option<TableName> {
+pub(super) fn table_name(name: &Spanned<String>, parser: &mut Parser<'_>) -> Option<TableName> {
     match TableName::parse(&name.value) {
         Ok(table) => Some(table),
         Err(reason) => {
             let message = "`table` must be `name` or `schema.name`";
-            reading.problem(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, reason));
+            parser.report(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, reason));
             None
         }
     }

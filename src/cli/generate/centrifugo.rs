@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::access::token;
 use crate::config::channel::Publish;
-use crate::config::{Centrifugo, Channel, Config, Server};
+use crate::config::{Centrifugo, ChannelRule, Config, Server};
 use crate::web::SECRET_HEADER;
 
 /// How long Centrifugo waits for an answer: longer than Instant ever takes.
@@ -80,7 +80,7 @@ fn namespaces(config: &Config) -> Vec<Value> {
     found.into_iter().map(|(name, channel)| options(&name, channel)).collect()
 }
 
-fn options(name: &str, channel: Option<&Channel>) -> Value {
+fn options(name: &str, channel: Option<&ChannelRule>) -> Value {
     let mut options = json!({ "name": name, "subscribe_proxy_enabled": true });
     let Some(channel) = channel else { return options };
     if let Some(history) = channel.history {

@@ -1,7 +1,7 @@
 //! The names of channels that rules publish to, as far as the file alone tells: what Centrifugo cannot carry.
 
 use super::super::diagnostic::{Diagnostic, code};
-use super::super::reading::Reading;
+use super::super::parser::Parser;
 use super::super::{Destination, Span, Spanned, Template};
 
 /// Bytes of the longest channel that Centrifugo accepts.
@@ -24,18 +24,18 @@ pub(in crate::config) fn is_namespace(name: &str) -> bool {
     name.len() >= 2 && name.bytes().all(fits)
 }
 
-/// Records what makes every channel under `[channels] prefix` one that Centrifugo cannot carry.
-pub(in crate::config) fn check_prefix(prefix: &Spanned<String>, reading: &mut Reading<'_>) {
+/// Reports what makes every channel under `[channels] prefix` one that Centrifugo cannot carry.
+pub(in crate::config) fn check_prefix(prefix: &Spanned<String>, parser: &mut Parser<'_>) {
     let whole = 0..prefix.value.len();
-    check_text(prefix, std::slice::from_ref(&whole), reading);
+    check_text(prefix, std::slice::from_ref(&whole), parser);
 }
 
-/// Records what makes the channels of a destination ones that Centrifugo cannot carry, whatever the row.
-pub(in crate::config) fn check(destination: &Destination, prefix: &str, reading: &mut Reading<'_>) {
+/// Reports what makes the channels of a destination ones that Centrifugo cannot carry, whatever the row.
+pub(in crate::config) fn check(destination: &Destination, prefix: &str, parser: &mut Parser<'_>) {
     match destination {
         Destination::Channel(template) => {
             if let Some(literals) = literals(&template.text) {
-                check_text(&spanned(template), &literals, reading);
+                check_text(&spanned(template), &literals, parser);
             }
         }
         Destination::Group(template) => {
@@ -47,7 +47,7 @@ pub(in crate::config) fn check(destination: &Destination, prefix: &str, reading:
             };
             let length = prefix.len() + GROUP.len() + name.map(escaped).sum::<usize>();
             if length > LONGEST {
-                too_long(length, template.span.clone(), reading);
+                too_long(length, template.span.clone(), parser);
             }
         }
         Destination::Public | Destination::Users | Destination::Staff | Destination::Superuser | Destination::User(_) => {}
@@ -62,20 +62,20 @@ fn spanned(template: &Template) -> Spanned<String> {
 }
 
 /// Checks the parts of a channel's name that stand there whatever the row.
-fn check_text(value: &Spanned<String>, literals: &[Span], reading: &mut Reading<'_>) {
+fn check_text(value: &Spanned<String>, literals: &[Span], parser: &mut Parser<'_>) {
     let text = value.value.as_str();
     let length: usize = literals.iter().map(ExactSizeIterator::len).sum();
     if length > LONGEST {
-        too_long(length, value.span.clone(), reading);
+        too_long(length, value.span.clone(), parser);
     }
     for range in literals {
         if let Some((at, letter)) = text[range.clone()].char_indices().find(|(_, letter)| !letter.is_ascii()) {
             let start = range.start + at;
-            let place = reading.inside(value, start..start + letter.len_utf8());
+            let place = parser.inside(value, start..start + letter.len_utf8());
             let message = format!("a channel cannot have the character `{letter}`");
             let problem = Diagnostic::error(code::BAD_CHANNEL, place, message, "not one of ASCII");
             let help = "Centrifugo lets nobody into such a channel: write it in ASCII letters, or name it by a key";
-            reading.problem(problem.help(help.to_owned()));
+            parser.report(problem.help(help.to_owned()));
             return;
         }
     }
@@ -85,22 +85,22 @@ fn check_text(value: &Spanned<String>, literals: &[Span], reading: &mut Reading<
     let head = &text[first.clone()];
     if let Some(name) = namespace(head).filter(|name| !name.is_empty() && !is_namespace(name)) {
         let start = usize::from(head.starts_with(PRIVATE));
-        let place = reading.inside(value, start..start + name.len());
+        let place = parser.inside(value, start..start + name.len());
         let message = format!("Centrifugo cannot have a namespace `{name}`");
         let label = "what stands before the first colon names a namespace";
         let problem = Diagnostic::error(code::BAD_CHANNEL, place, message, label);
         let help = "a namespace has two or more ASCII letters, digits, `-` or `_`";
-        reading.problem(problem.help(help.to_owned()));
+        parser.report(problem.help(help.to_owned()));
     }
 }
 
-fn too_long(length: usize, span: Span, reading: &mut Reading<'_>) {
+fn too_long(length: usize, span: Span, parser: &mut Parser<'_>) {
     let message = format!("this channel has {length} bytes or more, and Centrifugo takes at most {LONGEST}");
     let problem = Diagnostic::error(code::BAD_CHANNEL, span, message, "too long");
-    reading.problem(problem.help("name it by a key instead of by a text".to_owned()));
+    parser.report(problem.help("name it by a key instead of by a text".to_owned()));
 }
 
-/// The parts of a template that it always prints; none where statements decide what it prints.
+/// The parts of a template that it always prints; empty where statements decide what it prints.
 pub(super) fn literals(text: &str) -> Option<Vec<Span>> {
     if text.contains("{%") {
         return None;

@@ -2,7 +2,7 @@
 
 use super::super::Spanned;
 use super::super::diagnostic::{Diagnostic, code};
-use super::super::reading::Reading;
+use super::super::parser::Parser;
 use super::USER;
 use super::name::{LONGEST as LONGEST_CHANNEL, is_namespace};
 
@@ -12,7 +12,7 @@ const LONGEST_VALUE: usize = 128;
 /// something to Centrifugo.
 const LITERALS: &str = ":.-_~@+=!";
 
-/// The channels that a rule speaks of.
+/// The pattern of a rule's channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -51,7 +51,7 @@ impl Pattern {
         })
     }
 
-    /// The values of its variables in `channel`, in order; none when it is not one of its channels. A value is made of ASCII
+    /// The values of its variables in `channel`, in order; `None` if it does not match. A value is made of ASCII
     /// letters, digits, `-` and `_`, so that no separator, space or wildcard is ever part of one.
     #[must_use]
     pub fn values(&self, channel: &str) -> Option<Vec<String>> {
@@ -82,7 +82,7 @@ const fn is_value(byte: u8) -> bool {
 }
 
 /// The pattern that a key of `[channels]` is.
-pub(super) fn parse(name: &Spanned<String>, prefix: &str, reading: &mut Reading<'_>) -> Option<Pattern> {
+pub(super) fn parse(name: &Spanned<String>, prefix: &str, parser: &mut Parser<'_>) -> Option<Pattern> {
     let wrong = match pieces(&name.value) {
         Ok(pieces) => match complaint(&name.value, &pieces, prefix) {
             None => {
@@ -95,7 +95,7 @@ pub(super) fn parse(name: &Spanned<String>, prefix: &str, reading: &mut Reading<
     };
     let message = "this is not a channel's name";
     let problem = Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, wrong);
-    reading.problem(problem.help("write it like `[channels.\"room:{room_id}\"]`".to_owned()));
+    parser.report(problem.help("write it like `[channels.\"room:{room_id}\"]`".to_owned()));
     None
 }
 
@@ -145,7 +145,7 @@ fn complaint(text: &str, pieces: &[Piece], prefix: &str) -> Option<&'static str>
             Piece::Variable(_) if matches!(pieces.get(at + 1), Some(Piece::Variable(_))) => {
                 return Some("a separator stands between two variables");
             }
-            Piece::Variable(name) if name == USER => return Some("`user_id` is who asks; call this variable otherwise"),
+            Piece::Variable(name) if name == USER => return Some("`user_id` is who asks; rename this variable"),
             Piece::Variable(name) if seen.contains(&name) => return Some("a variable stands in it twice"),
             Piece::Variable(name) if !super::query::is_name(name) => {
                 return Some("a variable's name is made of letters, digits and `_`");

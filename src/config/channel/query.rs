@@ -2,17 +2,17 @@
 
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::nearest::did_you_mean;
-use super::super::reading::Reading;
+use super::super::parser::Parser;
 use super::super::{Span, Spanned};
 use super::Pattern;
 
 /// The parameter that is the key of the user who asks.
 pub const USER: &str = "user_id";
 
-/// A query that lets in whom it finds a row for.
+/// A query that admits the users for whom it finds a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Its place.
+    /// Where it is in the file.
     pub span: Span,
     /// Its text, cut at its parameters.
     pub parts: Vec<Part>,
@@ -59,7 +59,7 @@ impl Query {
 }
 
 /// The query in `text`, whose parameters are the pattern's variables and the user.
-pub(super) fn parse(text: &Spanned<String>, pattern: Option<&Pattern>, reading: &mut Reading<'_>) -> Option<Query> {
+pub(super) fn parse(text: &Spanned<String>, pattern: Option<&Pattern>, parser: &mut Parser<'_>) -> Option<Query> {
     let mut known: Vec<&str> = pattern.into_iter().flat_map(Pattern::variables).collect();
     known.push(USER);
     let sql = text.value.trim_end().trim_end_matches(';');
@@ -75,10 +75,10 @@ pub(super) fn parse(text: &Spanned<String>, pattern: Option<&Pattern>, reading: 
             let name = &after[..length];
             if !known.contains(&name) && pattern.is_some() {
                 let message = format!("`${name}` is not a parameter of this channel");
-                let span = reading.inside(text, at..at + 1 + length);
+                let span = parser.inside(text, at..at + 1 + length);
                 let help = did_you_mean(name, known.iter().copied());
                 let help = help.unwrap_or_else(|| format!("known parameters: ${}", known.join(", $")));
-                reading.problem(Diagnostic::error(code::BAD_VALUE, span, message, "nothing is bound to it").help(help));
+                parser.report(Diagnostic::error(code::BAD_VALUE, span, message, "nothing is bound to it").help(help));
                 failed = true;
             }
             parts.push(Part::Text(sql[start..at].to_owned()));
@@ -169,14 +169,14 @@ mod tests {
             span: 0..0,
         };
         let environment = |_: &str| None;
-        let mut reading = Reading::new(sql, &environment);
-        let pattern = super::super::pattern::parse(&name, "", &mut reading);
+        let mut parser = Parser::new(sql, &environment);
+        let pattern = super::super::pattern::parse(&name, "", &mut parser);
         let text = Spanned {
             value: sql.to_owned(),
             span: 0..sql.len(),
         };
-        let query = parse(&text, pattern.as_ref(), &mut reading).unwrap();
-        assert_eq!(reading.diagnostics.items, []);
+        let query = parse(&text, pattern.as_ref(), &mut parser).unwrap();
+        assert_eq!(parser.diagnostics.items, []);
         query.text(|number| format!("<{number}>"))
     }
 

@@ -2,9 +2,9 @@
 
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::nearest::did_you_mean;
-use super::super::reading::Reading;
+use super::super::parser::Parser;
 use super::super::{Destination, Rule};
-use super::Channel;
+use super::ChannelRule;
 use super::name::{GROUP, literals, namespace};
 
 /// The channels of targets that are a word.
@@ -12,14 +12,14 @@ const WORDS: [&str; 4] = ["public", "users", "staff", "superuser"];
 /// What begins the channels of the targets that are none.
 const OTHERS: [&str; 2] = ["#", GROUP];
 
-/// Records the rules whose channel is neither a target's, under `prefix`, nor one that `channels` speak of, and without users those whose
-/// target is one of them.
+/// Reports the rules whose channel is neither a target's, under `prefix`, nor one that `channels` match, and, where there are no users, those whose
+/// target is users.
 pub(in crate::config) fn check<'a>(
     rules: impl Iterator<Item = &'a Rule>,
-    channels: &[Channel],
+    channels: &[ChannelRule],
     prefix: &str,
     has_users: bool,
-    reading: &mut Reading<'_>,
+    parser: &mut Parser<'_>,
 ) {
     for rule in rules {
         let template = match &rule.destination {
@@ -29,7 +29,7 @@ pub(in crate::config) fn check<'a>(
             _ => {
                 let message = "nobody hears this rule, since without `[django]` everybody is a visitor";
                 let problem = Diagnostic::warning(code::UNHEARD_CHANNEL, rule.span.clone(), message, "for users alone");
-                reading.problem(problem.help("add `[django]` with `secret_key`, or set `target = \"public\"`".to_owned()));
+                parser.report(problem.help("add `[django]` with `secret_key`, or set `target = \"public\"`".to_owned()));
                 continue;
             }
         };
@@ -42,10 +42,10 @@ pub(in crate::config) fn check<'a>(
         let help = match channels.iter().find(|channel| name == Some(channel.namespace())) {
             Some(near) => format!("`[channels.\"{}\"]` speaks of others", near.pattern.text()),
             None => name
-                .and_then(|name| did_you_mean(name, channels.iter().map(Channel::namespace)))
+                .and_then(|name| did_you_mean(name, channels.iter().map(ChannelRule::namespace)))
                 .unwrap_or_else(|| "add one, such as `[channels.\"room:{id}\"]`, or publish to a `target`".to_owned()),
         };
-        reading.problem(problem.help(help));
+        parser.report(problem.help(help));
     }
 }
 
@@ -57,7 +57,7 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// None where a row decides how they begin.
+    /// `None` where the row decides how they begin.
     fn of(template: &'a str) -> Option<Self> {
         let first = literals(template)?.into_iter().next().filter(|range| range.start == 0)?;
         Some(Self {
@@ -67,19 +67,19 @@ impl<'a> Head<'a> {
     }
 
     /// Whether somebody may listen to one of the channels.
-    fn is_heard(&self, channels: &[Channel], prefix: &str) -> bool {
+    fn is_heard(&self, channels: &[ChannelRule], prefix: &str) -> bool {
         let is_target = self.text.strip_prefix(prefix).is_some_and(|rest| {
             let is = |word: &&str| if self.is_all { *word == rest } else { word.starts_with(rest) };
             WORDS.iter().any(is) || OTHERS.iter().any(|start| self.begins(rest, start))
         });
-        let is_spoken_of = |channel: &Channel| {
+        let is_matched = |channel: &ChannelRule| {
             if self.is_all {
                 channel.pattern.values(self.text).is_some()
             } else {
                 self.begins(self.text, channel.pattern.head())
             }
         };
-        is_target || channels.iter().any(is_spoken_of) || !self.is_all && prefix.starts_with(self.text)
+        is_target || channels.iter().any(is_matched) || !self.is_all && prefix.starts_with(self.text)
     }
 
     /// Whether `text`, which is the whole or its rest, begins with `start`, or may with what comes after it.

@@ -44,7 +44,7 @@ pub const BAD_CHANNEL: &str = "bad-channel";
 pub const NOBODY_CONNECTS: &str = "nobody-connects";
 /// A channel of a rule that nobody may listen to.
 pub const UNHEARD_CHANNEL: &str = "unheard-channel";
-/// A rule that tells the same audience of the same changes, under the same event class, as one above it.
+/// A rule that notifies the same audience of the same changes, under the same event class, as one above it.
 pub const DUPLICATE_RULE: &str = "duplicate-rule";
 /// A model or table that is watched twice.
 pub const DUPLICATE_WATCH: &str = "duplicate-watch";

@@ -4,15 +4,15 @@
 use minijinja::context;
 
 use super::super::diagnostic::{Diagnostic, code};
-use super::super::reading::Reading;
+use super::super::parser::Parser;
 use super::super::{Destination, Expression, Reference, Rule, Side, Span, template};
 use crate::change::{Operation, Operations};
 
 /// The work that a condition may do while it is tried, in minijinja's instructions.
 const FUEL: u64 = 100_000;
 
-/// Records the parts of `rule` that no change can set off.
-pub(super) fn check(rule: &Rule, reading: &mut Reading<'_>) {
+/// Reports the parts of `rule` that no change can set off.
+pub(super) fn check(rule: &Rule, parser: &mut Parser<'_>) {
     let only_truncate = rule.on == Operations::NONE.with(Operation::Truncate);
     let never_old = !rule.on.contains(Operation::Update) && !rule.on.contains(Operation::Delete);
     let texts = texts(rule);
@@ -24,25 +24,25 @@ pub(super) fn check(rule: &Rule, reading: &mut Reading<'_>) {
         if only_truncate && (reads(Side::Row) || reads(Side::Old)) {
             let message = "a truncate has no row, so nothing of one can be read";
             let problem = Diagnostic::error(code::TRUNCATE_WITHOUT_ROW, span.clone(), message, "reads a row");
-            reading.problem(problem.help("read `model`, `op` and `at` alone here".to_owned()));
+            parser.report(problem.help("read `model`, `op` and `at` alone here".to_owned()));
         } else if never_old && !only_truncate && reads(Side::Old) {
             let message = "`old` is never there, because this rule hears neither updates nor deletes";
             let problem = Diagnostic::error(code::NEVER_FIRES, span.clone(), message, "reads `old`");
-            reading.problem(problem.help("hear updates alone, with `on = \"update\"`, or read `row`".to_owned()));
+            parser.report(problem.help("hear updates alone, with `on = \"update\"`, or read `row`".to_owned()));
         } else if may_fail(asks) && rule.on.contains(Operation::Insert) && reads(Side::Old) {
             let message = "an insert, which this rule hears too, has no `old`: the rule fails on it, and the change is parked";
             let problem = Diagnostic::warning(code::MISSING_ROW, span.clone(), message, "reads `old`");
-            reading.problem(problem.help("hear updates alone, with `on = \"update\"`, or ask `op` first".to_owned()));
+            parser.report(problem.help("hear updates alone, with `on = \"update\"`, or ask `op` first".to_owned()));
         } else if may_fail(asks) && rule.on.contains(Operation::Truncate) && (reads(Side::Row) || reads(Side::Old)) {
             let message = "a truncate, which this rule hears too, has no row: the rule fails on it, and the change is parked";
             let problem = Diagnostic::warning(code::MISSING_ROW, span.clone(), message, "reads a row");
-            reading.problem(problem.help("give `truncate` a rule of its own, or ask `op` first".to_owned()));
+            parser.report(problem.help("give `truncate` a rule of its own, or ask `op` first".to_owned()));
         }
     }
     if let Some(when) = rule.when.as_ref().filter(|when| never_matches(when, rule.on)) {
         let message = "this rule can never fire, because its condition is false for everything that it hears";
         let problem = Diagnostic::error(code::NEVER_FIRES, when.span.clone(), message, "never true");
-        reading.problem(problem.help("mend the condition, or name what it asks for in `on`".to_owned()));
+        parser.report(problem.help("mend the condition, or name what it asks for in `on`".to_owned()));
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn check(rule: &Rule, reading: &mut Reading<'_>) {
 struct Text<'a> {
     /// What it reads.
     references: &'a [Reference],
-    /// Its place.
+    /// Where it is in the file.
     span: &'a Span,
     /// Whether it asks which operation it is, or what of the row is there.
     asks: bool,

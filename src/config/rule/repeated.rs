@@ -1,18 +1,18 @@
 //! Rules of one watch that say the same.
 
 use super::super::diagnostic::{Diagnostic, code};
-use super::super::reading::Reading;
+use super::super::parser::Parser;
 use super::super::{Destination, Rule};
 
 /// Warns about rules that tell the same audience of the same changes under the same event class as one before them.
-pub(super) fn check(rules: &[Rule], reading: &mut Reading<'_>) {
+pub(super) fn check(rules: &[Rule], parser: &mut Parser<'_>) {
     for (index, rule) in rules.iter().enumerate() {
         if let Some(first) = rules[..index].iter().position(|earlier| says_the_same(earlier, rule)) {
             let message = format!("this rule says the same as rule {} of this watch", first + 1);
             let label = "the same changes, audience and event class";
             let problem = Diagnostic::warning(code::DUPLICATE_RULE, rule.span.clone(), message, label);
             let help = "each such change arrives twice: remove one of them, or give it another `event_class`";
-            reading.problem(problem.help(help.to_owned()));
+            parser.report(problem.help(help.to_owned()));
         }
     }
 }

@@ -6,13 +6,13 @@ use minijinja::{Environment, ErrorKind};
 
 use super::super::Spanned;
 use super::super::diagnostic::{Diagnostic, code};
-use super::super::reading::Reading;
+use super::super::parser::Parser;
 
 /// The tests and filters that bear what is not defined.
 const ABSENCE: [&str; 4] = ["defined", "undefined", "default", "d"];
 
-/// Records the filters and tests in `code` that do not exist; `code` are the byte ranges of the value that hold code.
-pub(super) fn check(value: &Spanned<String>, code: &[Range<usize>], environment: &Environment<'_>, reading: &mut Reading<'_>) {
+/// Reports the filters and tests in `code` that do not exist; `code` are the byte ranges of the value that hold code.
+pub(super) fn check(value: &Spanned<String>, code: &[Range<usize>], environment: &Environment<'_>, parser: &mut Parser<'_>) {
     let mut state = environment.empty_state();
     for block in code {
         for (kind, name) in uses(&value.value, block.clone()) {
@@ -29,11 +29,11 @@ pub(super) fn check(value: &Spanned<String>, code: &[Range<usize>], environment:
                 let message = format!("there is no {noun} `{}`", &value.value[name.clone()]);
                 let problem = Diagnostic::error(
                     code::UNKNOWN_FILTER,
-                    reading.inside(value, name),
+                    parser.inside(value, name),
                     message,
                     format!("unknown {noun}"),
                 );
-                reading.problem(problem.help("the built-in ones of minijinja can be used".to_owned()));
+                parser.report(problem.help("the built-in ones of minijinja can be used".to_owned()));
             }
         }
     }
@@ -170,13 +170,13 @@ mod tests {
     use super::*;
 
     fn unknown(template: &str) -> Vec<String> {
-        let mut reading = Reading::new("", &|_| None);
+        let mut parser = Parser::new("", &|_| None);
         let value = Spanned {
             value: template.to_owned(),
             span: 0..0,
         };
-        check(&value, &blocks(template), &environment(), &mut reading);
-        reading.diagnostics.items.into_iter().map(|item| item.message).collect()
+        check(&value, &blocks(template), &environment(), &mut parser);
+        parser.diagnostics.items.into_iter().map(|item| item.message).collect()
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What all parts of the parser share while one file is read: its text, the environment, the problems so far.
+//! The parser's state, shared by all of its parts: the file's text, the environment, the problems found so far.
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::{Span, Spanned};
 
-/// One reading of one file.
-pub(super) struct Reading<'a> {
-    /// The text, for places inside values.
+/// The state of parsing one file.
+pub(super) struct Parser<'a> {
+    /// The text, to locate parts of values.
     pub(super) text: &'a str,
     /// Looks an environment variable up.
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
@@ -13,8 +13,8 @@ pub(super) struct Reading<'a> {
     pub(super) diagnostics: Diagnostics,
 }
 
-impl<'a> Reading<'a> {
-    /// A reading of `text` without problems so far.
+impl<'a> Parser<'a> {
+    /// A parser of `text` that has found no problems yet.
     pub(super) fn new(text: &'a str, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             text,
@@ -23,12 +23,12 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Records a problem.
-    pub(super) fn problem(&mut self, diagnostic: Diagnostic) {
+    /// Adds a problem to those found.
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
 
-    /// The place of a byte range of a string's value; the whole value's when escapes in the string hide it.
+    /// The location of a byte range of a string's value; the whole value's when escapes in the string hide it.
     pub(super) fn inside(&self, value: &Spanned<String>, range: Span) -> Span {
         let found = self.text.get(value.span.clone()).filter(|_| !value.value.is_empty());
         let start = found.and_then(|raw| raw.find(&value.value));

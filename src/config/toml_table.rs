@@ -1,26 +1,26 @@
-//! A typed view on a table of the document, which records what it finds wrong.
+//! A typed view of a table of the document, which reports what is wrong with it.
 
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, code};
 use super::key::Keys;
 use super::nearest::did_you_mean;
-use super::reading::Reading;
+use super::parser::Parser;
 use super::{Span, Spanned};
 
 /// A table of the document.
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct TomlTable<'a> {
     table: &'a DeTable<'a>,
-    /// The table's place: its header, or the whole inline table.
+    /// The table's location: its header, or the whole inline table.
     pub(super) span: Span,
     /// Its name in messages, such as `[database]`; empty for the whole file.
     name: &'static str,
 }
 
-impl<'a> Reader<'a> {
-    /// A view on `table`, all of whose keys must be known.
-    pub(super) fn new(table: &'a DeTable<'a>, span: Span, known: &Keys, reading: &mut Reading<'_>) -> Self {
+impl<'a> TomlTable<'a> {
+    /// A view of `table`, all of whose keys must be known.
+    pub(super) fn new(table: &'a DeTable<'a>, span: Span, known: &Keys, parser: &mut Parser<'_>) -> Self {
         let name = known.name;
         for key in table.keys().filter(|key| !known.knows(key.get_ref())) {
             let name_of_key: &str = key.get_ref();
@@ -38,7 +38,7 @@ impl<'a> Reader<'a> {
             let problem = Diagnostic::error(code::UNKNOWN_KEY, key.span(), subject + &place, "not a key of this version");
             let near = did_you_mean(name_of_key, known.names());
             let all = || format!("known keys: {}", known.names().collect::<Vec<_>>().join(", "));
-            reading.problem(problem.help(near.unwrap_or_else(all)));
+            parser.report(problem.help(near.unwrap_or_else(all)));
         }
         Self { table, span, name }
     }
@@ -48,18 +48,18 @@ impl<'a> Reader<'a> {
         self.table.contains_key(key)
     }
 
-    /// The place of a key.
+    /// The location of a key.
     pub(super) fn key_span(&self, key: &str) -> Option<Span> {
         self.table.get_key_value(key).map(|(key, _)| key.span())
     }
 
-    /// A key's value and its place.
+    /// A key's value and its location.
     pub(super) fn value(&self, key: &str) -> Option<(&'a DeValue<'a>, Span)> {
         self.table.get(key).map(|value| (value.get_ref(), value.span()))
     }
 
     /// A string.
-    pub(super) fn string(&self, key: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+    pub(super) fn string(&self, key: &str, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
         let (value, span) = self.value(key)?;
         if let DeValue::String(text) = value {
             return Some(Spanned {
@@ -67,23 +67,23 @@ impl<'a> Reader<'a> {
                 span,
             });
         }
-        wrong_type(key, "a string", value, span, reading);
+        wrong_type(key, "a string", value, span, parser);
         None
     }
 
     /// A boolean.
-    pub(super) fn boolean(&self, key: &str, reading: &mut Reading<'_>) -> Option<bool> {
+    pub(super) fn boolean(&self, key: &str, parser: &mut Parser<'_>) -> Option<bool> {
         match self.value(key)? {
             (DeValue::Boolean(value), _) => Some(*value),
             (other, span) => {
-                wrong_type(key, "true or false", other, span, reading);
+                wrong_type(key, "true or false", other, span, parser);
                 None
             }
         }
     }
 
     /// A number of at least one.
-    pub(super) fn positive(&self, key: &str, reading: &mut Reading<'_>) -> Option<u32> {
+    pub(super) fn positive(&self, key: &str, parser: &mut Parser<'_>) -> Option<u32> {
         let (value, span) = self.value(key)?;
         let number = match value {
             DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
@@ -91,16 +91,16 @@ impl<'a> Reader<'a> {
         };
         let number = number.filter(|number| *number > 0);
         if number.is_none() {
-            wrong_type(key, "a whole number of at least one", value, span, reading);
+            wrong_type(key, "a whole number of at least one", value, span, parser);
         }
         number
     }
 
-    /// A list of strings. None: the key is missing or its value is not such a list.
-    pub(super) fn strings(&self, key: &str, reading: &mut Reading<'_>) -> Option<Vec<Spanned<String>>> {
+    /// A list of strings. `None` if the key is missing or its value is not such a list.
+    pub(super) fn strings(&self, key: &str, parser: &mut Parser<'_>) -> Option<Vec<Spanned<String>>> {
         let (value, span) = self.value(key)?;
         let DeValue::Array(values) = value else {
-            wrong_type(key, "a list of strings", value, span, reading);
+            wrong_type(key, "a list of strings", value, span, parser);
             return None;
         };
         let mut strings = Vec::new();
@@ -110,39 +110,39 @@ impl<'a> Reader<'a> {
                     value: text.to_string(),
                     span: value.span(),
                 }),
-                other => wrong_type(key, "a list of strings", other, value.span(), reading),
+                other => wrong_type(key, "a list of strings", other, value.span(), parser),
             }
         }
         (strings.len() == values.len()).then_some(strings)
     }
 
     /// A string, or a list of strings.
-    pub(super) fn one_or_more(&self, key: &str, reading: &mut Reading<'_>) -> Option<Vec<Spanned<String>>> {
+    pub(super) fn one_or_more(&self, key: &str, parser: &mut Parser<'_>) -> Option<Vec<Spanned<String>>> {
         match self.value(key)? {
             (DeValue::String(text), span) => Some(vec![Spanned {
                 value: text.to_string(),
                 span,
             }]),
-            (DeValue::Array(_), _) => self.strings(key, reading),
+            (DeValue::Array(_), _) => self.strings(key, parser),
             (other, span) => {
-                wrong_type(key, "a string or a list of strings", other, span, reading);
+                wrong_type(key, "a string or a list of strings", other, span, parser);
                 None
             }
         }
     }
 
     /// A table, `[key]`, whose keys must be known.
-    pub(super) fn table(&self, key: &str, known: &Keys, reading: &mut Reading<'_>) -> Option<Reader<'a>> {
+    pub(super) fn table(&self, key: &str, known: &Keys, parser: &mut Parser<'_>) -> Option<TomlTable<'a>> {
         match self.value(key)? {
-            (DeValue::Table(table), span) => Some(Self::new(table, span, known, reading)),
+            (DeValue::Table(table), span) => Some(Self::new(table, span, known, parser)),
             (other, span) => {
-                wrong_type(key, &format!("a table, `{}`", known.name), other, span, reading);
+                wrong_type(key, &format!("a table, `{}`", known.name), other, span, parser);
                 None
             }
         }
     }
 
-    /// Every key with its value and the value's place, in the order of the file.
+    /// Every key with its value and the value's location, in the order of the file.
     pub(super) fn entries(&self) -> Vec<(Spanned<String>, &'a DeValue<'a>, Span)> {
         let named = |(key, value): (&toml::Spanned<_>, &'a toml::Spanned<DeValue<'a>>)| {
             let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
@@ -157,42 +157,42 @@ impl<'a> Reader<'a> {
         entries
     }
 
-    /// A list of tables, `[[key]]`, in the file's order, whose keys must be known. None if the key is missing.
-    pub(super) fn tables(&self, key: &str, known: &Keys, reading: &mut Reading<'_>) -> Option<Vec<Reader<'a>>> {
+    /// A list of tables, `[[key]]`, in the file's order, whose keys must be known. `None` if the key is missing.
+    pub(super) fn tables(&self, key: &str, known: &Keys, parser: &mut Parser<'_>) -> Option<Vec<TomlTable<'a>>> {
         let name = known.name;
         let (value, span) = self.value(key)?;
         let DeValue::Array(values) = value else {
-            wrong_type(key, &format!("a list of tables, each headed `{name}`"), value, span, reading);
+            wrong_type(key, &format!("a list of tables, each headed `{name}`"), value, span, parser);
             return Some(Vec::new());
         };
         let mut tables = Vec::new();
         for value in values {
             match value.get_ref() {
-                DeValue::Table(table) => tables.push(Self::new(table, value.span(), known, reading)),
+                DeValue::Table(table) => tables.push(Self::new(table, value.span(), known, parser)),
                 other => wrong_type(
                     key,
                     &format!("a list of tables, each headed `{name}`"),
                     other,
                     value.span(),
-                    reading,
+                    parser,
                 ),
             }
         }
         Some(tables)
     }
 
-    /// Records that a key is missing.
-    pub(super) fn missing(&self, key: &str, help: &str, reading: &mut Reading<'_>) {
+    /// Reports that a key is missing.
+    pub(super) fn missing(&self, key: &str, help: &str, parser: &mut Parser<'_>) {
         let message = format!("`{}` has no `{key}`", self.name);
         let problem = Diagnostic::error(code::MISSING_KEY, self.span.clone(), message, format!("`{key}` is missing"));
-        reading.problem(problem.help(help.to_owned()));
+        parser.report(problem.help(help.to_owned()));
     }
 }
 
-/// Records a value of the wrong type.
-fn wrong_type(key: &str, wanted: &str, found: &DeValue<'_>, span: Span, reading: &mut Reading<'_>) {
+/// Reports a value of the wrong type.
+fn wrong_type(key: &str, wanted: &str, found: &DeValue<'_>, span: Span, parser: &mut Parser<'_>) {
     let message = format!("`{key}` must be {wanted}");
-    reading.problem(Diagnostic::error(
+    parser.report(Diagnostic::error(
         code::WRONG_TYPE,
         span,
         message,

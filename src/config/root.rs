@@ -8,8 +8,8 @@ use toml::de::DeTable;
 use super::diagnostic::{Diagnostic, Diagnostics, code};
 use super::environment::expand;
 use super::key::{Key, Keys, Kind};
-use super::reader::Reader;
-use super::reading::Reading;
+use super::parser::Parser;
+use super::toml_table::TomlTable;
 use super::{Centrifugo, Config, Database, Source, Spanned, channel, django, document, duration, hub, server, watch};
 
 /// The keys of the top level.
@@ -47,7 +47,7 @@ const RELATED: Keys = Keys::new("[related]", &[Key::new("ttl", Kind::Duration)])
 const RETENTION: Duration = Duration::from_hours(24);
 /// The shortest retention: the purge must not race the relay's own windows.
 const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
-/// How long a row of another table is remembered unless the file says otherwise: stale names for a minute, and few queries.
+/// How long a row of another table is cached unless the file says otherwise: stale names for a minute, and few queries.
 const RELATED_TTL: Duration = Duration::from_mins(1);
 /// The schemes of a database URL.
 const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -55,25 +55,25 @@ const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 const CENTRIFUGO_SCHEMES: [&str; 2] = ["http://", "https://"];
 
 impl Config {
-    /// The configuration that `source` holds, and every problem found in it, in the order of their places.
+    /// Parses `source`: the configuration, and every problem found, in the order of their locations.
     ///
-    /// `environment` looks a variable up. The configuration is there exactly when no problem is an error.
+    /// `environment` looks a variable up. There is a configuration exactly if no problem is an error.
     #[must_use]
     pub fn parse(source: Source, environment: &dyn Fn(&str) -> Option<String>) -> (Option<Self>, Diagnostics) {
         let text = source.text.clone();
-        let mut reading = Reading::new(&text, environment);
-        let document = document::repair(&mut reading);
-        let broken = std::mem::take(&mut reading.diagnostics);
+        let mut parser = Parser::new(&text, environment);
+        let document = document::repair(&mut parser);
+        let broken = std::mem::take(&mut parser.diagnostics);
         // What is wrong with the syntax has been recorded; what is left of the text parses, except for duplicates.
         let (table, _) = DeTable::parse_recoverable(&document);
-        let config = root(table.get_ref(), source, &mut reading);
-        let mut diagnostics = without_consequences(broken, reading.diagnostics);
+        let config = root(table.get_ref(), source, &mut parser);
+        let mut diagnostics = without_consequences(broken, parser.diagnostics);
         diagnostics.sort();
         (config.filter(|_| !diagnostics.has_errors()), diagnostics)
     }
 }
 
-/// All problems, but after a syntax error none that may only be there because a statement could not be read.
+/// All problems; after a syntax error, without those that a statement which could not be read may have caused.
 fn without_consequences(broken: Diagnostics, mut found: Diagnostics) -> Diagnostics {
     let syntax = broken.items.iter().any(|item| item.code == code::SYNTAX);
     let doubtful = [
@@ -89,33 +89,33 @@ fn without_consequences(broken: Diagnostics, mut found: Diagnostics) -> Diagnost
     }
 }
 
-fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -> Option<Config> {
-    let root = Reader::new(table, 0..0, &KEYS, reading);
+fn root<'a>(table: &'a DeTable<'a>, source: Source, parser: &mut Parser<'_>) -> Option<Config> {
+    let root = TomlTable::new(table, 0..0, &KEYS, parser);
     let site = root
-        .string("site", reading)
-        .and_then(|site| expand(reading, site))
+        .string("site", parser)
+        .and_then(|site| expand(parser, site))
         .map(|site| site.value);
-    let database = database(&root, reading);
-    let centrifugo = centrifugo(&root, reading);
-    let hub = hub::hub(&root, reading);
-    let retention = retention(&root, reading);
-    let related = root.table("related", &RELATED, reading);
-    let related_ttl = related.and_then(|table| duration::at(&table, "ttl", "related.ttl", reading));
-    let (prefix, anonymous) = naming(&root, reading);
-    let channels = channel::channels(&root, &prefix, reading);
-    let django = django::django(&root, reading);
-    let server = server::server(&root, reading);
-    let watches = watch::watches(&root, reading);
+    let database = database(&root, parser);
+    let centrifugo = centrifugo(&root, parser);
+    let hub = hub::hub(&root, parser);
+    let retention = retention(&root, parser);
+    let related = root.table("related", &RELATED, parser);
+    let related_ttl = related.and_then(|table| duration::at(&table, "ttl", "related.ttl", parser));
+    let (prefix, anonymous) = naming(&root, parser);
+    let channels = channel::channels(&root, &prefix, parser);
+    let django = django::django(&root, parser);
+    let server = server::server(&root, parser);
+    let watches = watch::watches(&root, parser);
     for rule in watches.iter().flat_map(|watch| &watch.rules) {
-        channel::name::check(&rule.destination, &prefix, reading);
+        channel::name::check(&rule.destination, &prefix, parser);
     }
     // Who may listen at Centrifugo, or with a token that a script signs, is not for this file to say; nor does one with errors say all.
     let says_all = root.has("server") && !root.has("centrifugo") && hub.token_secret.is_none();
-    if says_all && !reading.diagnostics.has_errors() {
+    if says_all && !parser.diagnostics.has_errors() {
         let rules = watches.iter().flat_map(|watch| &watch.rules);
-        channel::unheard::check(rules, &channels, &prefix, django.is_some(), reading);
+        channel::unheard::check(rules, &channels, &prefix, django.is_some(), parser);
         if let Some(server) = &server {
-            server.warn_of_closed_doors(&root, anonymous || django.is_some(), reading);
+            server.warn_of_closed_doors(&root, anonymous || django.is_some(), parser);
         }
     }
     Some(Config {
@@ -136,26 +136,20 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, reading: &mut Reading<'_>) -
 }
 
 /// `[database]`.
-fn database(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Database> {
+fn database(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Database> {
     if !root.has("database") {
         let message = "the table `[database]` is missing";
         let problem = Diagnostic {
             span: None,
             ..Diagnostic::error(code::MISSING_KEY, 0..0, message, "")
         };
-        reading.problem(problem.help("add `[database]` with `url = \"${DATABASE_URL}\"`".to_owned()));
+        parser.report(problem.help("add `[database]` with `url = \"${DATABASE_URL}\"`".to_owned()));
         return None;
     }
-    let table = root.table("database", &DATABASE, reading)?;
+    let table = root.table("database", &DATABASE, parser)?;
     // A variable that is empty on a developer's machine, where one role does everything.
-    let relay_role = text(&table, "relay_role", reading).filter(|role| !role.value.trim().is_empty());
-    let url = url(
-        &table,
-        "database.url",
-        &DATABASE_SCHEMES,
-        "url = \"${DATABASE_URL}\"",
-        reading,
-    )?;
+    let relay_role = text(&table, "relay_role", parser).filter(|role| !role.value.trim().is_empty());
+    let url = url(&table, "database.url", &DATABASE_SCHEMES, "url = \"${DATABASE_URL}\"", parser)?;
     Some(Database {
         url: SecretString::from(url.value),
         relay_role,
@@ -163,22 +157,22 @@ fn database(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Database> {
 }
 
 /// `[centrifugo]`.
-fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo> {
-    let table = root.table("centrifugo", &CENTRIFUGO, reading)?;
+fn centrifugo(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Centrifugo> {
+    let table = root.table("centrifugo", &CENTRIFUGO, parser)?;
     let url = url(
         &table,
         "centrifugo.url",
         &CENTRIFUGO_SCHEMES,
         "url = \"http://127.0.0.1:8002\"",
-        reading,
+        parser,
     );
-    let api_key = required(&table, "api_key", "api_key = \"${CENTRIFUGO_API_KEY}\"", reading);
-    let api_key = api_key.and_then(|key| not_empty("centrifugo.api_key", key, reading));
-    let token_secret = text(&table, "token_secret", reading);
-    let token_secret = token_secret.and_then(|secret| not_empty("centrifugo.token_secret", secret, reading));
-    let grpc_url = text(&table, "grpc_url", reading);
-    let grpc_url = grpc_url.and_then(|url| a_url("centrifugo.grpc_url", url, &CENTRIFUGO_SCHEMES, reading));
-    let grpc_url = grpc_url.and_then(|url| an_address("centrifugo.grpc_url", url, reading));
+    let api_key = required(&table, "api_key", "api_key = \"${CENTRIFUGO_API_KEY}\"", parser);
+    let api_key = api_key.and_then(|key| not_empty("centrifugo.api_key", key, parser));
+    let token_secret = text(&table, "token_secret", parser);
+    let token_secret = token_secret.and_then(|secret| not_empty("centrifugo.token_secret", secret, parser));
+    let grpc_url = text(&table, "grpc_url", parser);
+    let grpc_url = grpc_url.and_then(|url| a_url("centrifugo.grpc_url", url, &CENTRIFUGO_SCHEMES, parser));
+    let grpc_url = grpc_url.and_then(|url| an_address("centrifugo.grpc_url", url, parser));
     let base = |url: Spanned<String>| url.value.trim_end_matches('/').to_owned();
     Some(Centrifugo {
         url: base(url?),
@@ -189,9 +183,9 @@ fn centrifugo(root: &Reader<'_>, reading: &mut Reading<'_>) -> Option<Centrifugo
 }
 
 /// `[outbox]`.
-fn retention(root: &Reader<'_>, reading: &mut Reading<'_>) -> Duration {
-    let table = root.table("outbox", &OUTBOX, reading);
-    let Some(value) = table.and_then(|table| text(&table, "retention", reading)) else {
+fn retention(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Duration {
+    let table = root.table("outbox", &OUTBOX, parser);
+    let Some(value) = table.and_then(|table| text(&table, "retention", parser)) else {
         return RETENTION;
     };
     match duration::parse(&value.value) {
@@ -204,20 +198,20 @@ fn retention(root: &Reader<'_>, reading: &mut Reading<'_>) -> Duration {
             };
             let message = "`outbox.retention` must be a duration of at least a minute";
             let problem = Diagnostic::error(code::BAD_VALUE, value.span, message, label);
-            reading.problem(problem.help("write it like `24h`, `30m`, `7d` or `1h30m`".to_owned()));
+            parser.report(problem.help("write it like `24h`, `30m`, `7d` or `1h30m`".to_owned()));
             RETENTION
         }
     }
 }
 
-/// `[channels]` without its channels: the targets' prefix, and whether visitors may connect.
-fn naming(root: &Reader<'_>, reading: &mut Reading<'_>) -> (String, bool) {
-    let found = root.table("channels", &channel::KEYS, reading);
-    let prefix = found.as_ref().and_then(|table| text(table, "prefix", reading));
+/// `[channels]` without its channels: the targets' prefix, and whether anonymous visitors may connect.
+fn naming(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> (String, bool) {
+    let found = root.table("channels", &channel::KEYS, parser);
+    let prefix = found.as_ref().and_then(|table| text(table, "prefix", parser));
     if let Some(prefix) = &prefix {
-        channel::name::check_prefix(prefix, reading);
+        channel::name::check_prefix(prefix, parser);
     }
-    let anonymous = found.and_then(|table| table.boolean("anonymous", reading));
+    let anonymous = found.and_then(|table| table.boolean("anonymous", parser));
     (
         prefix.map(|prefix| prefix.value).unwrap_or_default(),
         anonymous.unwrap_or(true),
@@ -225,25 +219,25 @@ fn naming(root: &Reader<'_>, reading: &mut Reading<'_>) -> (String, bool) {
 }
 
 /// A string that may come from the environment.
-pub(super) fn text(table: &Reader<'_>, key: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
-    table.string(key, reading).and_then(|value| expand(reading, value))
+pub(super) fn text(table: &TomlTable<'_>, key: &str, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
+    table.string(key, parser).and_then(|value| expand(parser, value))
 }
 
 /// A string that must be there.
-pub(super) fn required(table: &Reader<'_>, key: &str, example: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+pub(super) fn required(table: &TomlTable<'_>, key: &str, example: &str, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     if !table.has(key) {
-        table.missing(key, &format!("add `{example}`"), reading);
+        table.missing(key, &format!("add `{example}`"), parser);
         return None;
     }
-    text(table, key, reading)
+    text(table, key, parser)
 }
 
-/// The value, unless it is blank, which is recorded.
-pub(super) fn not_empty(name: &str, value: Spanned<String>, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+/// The value, unless it is blank, which is reported.
+pub(super) fn not_empty(name: &str, value: Spanned<String>, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     if !value.value.trim().is_empty() {
         return Some(value);
     }
-    reading.problem(Diagnostic::error(
+    parser.report(Diagnostic::error(
         code::BAD_VALUE,
         value.span,
         format!("`{name}` is empty"),
@@ -252,32 +246,32 @@ pub(super) fn not_empty(name: &str, value: Spanned<String>, reading: &mut Readin
     None
 }
 
-/// The URL at the last component of `name`, with one of `schemes` and something after it. What it is never shows.
-fn url(table: &Reader<'_>, name: &str, schemes: &[&str], example: &str, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+/// The URL at the last component of `name`, with one of `schemes` and something after it. The value itself is never printed.
+fn url(table: &TomlTable<'_>, name: &str, schemes: &[&str], example: &str, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     let key = name.rsplit('.').next().unwrap_or(name);
-    required(table, key, example, reading).and_then(|value| a_url(name, value, schemes, reading))
+    required(table, key, example, parser).and_then(|value| a_url(name, value, schemes, parser))
 }
 
-fn a_url(name: &str, value: Spanned<String>, schemes: &[&str], reading: &mut Reading<'_>) -> Option<Spanned<String>> {
-    let value = not_empty(name, value, reading)?;
+fn a_url(name: &str, value: Spanned<String>, schemes: &[&str], parser: &mut Parser<'_>) -> Option<Spanned<String>> {
+    let value = not_empty(name, value, parser)?;
     let lower = value.value.to_ascii_lowercase();
     let rest = schemes.iter().find_map(|scheme| lower.strip_prefix(scheme));
     if rest.is_some_and(|rest| !rest.is_empty()) && !value.value.contains(char::is_whitespace) {
         return Some(value);
     }
     let message = format!("`{name}` must be a URL that begins with `{}`", schemes.join("` or `"));
-    reading.problem(Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a URL"));
+    parser.report(Diagnostic::error(code::BAD_VALUE, value.span, message, "not such a URL"));
     None
 }
 
-/// A URL that says no more than where to connect.
-fn an_address(name: &str, url: Spanned<String>, reading: &mut Reading<'_>) -> Option<Spanned<String>> {
+/// A URL that is nothing but an address.
+fn an_address(name: &str, url: Spanned<String>, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     let rest = url.value.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
     if !rest.contains(['/', '@', '?', '#']) {
         return Some(url);
     }
     let message = format!("`{name}` must be an address alone");
     let problem = Diagnostic::error(code::BAD_VALUE, url.span, message, "a path or a name is not used");
-    reading.problem(problem.help("write it like `http://127.0.0.1:10000`".to_owned()));
+    parser.report(problem.help("write it like `http://127.0.0.1:10000`".to_owned()));
     None
 }
