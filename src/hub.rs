@@ -13,18 +13,18 @@ mod channel;
 mod client;
 pub mod code;
 mod directory;
+mod idempotency;
 mod inquiry;
 pub mod json;
-mod patience;
+mod namespaces;
 mod protocol;
 mod publish;
 mod publisher;
 pub mod queue;
-mod rules;
 mod session;
 mod stream;
 mod subscription;
-mod window;
+mod wait_budget;
 
 #[cfg(test)]
 mod tests;
@@ -41,9 +41,9 @@ use crate::config::Config;
 use channel::Channel;
 use code::Disconnect;
 use directory::Directory;
-use patience::Patience;
-use rules::Rules;
-use window::Window;
+use idempotency::SeenKeys;
+use namespaces::Namespaces;
+use wait_budget::WaitBudget;
 
 pub use authority::{Admission, Authority, Permit};
 pub use inquiry::Counts;
@@ -54,26 +54,26 @@ pub use stream::{Position, Range};
 /// Locks that channels share. Publications of different channels seldom meet at one.
 const SHARDS: usize = 64;
 
-/// Channels of a shard that nobody listens to and that keep nothing but their numbering; when there are more, all of them are
-/// forgotten, and clients that were away are told of a gap.
+/// The most channels of a shard that have neither subscribers nor a history, but only their offsets; when there are more, all of them
+/// are dropped, and clients that reconnect have a gap.
 const IDLE: usize = 256;
 
-/// What the hub may cost, and how long it waits.
+/// Limits on what the hub takes of memory, and its timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once.
+    /// The most connections.
     pub clients: usize,
-    /// Channels of one client.
+    /// The most subscriptions of one client.
     pub channels: usize,
-    /// Bytes that wait for one client.
+    /// The most bytes queued for one client.
     pub queue: usize,
-    /// Bytes of all histories.
+    /// The most bytes of all histories together.
     pub history: usize,
-    /// Between two pings.
+    /// The interval between pings.
     pub ping: Duration,
-    /// How long a client may take to answer one; shorter than what is between two.
+    /// How long a client may take to answer a ping; less than the interval.
     pub pong: Duration,
-    /// How long a client may take to say who it is.
+    /// How long a client may take to authenticate.
     pub stale: Duration,
 }
 
@@ -96,20 +96,21 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Hub {
     limits: Limits,
-    rules: RwLock<Arc<Rules>>,
+    namespaces: RwLock<Arc<Namespaces>>,
     hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
-    /// Locked inside of a shard.
-    window: Mutex<Window>,
+    /// Locked inside of a shard's lock.
+    seen_keys: SeenKeys,
     directory: Directory,
-    /// Connections, also those that have not said who they are.
+    /// Connections, including those that have not authenticated yet.
     sessions: AtomicUsize,
     /// The bytes of all histories.
     kept: AtomicUsize,
-    /// Clients may come.
+    /// Whether clients are admitted.
     is_open: AtomicBool,
     closing: CancellationToken,
-    patience: Patience,
+    /// How long publications may still wait for slow clients.
+    wait_budget: WaitBudget,
     started: Instant,
 }
 
@@ -125,23 +126,23 @@ impl Hub {
     pub fn new(config: &Config, limits: Limits) -> Self {
         Self {
             limits,
-            rules: RwLock::new(Arc::new(Rules::new(config))),
+            namespaces: RwLock::new(Arc::new(Namespaces::new(config))),
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            window: Mutex::default(),
+            seen_keys: SeenKeys::default(),
             directory: Directory::default(),
             sessions: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             closing: CancellationToken::new(),
-            patience: Patience::new(Instant::now()),
+            wait_budget: WaitBudget::new(Instant::now()),
             started: Instant::now(),
         }
     }
 
-    /// Puts the rules of a file that was read again in place. Open subscriptions stay as they are.
+    /// Applies the channel rules of a configuration that was reloaded. Open subscriptions stay as they are.
     pub fn reload(&self, config: &Config) {
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::new(config));
+        *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Namespaces::new(config));
     }
 
     /// Disconnects a user's connection, or all of them without `client`.
@@ -167,8 +168,8 @@ impl Hub {
         }
     }
 
-    /// Lets clients in, or not: then those that are there are to connect again, elsewhere, and the histories end. What others publish
-    /// meanwhile is not in them, so that whoever comes back later has a gap.
+    /// Admits clients, or stops to: then those that are connected are told to reconnect, elsewhere, and the histories end. What another
+    /// process publishes meanwhile is not in them, so that clients that come back later have a gap.
     pub fn admit(&self, admits: bool) {
         self.is_open.store(admits, Ordering::SeqCst);
         if admits {
@@ -185,13 +186,13 @@ impl Hub {
         }
     }
 
-    /// Whether clients may come.
+    /// Whether clients are admitted.
     #[must_use]
     pub fn admits(&self) -> bool {
         self.is_open.load(Ordering::SeqCst)
     }
 
-    /// Disconnects everyone, and lets nobody in any more.
+    /// Disconnects everyone, and admits nobody any more.
     pub fn close(&self) {
         self.closing.cancel();
     }
@@ -212,12 +213,8 @@ impl Hub {
         }
     }
 
-    fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    fn namespaces(&self) -> Arc<Namespaces> {
+        Arc::clone(&self.namespaces.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn shard(&self, channel: &str) -> MutexGuard<'_, Shard> {

@@ -30,7 +30,7 @@ impl Hub {
     /// # Errors
     /// The channel's namespace is unknown, or keeps no list.
     pub fn presence(&self, channel: &str) -> Result<Vec<(Arc<str>, Bytes)>, Error> {
-        if !self.rules().of(channel)?.presence {
+        if !self.namespaces().of(channel)?.presence {
             return Err(Error::NOT_AVAILABLE);
         }
         let shard = self.shard(channel);
@@ -43,7 +43,7 @@ impl Hub {
     /// # Errors
     /// The channel's namespace is unknown, or keeps no list.
     pub fn presence_stats(&self, channel: &str) -> Result<(usize, usize), Error> {
-        if !self.rules().of(channel)?.presence {
+        if !self.namespaces().of(channel)?.presence {
             return Err(Error::NOT_AVAILABLE);
         }
         let shard = self.shard(channel);
@@ -58,7 +58,7 @@ impl Hub {
     /// # Errors
     /// The channel's namespace is unknown or keeps no history, or the position belongs to another history.
     pub fn history(&self, channel: &str, range: &Range) -> Result<(Vec<Bytes>, Position), Error> {
-        if self.rules().of(channel)?.history.is_none() {
+        if self.namespaces().of(channel)?.history.is_none() {
             return Err(Error::NOT_AVAILABLE);
         }
         if range.reverse && range.since.as_ref().is_some_and(|since| since.offset == 0) {

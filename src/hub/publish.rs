@@ -12,13 +12,13 @@ use super::code::Error;
 use super::json::{self, Object};
 use super::stream::{Bounds, Position};
 
-/// How long a publication may wait for the fullest queue. A client that takes too little meanwhile is not waited for again, and cut
-/// off some publications later.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// Bytes a millisecond below which a client counts as slow while it is waited for.
-const SLOW: u128 = 1024;
-/// Between two looks at a full queue.
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long a publication may wait for the fullest queue. A client that takes too little meanwhile is not waited for again, and
+/// disconnected some publications later.
+const SLOW_CLIENT_WAIT: Duration = Duration::from_millis(100);
+/// Bytes per millisecond below which a client counts as slow while it is waited for.
+const SLOW_RATE: u128 = 1024;
+/// The interval at which a full queue is looked at.
+const POLL: Duration = Duration::from_millis(1);
 
 /// A publication to be made.
 #[derive(Clone, Copy, Default)]
@@ -49,38 +49,38 @@ impl Hub {
         Ok(position)
     }
 
-    /// Waits for a client that is behind. A client that reads takes what is waited for at once; whoever takes less uses up what
-    /// patience there is, also by just enough.
+    /// Waits for a client that is behind. One that reads takes what is waited for at once; one that takes less uses the budget up, even
+    /// if it takes just enough.
     async fn wait_for(&self, client: &Client) {
         let begin = Instant::now();
-        if !self.patience.is_left(begin) {
+        if !self.wait_budget.has_some(begin) {
             client.queue.stall();
             return;
         }
         let before = client.queue.bytes();
         while client.queue.is_behind() {
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > SLOW_CLIENT_WAIT {
                 client.queue.stall();
                 break;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL).await;
         }
         let (now, taken) = (Instant::now(), before.saturating_sub(client.queue.bytes()));
         let waited = now.saturating_duration_since(begin);
-        if u128::try_from(taken).is_ok_and(|taken| taken < waited.as_millis() * SLOW) {
-            self.patience.lose(waited, now);
+        if u128::try_from(taken).is_ok_and(|taken| taken < waited.as_millis() * SLOW_RATE) {
+            self.wait_budget.spend(waited, now);
         }
     }
 
     fn publish_now(&self, name: &str, draft: &Draft<'_>) -> Result<(Option<Position>, Option<Arc<Client>>), Error> {
-        let history = self.rules().of(name)?.history.filter(|_| !draft.skip_history);
+        let history = self.namespaces().of(name)?.history.filter(|_| !draft.skip_history);
         if draft.data.is_empty() {
             return Err(Error::BAD_REQUEST);
         }
         let now = Instant::now();
         let mut shard = self.shard(name);
-        let hash = draft.key.map(|key| self.window().hash(name, key));
-        let known = hash.and_then(|hash| self.window().find(hash, now));
+        let hash = draft.key.map(|key| self.seen_keys.hash(name, key));
+        let known = hash.and_then(|hash| self.seen_keys.find(hash, now));
         if let Some(offset) = known {
             let stream = shard.channels.get(name).and_then(|channel| channel.stream.as_ref());
             let position = stream.filter(|_| offset > 0).map(|stream| Position {
@@ -113,7 +113,7 @@ impl Hub {
         };
         if let Some(hash) = hash {
             let offset = position.as_ref().map_or(0, |position| position.offset);
-            self.window().insert(hash, offset, now);
+            self.seen_keys.insert(hash, offset, now);
         }
         Ok((position, fullest))
     }

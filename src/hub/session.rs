@@ -1,7 +1,7 @@
 //! A session: what one client asks, in its order, and how long it may stay.
 
 mod command;
-mod watch;
+mod keepalive;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use super::protocol::{Command, Connect, refusal, reply};
 use super::queue::Queue;
 use super::subscription::Past;
 
-pub use watch::AFTER_TOKEN;
+pub use keepalive::AFTER_TOKEN;
 
 /// A connection's side of the protocol. When it is dropped, the client is gone.
 #[derive(Debug)]
@@ -155,10 +155,10 @@ impl<A: Authority> Session<A> {
         if !self.hub.admits() {
             return Err(Disconnect::SHUTDOWN.into());
         }
-        let rules = self.hub.rules();
+        let namespaces = self.hub.namespaces();
         let mut subscribed = Vec::with_capacity(admission.channels.len());
         for name in admission.channels {
-            let options = rules.of(&name)?;
+            let options = namespaces.of(&name)?;
             let unknown = Past::default();
             let past = connect.subs.get(&name).unwrap_or(&unknown);
             if let Some(answer) = self.hub.subscribe(&self.client, &name, options, past, None, None) {

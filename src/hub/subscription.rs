@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::channel::{Listener, push};
 use super::client::{Client, Subscription};
 use super::json::Object;
-use super::rules::Options;
+use super::namespaces::Options;
 use super::stream::Position;
 use super::{Hub, protocol, session};
 

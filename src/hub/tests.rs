@@ -121,7 +121,7 @@ async fn a_client_that_does_not_answer_its_ping_is_cut_off() {
     };
     let session = connected(&hub(limits)).await;
     assert_eq!(session.receive("{}").await, Err(Disconnect::BAD_REQUEST), "nobody asked");
-    assert_eq!(session.watch().await, Disconnect::NO_PONG);
+    assert_eq!(session.supervise().await, Disconnect::NO_PONG);
     assert_eq!(text(&session).await, "{}");
 }
 
@@ -133,7 +133,7 @@ async fn whoever_says_nothing_or_was_refused_is_cut_off() {
     };
     let hub = hub(limits);
     let session = Session::open(&hub, Doorkeeper::default()).unwrap();
-    assert_eq!(session.watch().await, Disconnect::STALE);
+    assert_eq!(session.supervise().await, Disconnect::STALE);
     let expired = Doorkeeper {
         expires: Some(session::now()),
         ..Doorkeeper::default()
@@ -143,7 +143,7 @@ async fn whoever_says_nothing_or_was_refused_is_cut_off() {
     assert_eq!(text(&session).await, r#"{"id":1,"error":{"code":110,"message":"expired"}}"#);
     let again = session.receive(r#"{"connect":{},"id":2}"#).await;
     assert_eq!(again, Err(Disconnect::BAD_REQUEST));
-    assert_eq!(session.watch().await, Disconnect::STALE);
+    assert_eq!(session.supervise().await, Disconnect::STALE);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_connection_whose_time_is_over_is_asked_about_again_or_brings_another_
     };
     let session = Session::open(&hub, short()).unwrap();
     session.receive(r#"{"connect":{},"id":1}"#).await.unwrap();
-    assert_eq!(session.watch().await, Disconnect::EXPIRED);
+    assert_eq!(session.supervise().await, Disconnect::EXPIRED);
 
     let session = Session::open(&hub, short()).unwrap();
     session.receive(r#"{"connect":{"token":"good"},"id":1}"#).await.unwrap();
@@ -367,8 +367,8 @@ async fn a_closed_hub_lets_everyone_come_again_later() {
     let hub = hub(Limits::default());
     let (open, opening) = (connected(&hub).await, Session::open(&hub, Doorkeeper::default()).unwrap());
     hub.close();
-    assert_eq!(open.watch().await, Disconnect::SHUTDOWN);
-    assert_eq!(opening.watch().await, Disconnect::SHUTDOWN);
+    assert_eq!(open.supervise().await, Disconnect::SHUTDOWN);
+    assert_eq!(opening.supervise().await, Disconnect::SHUTDOWN);
     assert!(Session::open(&hub, Doorkeeper::default()).is_none());
 }
 

@@ -186,7 +186,7 @@ async fn open(web: Arc<Web>, Hangup(hangup): Hangup, headers: &HeaderMap, connec
 /// Watches over a connection until it is gone. One that does not take what is left for it is closed.
 async fn watch(session: Arc<Session<Caller>>, gone: CancellationToken, hangup: CancellationToken) {
     tokio::select! {
-        disconnect = session.watch() => session.queue().end(disconnect),
+        disconnect = session.supervise() => session.queue().end(disconnect),
         () = session.queue().cut() => {}
         () = gone.cancelled() => return,
     }

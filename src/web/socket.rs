@@ -78,7 +78,7 @@ async fn run(socket: WebSocket, session: Session<Caller>) {
     let ended = tokio::select! {
         () = read(&mut stream, &session) => None,
         ended = write(&mut sink, &session) => ended,
-        disconnect = session.watch() => {
+        disconnect = session.supervise() => {
             session.queue().end(disconnect);
             write(&mut sink, &session).await
         }

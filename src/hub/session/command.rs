@@ -2,8 +2,8 @@
 
 use super::super::authority::Authority;
 use super::super::code::{Disconnect, Error, Refusal};
+use super::super::namespaces::{MAX_CHANNEL_BYTES, Options};
 use super::super::protocol::{Command, History, Publish, SubRefresh, Subscribe, reply};
-use super::super::rules::{LONGEST_CHANNEL, Options};
 use super::super::stream::{Position, Range};
 use super::super::{Draft, json};
 use super::{Session, now};
@@ -54,7 +54,7 @@ impl<A: Authority> Session<A> {
 
     async fn subscribe(&self, id: u32, asked: &Subscribe) -> Result<(), Refusal> {
         named(&asked.channel)?;
-        if asked.channel.len() > LONGEST_CHANNEL {
+        if asked.channel.len() > MAX_CHANNEL_BYTES {
             return Err(Error::BAD_REQUEST.into());
         }
         let _turn = self.subscribing.lock().await;
@@ -68,7 +68,7 @@ impl<A: Authority> Session<A> {
         if count >= self.hub.limits.channels {
             return Err(Error::LIMIT_EXCEEDED.into());
         }
-        let options = self.hub.rules().of_named(&asked.channel)?;
+        let options = self.hub.namespaces().of_named(&asked.channel)?;
         if asked.kind != 0 || asked.channel.starts_with('$') && asked.token.is_empty() {
             return Err(Error::PERMISSION_DENIED.into());
         }
@@ -87,7 +87,7 @@ impl<A: Authority> Session<A> {
 
     async fn publish(&self, id: u32, asked: &Publish) -> Result<(), Refusal> {
         named(&asked.channel)?;
-        let options = self.hub.rules().of_named(&asked.channel)?;
+        let options = self.hub.namespaces().of_named(&asked.channel)?;
         let data = asked.data.as_ref().ok_or(Error::BAD_REQUEST)?;
         let is_allowed = match options.publish {
             None => false,
@@ -199,7 +199,7 @@ impl<A: Authority> Session<A> {
     /// Whether the channel keeps what is asked of it, and the client hears it.
     fn may_ask(&self, name: &str, keeps: impl FnOnce(&Options) -> bool) -> Result<(), Refusal> {
         named(name)?;
-        if !keeps(&self.hub.rules().of_named(name)?) {
+        if !keeps(&self.hub.namespaces().of_named(name)?) {
             return Err(Error::NOT_AVAILABLE.into());
         }
         if !self.client.hears(name) {

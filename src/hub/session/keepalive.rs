@@ -1,4 +1,4 @@
-//! How long a client may stay: it says who it is in time, answers pings, and is refreshed.
+//! How long a connection may stay: its client authenticates in time, answers pings, and is refreshed.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use super::super::authority::Authority;
 use super::super::code::{Disconnect, Refusal};
 use super::{Session, State, now};
 
-/// How many seconds later than its token a connection or subscription ends, so that a client can bring another, as in Centrifugo.
+/// How many seconds later than its token a connection or subscription ends, so that its client can send another, as in Centrifugo.
 pub const AFTER_TOKEN: u64 = 25;
-/// When a connection is asked about again that nothing could be said of, as in Centrifugo.
-const AGAIN: u64 = 60;
-/// While there is nothing to do.
+/// After how many seconds a refresh that failed is tried again, as in Centrifugo.
+const REFRESH_RETRY: u64 = 60;
+/// How long to sleep while nothing is due.
 const IDLE: Duration = Duration::from_mins(5);
 
 /// What is due.
@@ -24,8 +24,8 @@ enum Due {
 }
 
 impl<A: Authority> Session<A> {
-    /// Watches over the connection until it is to be cut off.
-    pub async fn watch(&self) -> Disconnect {
+    /// Pings and refreshes the connection until it must end.
+    pub async fn supervise(&self) -> Disconnect {
         loop {
             match self.due(Instant::now()) {
                 Due::Nothing(next) => {
@@ -44,7 +44,7 @@ impl<A: Authority> Session<A> {
                     let expires = match refreshed.await {
                         Ok(Some(expires)) => expires,
                         Ok(None) => return Disconnect::EXPIRED,
-                        Err(Refusal::Error(_)) => now() + AGAIN,
+                        Err(Refusal::Error(_)) => now() + REFRESH_RETRY,
                         Err(Refusal::Disconnect(disconnect)) => return disconnect,
                     };
                     self.link().expires = Some(expires);
@@ -168,7 +168,7 @@ mod tests {
         };
         let said = tokio::select! {
             said = tokio::time::timeout(Duration::from_secs(10), said) => said.expect("an end in time"),
-            end = session.watch() => panic!("{end:?}"),
+            end = session.supervise() => panic!("{end:?}"),
         };
         assert!(said.contains(r#"{"id":3,"sub_refresh":{}}"#), "{said}");
         let ended = r#"{"push":{"channel":"room:2","unsubscribe":{"code":2501,"reason":"subscription expired"}}}"#;

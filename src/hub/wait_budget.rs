@@ -1,0 +1,56 @@
+//! How long all publications together may wait for slow clients: one who opens connections and reads little must not slow down what
+//! the others receive.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The whole budget.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// What was spent comes back in this many times as long.
+const REFILL_FACTOR: u32 = 10;
+
+/// The budget, held as the moment at which it is full again.
+#[derive(Debug)]
+pub(super) struct WaitBudget(Mutex<Instant>);
+
+impl WaitBudget {
+    pub(super) fn new(now: Instant) -> Self {
+        Self(Mutex::new(now))
+    }
+
+    /// Whether another client may be waited for at `now`.
+    pub(super) fn has_some(&self, now: Instant) -> bool {
+        self.full_at().saturating_duration_since(now) < MAX_WAIT * REFILL_FACTOR
+    }
+
+    /// A slow client was waited for, for this long until `now`.
+    pub(super) fn spend(&self, waited: Duration, now: Instant) {
+        let mut full_at = self.full_at();
+        *full_at = (*full_at).max(now) + waited * REFILL_FACTOR;
+    }
+
+    fn full_at(&self) -> MutexGuard<'_, Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_spent_by_waiting_and_comes_back_with_time() {
+        let now = Instant::now();
+        let budget = WaitBudget::new(now);
+        for _ in 0..10 {
+            assert!(budget.has_some(now));
+            budget.spend(MAX_WAIT / 10, now);
+        }
+        assert!(!budget.has_some(now));
+        let later = now + MAX_WAIT;
+        assert!(budget.has_some(later));
+        budget.spend(MAX_WAIT / 10, later);
+        assert!(!budget.has_some(later));
+        assert!(budget.has_some(now + MAX_WAIT * REFILL_FACTOR));
+    }
+}
