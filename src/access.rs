@@ -136,7 +136,7 @@ impl Access {
         }
         match self.proof(cookies) {
             None => Ok(Who::Visitor),
-            Some(proof) => self.in_time(self.gather.answer(self, proof)).await,
+            Some(proof) => self.known_by(proof).await,
         }
     }
 
@@ -179,13 +179,20 @@ impl Access {
         self.sessions.is_some() && self.whoami.is_none()
     }
 
+    /// Who is known by this.
+    ///
+    /// # Errors
+    /// When the database does not answer in time.
+    pub async fn known_by(&self, proof: Proof) -> Result<Who, Error> {
+        self.in_time(self.gather.answer(self, proof)).await
+    }
+
     /// The user of this key, if there is one and it is active: for whoever has proved to be that user.
     ///
     /// # Errors
     /// When the database does not answer in time.
     pub async fn user(&self, key: &str) -> Result<Option<Identity>, Error> {
-        let found = self.gather.answer(self, Proof::Key(key.to_owned()));
-        Ok(match self.in_time(found).await? {
+        Ok(match self.known_by(Proof::Key(key.to_owned())).await? {
             Who::User(identity) => Some(identity),
             Who::Visitor => None,
         })

@@ -152,15 +152,6 @@ impl Hub {
         }
     }
 
-    /// Disconnects all connections of a user but those called `kept`.
-    pub fn disconnect_others(&self, user: &str, kept: &[&str], disconnect: &Disconnect) {
-        for client in self.directory.of(user, None) {
-            if !kept.contains(&&*client.id) {
-                client.queue.end(disconnect.clone());
-            }
-        }
-    }
-
     /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`.
     pub fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) {
         for client in self.directory.of(user, client) {

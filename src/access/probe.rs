@@ -24,6 +24,7 @@ pub fn token(secret: &SecretString, now: u64) -> Result<String, serde_json::Erro
         exp: now + LIFETIME,
         iat: now,
         channels: &[],
+        sid: "",
     };
     token::sign(&claims, secret)
 }
@@ -63,6 +64,7 @@ mod tests {
             exp: 200,
             iat: 0,
             channels: &[],
+            sid: "",
         };
         let token = token::sign(&claims, &secret).unwrap();
         assert!(!is_one(&[&format!("instant_probe={token}")], &secret, 100));

@@ -33,6 +33,9 @@ pub struct Claims<'a> {
     pub iat: u64,
     /// The channels that the server subscribes to.
     pub channels: &'a [String],
+    /// A name of the session that it was made for, which tells nothing of the session's key; empty: for none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub sid: &'a str,
 }
 
 /// A token, signed with HMAC-SHA256.
@@ -64,6 +67,8 @@ pub struct Token {
     pub client: String,
     /// Who has made it.
     pub iss: String,
+    /// The session that it was made for, see [`Claims`].
+    pub sid: String,
 }
 
 /// Why a token is not taken.
@@ -158,6 +163,7 @@ mod tests {
             exp: 100,
             iat: 0,
             channels: &["public".to_owned()],
+            sid: "",
         };
         let token = sign(&claims, &secret).unwrap();
         let found = verify(&token, &secret, 99).unwrap();

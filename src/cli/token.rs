@@ -37,6 +37,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         exp: now + args.minutes * 60,
         iat: now,
         channels: &access.channels(&who).unwrap_or_default(),
+        sid: "",
     };
     writeln!(anstream::stdout(), "{}", token::sign(&claims, &secret)?)?;
     Ok(ExitCode::SUCCESS)

@@ -50,21 +50,10 @@ impl Backend {
         }
     }
 
-    /// Disconnects all connections of a user but those called `kept`; returns whether it is done.
-    pub(super) async fn disconnect_others(&self, user: &str, kept: &[&str]) -> bool {
-        match self {
-            Self::Centrifugo(server) => done(server.disconnect_others(user, kept, CHANGED.code, &CHANGED.reason)).await,
-            Self::Hub(hub) => {
-                hub.disconnect_others(user, kept, &CHANGED);
-                true
-            }
-        }
-    }
-
     /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`; returns whether it is done.
     pub(super) async fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) -> bool {
         match self {
-            Self::Centrifugo(server) => done(server.unsubscribe(user, client, channel)).await,
+            Self::Centrifugo(server) => unsubscribe(server, user, client, channel).await,
             Self::Hub(hub) => {
                 hub.unsubscribe(user, client, channel);
                 true
@@ -121,6 +110,16 @@ impl Backend {
             }
         }
     }
+}
+
+/// Disconnects all of a user's connections to Centrifugo but those called `kept`; returns whether it is done.
+pub(super) async fn disconnect_others(server: &Centrifugo, user: &str, kept: &[&str]) -> bool {
+    done(server.disconnect_others(user, kept, CHANGED.code, &CHANGED.reason)).await
+}
+
+/// [`Backend::unsubscribe`] at Centrifugo.
+pub(super) async fn unsubscribe(server: &Centrifugo, user: &str, client: Option<&str>, channel: &str) -> bool {
+    done(server.unsubscribe(user, client, channel)).await
 }
 
 /// Whether Centrifugo has cut something in time; otherwise the next look tries again.

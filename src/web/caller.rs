@@ -8,7 +8,7 @@ use super::trouble::told;
 use super::validity::digest;
 use super::{Credentials, DENIED, UNAUTHORIZED, Web};
 use crate::access::token::{self, Invalid, Token};
-use crate::access::{self, Proof, Who};
+use crate::access::{self, Proof};
 use crate::hub::code::{Disconnect, Error, Refusal};
 use crate::hub::{Admission, Authority, Permit};
 
@@ -50,8 +50,8 @@ impl Caller {
         token::verify(token, secret, access::now())
     }
 
-    /// The user and channels of a connection token. Its user must still be one, where users are known, and still hear what a token of ours
-    /// says: a client that was cut off because of that comes back with the same token.
+    /// The user and channels of a connection token. Its user must still be one, where users are known, and a token of ours be of a session
+    /// that has not ended and say what the user hears: a client that was cut off because of that comes back with the same token.
     async fn connect_with(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
         let token = self.verify(token).map_err(|invalid| match invalid {
             Invalid::Expired => Refusal::Error(Error::TOKEN_EXPIRED),
@@ -62,9 +62,15 @@ impl Caller {
         }
         let access = self.web.access();
         if access.knows_users() && !token.sub.is_empty() {
-            let user = access.user(&token.sub).await.map_err(|error| unknown(&error))?;
-            let who = Who::User(user.ok_or(UNAUTHORIZED)?);
-            if token.iss == token::ISSUER && access.channels(&who).as_ref() != Some(&token.channels) {
+            let proof = self.proof(&token);
+            let has_session = matches!(proof, Proof::Session(_));
+            let who = access.known_by(proof).await.map_err(|error| unknown(&error))?;
+            let is_user = who.key() == token.sub;
+            if !is_user && !has_session {
+                return Err(UNAUTHORIZED.into());
+            }
+            let is_ours = token.iss == token::ISSUER;
+            if !is_user || is_ours && access.channels(&who).as_ref() != Some(&token.channels) {
                 return Err(Refusal::Error(Error::TOKEN_EXPIRED));
             }
         }
@@ -78,7 +84,17 @@ impl Caller {
         })
     }
 
-    /// Remembers a connection by its user's key, so that it is cut when the user is no more, or may no longer hear what a token of
+    /// What the user of a token is known by: the session that it was made for, where this process has given it out, or else the key alone.
+    fn proof(&self, token: &Token) -> Proof {
+        let of_session = || {
+            let key = super::token::key(&token.sub, &token.sid, &token.channels);
+            self.web.registry.proof(&key)
+        };
+        let known = (!token.sid.is_empty() && token.iss == token::ISSUER).then(of_session);
+        known.flatten().unwrap_or_else(|| Proof::Key(token.sub.clone()))
+    }
+
+    /// Remembers a connection, so that it is cut when its session has ended, its user is no more, or may no longer hear what a token of
     /// ours says. What a script has signed is the script's matter, and where the site itself says who asks, nothing is known of users.
     fn remember(&self, client: &str, token: &Token) {
         if token.sub.is_empty() || !self.web.access().knows_users() {
@@ -87,7 +103,7 @@ impl Caller {
         let open = Open {
             kind: Kind::Connection(client.to_owned()),
             user: token.sub.clone(),
-            proof: Proof::Key(token.sub.clone()),
+            proof: self.proof(token),
             digest: (token.iss == token::ISSUER).then(|| digest(&token.channels)),
             rooms: BTreeSet::new(),
             until: if token.exp > 0 { token.exp } else { FOREVER },

@@ -29,8 +29,8 @@ pub(super) enum Kind {
     Connection(String),
     /// A connection of which nothing but these rooms is known, by its id: an earlier process or its token has let it in.
     Rooms(String),
-    /// A token, whose connections are not known.
-    Token,
+    /// A token with these channels. Centrifugo does not tell which connections it has opened.
+    Token(Vec<String>),
 }
 
 /// What one of them was given.
@@ -42,7 +42,8 @@ pub(super) struct Open {
     pub(super) user: String,
     /// What the user was known by.
     pub(super) proof: Proof,
-    /// A digest of the channels that the server subscribed to, where these are the user's targets' and not what a script has signed.
+    /// A digest of the channels that the server subscribed to, where these are the user's targets' and not what a script has signed;
+    /// of a token, of those that the user had when its connections were cut last.
     pub(super) digest: Option<String>,
     /// The channels that rules let the user into.
     pub(super) rooms: BTreeSet<String>,
@@ -84,6 +85,18 @@ impl Registry {
             .is_some_and(|open| matches!(open.kind, Kind::Connection(_)))
     }
 
+    /// What the user of a token was known by, where this process has given that out.
+    pub(super) fn proof(&self, key: &str) -> Option<Proof> {
+        self.lock().get(key).map(|open| open.proof.clone())
+    }
+
+    /// Remembers that the connections of a token were cut, since its user has channels of this digest now.
+    pub(super) fn told(&self, key: &str, digest: String) {
+        if let Some(open) = self.lock().get_mut(key) {
+            Arc::make_mut(open).digest = Some(digest);
+        }
+    }
+
     /// All that may still be open at `now`, with their keys. The others are forgotten.
     pub(super) fn all(&self, now: u64) -> Vec<(String, Arc<Open>)> {
         let mut all = self.lock();
@@ -113,7 +126,7 @@ impl Open {
     pub(super) fn client(&self) -> Option<&str> {
         match &self.kind {
             Kind::Connection(client) | Kind::Rooms(client) => Some(client),
-            Kind::Token => None,
+            Kind::Token(_) => None,
         }
     }
 
@@ -126,7 +139,7 @@ impl Open {
         match self.kind {
             Kind::Connection(_) => self.until + UNREFRESHED >= now,
             Kind::Rooms(_) => true,
-            Kind::Token => self.until + AFTER_TOKEN >= now,
+            Kind::Token(_) => self.until + AFTER_TOKEN >= now,
         }
     }
 }
@@ -188,7 +201,7 @@ mod tests {
     fn a_token_is_forgotten_with_the_last_connection_that_it_may_have_opened() {
         let registry = Registry::default();
         let token = Open {
-            kind: Kind::Token,
+            kind: Kind::Token(Vec::new()),
             ..open(100)
         };
         registry.opened("token".to_owned(), token);

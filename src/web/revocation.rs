@@ -4,6 +4,8 @@
 //! The answers are asked for again, some hundreds with a few statements, instead of watching the tables: no trigger stands on them, and
 //! whatever changes an answer is seen, also the end of a session or a row that a rule's query reads.
 
+mod tokens;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +20,7 @@ use super::backend::Backend;
 use super::registry::Open;
 use super::trouble::chain;
 use super::validity::digest;
-use crate::access::{self, Access, Error, Proof, Who};
+use crate::access::{self, Access, Error, Who};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -63,15 +65,12 @@ async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
     let access = web.revocation();
     let all = identified(web, &access).await?;
     for (key, open, who) in &all {
+        let Some(client) = open.client() else { continue };
         let is_over = open.is_over(access::now());
         if !is_over && is_as_given(&access, open, who) {
             continue;
         }
-        let is_cut = match open.client() {
-            Some(client) => server.disconnect(&open.user, client).await,
-            None => server.disconnect_others(&open.user, &with_session(&all, &open.user)).await,
-        };
-        if !is_cut {
+        if !server.disconnect(&open.user, client).await {
             continue;
         }
         if is_over {
@@ -82,19 +81,12 @@ async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
         } else {
             info!(user = open.user, "a connection was cut, since what it may hear has changed");
         }
-        if open.client().is_some() {
-            // A token opens new connections until it ends, so that it is kept, and they are cut again.
-            web.registry.closed(key);
-        }
+        web.registry.closed(key);
+    }
+    if let Backend::Centrifugo(server) = server {
+        tokens::cut(web, server, &access, &all).await;
     }
     Ok(())
-}
-
-/// The connections of a user that came with a session of their own, for which these are asked about by themselves.
-fn with_session<'a>(all: &'a [(String, Arc<Open>, Who)], user: &str) -> Vec<&'a str> {
-    let of_user = all.iter().map(|(_, open, _)| open).filter(|open| open.user == user);
-    let with_session = of_user.filter(|open| matches!(open.proof, Proof::Session(_)));
-    with_session.filter_map(|open| open.client()).collect()
 }
 
 /// Ends the subscriptions that their rule would refuse; however many listen to a room, each user is asked about once. A rule that cannot be asked is told of once, and stands in `broken` until it can.

@@ -18,7 +18,7 @@ use super::trouble::unavailable;
 use super::validity::{digest, expiry};
 use super::{Credentials, Web, limit, origin};
 use crate::access::token::{self, Claims};
-use crate::access::{self, Access, Identity, Proof, Who};
+use crate::access::{self, Proof, Who};
 
 /// Seconds that a token lives. Nothing can call it back, and a connection that was cut can open another with it.
 const LIFETIME: u64 = 60;
@@ -52,20 +52,28 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
         Ok(who) => who,
         Err(error) => return unavailable(&error),
     };
-    let Who::User(identity) = &who else {
+    if who == Who::Visitor {
         return (StatusCode::UNAUTHORIZED, "not logged in\n").into_response();
-    };
+    }
     let exp = expiry(&who).min(access::now() + LIFETIME);
+    let session = access.proof(&given.cookies);
+    let sid = match &session {
+        Some(Proof::Session(session)) => digest(&[session.expose_secret().to_owned()]),
+        _ => String::new(),
+    };
     let claims = Claims {
         iss: token::ISSUER,
         sub: who.key(),
         exp,
         iat: access::now(),
         channels: &access.channels(&who).unwrap_or_default(),
+        sid: &sid,
     };
     match token::sign(&claims, secret) {
         Ok(token) => {
-            remember(web, &access, &given.cookies, identity, claims.channels, exp);
+            if let Some(session) = session {
+                remember(web, session, &claims);
+            }
             Json(json!({ "token": token, "expires": exp })).into_response()
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -73,20 +81,20 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
 }
 
 /// Remembers that connections may have been opened with a token, so that they can be cut.
-fn remember(web: &Web, access: &Access, cookies: &[&str], identity: &Identity, channels: &[String], until: u64) {
-    let Some(Proof::Session(session)) = access.proof(cookies) else {
-        return;
-    };
-    let (known_by, given) = (digest(&[session.expose_secret().to_owned()]), digest(channels));
-    // One that says less than an earlier one does not take its place: connections may still be opened with that.
-    let key = format!("token {} {known_by} {given}", identity.user);
+fn remember(web: &Web, session: Proof, claims: &Claims<'_>) {
     let open = Open {
-        kind: Kind::Token,
-        user: identity.user.clone(),
-        proof: Proof::Session(session),
-        digest: Some(given),
+        kind: Kind::Token(claims.channels.to_vec()),
+        user: claims.sub.to_owned(),
+        proof: session,
+        digest: Some(digest(claims.channels)),
         rooms: BTreeSet::new(),
-        until,
+        until: claims.exp,
     };
-    web.registry.opened(key, open);
+    web.registry.opened(key(claims.sub, claims.sid, claims.channels), open);
+}
+
+/// The key of what is remembered of a token. One with other channels does not take its place: connections may still be opened with
+/// either.
+pub(super) fn key(user: &str, session: &str, channels: &[String]) -> String {
+    format!("token {user} {session} {}", digest(channels))
 }

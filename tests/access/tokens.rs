@@ -211,3 +211,76 @@ async fn a_new_token_does_not_hide_what_an_earlier_one_of_the_same_session_has_o
     assert_eq!(token(&site, &page).await.0, 200);
     assert_eq!(browser.next().await, Err(4001));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_rights_cuts_the_connections_of_a_token_once_and_those_of_the_next_token_stay() {
+    for site in Site::both("").await {
+        let made = "u = user('a'); u.groups.add(Group.objects.create(name='g')); print(cookie(login('a')))";
+        let cookie = format!("sessionid={}", site.python(made).await);
+        let page = [("Origin", ORIGIN), ("Cookie", cookie.as_str())];
+        let mut other = Browser::open(&site, &site.new_user("b").await).await;
+        let (_, first) = token(&site, &page).await;
+        let first = json!({ "token": first["token"] });
+        let mut browser = Browser::try_open(&site, "", first.clone()).await.unwrap();
+        assert_eq!(browser.channels, ["#1", "group.g", "public", "users"]);
+        let deeds = [
+            (
+                "u.is_staff = True; u.save()",
+                &["#1", "group.g", "public", "staff", "users"][..],
+            ),
+            ("u.groups.clear()", &["#1", "public", "staff", "users"]),
+        ];
+        for (deed, hears) in deeds {
+            site.python(deed).await;
+            assert_eq!(browser.next().await, Err(4001), "{deed}");
+            let (_, next) = token(&site, &page).await;
+            browser = Browser::try_open(&site, "", json!({ "token": next["token"] })).await.unwrap();
+            assert_eq!(browser.channels, hears);
+        }
+        let earlier = Browser::try_open(&site, "", first).await;
+        // Each of these is seen by another look at what is revoked.
+        for flag in ["True", "False", "True"] {
+            site.python(&format!("User.objects.filter(username='b').update(is_staff={flag})"))
+                .await;
+            assert_eq!(other.next().await, Err(4001));
+            other = Browser::open(&site, &site.python("print(cookie(login('b')))").await).await;
+        }
+        for (channel, said) in [("group.g", "secret"), ("users", "marker")] {
+            site.centrifugo.publish(channel, &json!(said)).await;
+        }
+        assert_eq!(browser.heard("marker").await, [""; 0]);
+        match earlier {
+            Ok(mut earlier) => assert_eq!(
+                earlier.heard("marker").await,
+                [""; 0],
+                "the token is still good, its group is not"
+            ),
+            Err(code) => assert_eq!((code, site.has_proxies()), (109, false)),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_cuts_no_connection_that_the_token_of_another_session_has_opened_on_the_hub() {
+    let site = Site::on_hub(18, "").await;
+    let sessions = site
+        .python("user('a'); c = login('a'); d = login('a'); print(cookie(c), cookie(d))")
+        .await;
+    let mut open = Vec::new();
+    for session in sessions.split(' ') {
+        let cookie = format!("sessionid={session}");
+        let (_, answer) = token(&site, &[("Origin", ORIGIN), ("Cookie", &cookie)]).await;
+        let connect = json!({ "token": answer["token"] });
+        open.push((Browser::try_open(&site, "", connect.clone()).await.unwrap(), connect));
+    }
+    let [(mut first, kept), (mut second, _)] = <[_; 2]>::try_from(open).ok().unwrap();
+    site.python("c.post('/accounts/logout/')").await;
+    assert_eq!(first.next().await, Err(4001));
+    assert_eq!(
+        Browser::try_open(&site, "", kept).await.err(),
+        Some(109),
+        "it is to bring another"
+    );
+    site.centrifugo.publish("users", &json!("still here")).await;
+    assert_eq!(second.next().await, Ok(("users".to_owned(), json!("still here"))));
+}

@@ -66,6 +66,7 @@ fn brief_token(site: &Site) -> String {
         exp: access::now() + 10,
         iat: access::now(),
         channels: &["public".to_owned(), "users".to_owned()],
+        sid: "",
     };
     token::sign(&claims, &token::secret(&config).unwrap()).unwrap()
 }
