@@ -10,6 +10,8 @@ use super::plan::Step;
 
 /// The functions' names.
 pub(super) const NAMES: [&str; 2] = ["session_data", "session_identity"];
+/// The column that says whether a user is active.
+const IS_ACTIVE: &str = "is_active";
 /// The only setting: whoever calls cannot put other functions or operators in place of PostgreSQL's.
 const SETTINGS: [&str; 1] = ["search_path=pg_catalog, pg_temp"];
 /// What a step does to the project's tables.
@@ -24,10 +26,17 @@ pub struct Users {
     pub key: String,
     /// That column's type.
     pub key_type: String,
-    /// Which of `is_active`, `is_staff` and `is_superuser` the table has.
+    /// Which of `is_active`, `is_staff` and `is_superuser` the table has as booleans.
     pub flags: Vec<String>,
     /// How they belong to groups, where they do.
     pub groups: Option<Groups>,
+}
+
+impl Users {
+    /// Whether a user can be deactivated, as far as the table tells.
+    pub(super) fn have_activity(&self) -> bool {
+        self.flags.iter().any(|flag| flag == IS_ACTIVE)
+    }
 }
 
 /// How users belong to groups.
@@ -136,7 +145,7 @@ pub fn session_identity(users: &Users, caller: Option<&str>) -> Definer {
          {},\n       {},\n       {groups},\n       exists (\n           select\n           from unnest($3, $4) as keys (inner_key, \
          outer_key)\n           where encode(sha256(outer_key || sha256(inner_key || convert_to(u.password::text, 'UTF8'))), 'hex') = \
          $2\n       )\nfrom {} u\nwhere u.{key} = $1::{}\n",
-        flag("is_active", "true"),
+        flag(IS_ACTIVE, "true"),
         flag("is_staff", "false"),
         flag("is_superuser", "false"),
         users.table.sql(),

@@ -1,14 +1,15 @@
-//! What `apply` refuses of `[database]` and `[django]`, as problems of the file.
+//! What `apply` refuses of `[database]` and `[django]`, or takes with a warning, as problems of the file.
 
 use sqlx::PgPool;
 
 use super::apply::{self, Error};
-use super::identity::found;
-use super::resolve::{NO_USERS, UNKNOWN_ROLE, UNKNOWN_TABLE};
+use super::identity::{Users, found};
+use super::resolve::{NO_ACTIVE_FLAG, NO_USERS, UNKNOWN_ROLE, UNKNOWN_TABLE};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::{Config, Span};
 
-/// The problems of the role and of Django's tables, because of which `apply` would do nothing. Takes no lock.
+/// The problems of the role and of Django's tables: errors, because of which `apply` would do nothing, and what is told of users whom
+/// nobody could deactivate. Takes no lock.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -23,10 +24,26 @@ pub async fn refusals(pool: &PgPool, config: &Config) -> Result<Diagnostics, Err
         diagnostics.items.extend(problem(sessions, &django.span)?);
         let users = found::users(pool, django).await;
         let place = django.user_model.place.as_ref().unwrap_or(&django.span);
+        if let Ok(Some(users)) = &users
+            && django.whoami.is_none()
+            && !users.have_activity()
+        {
+            diagnostics.items.push(without_activity(users, place));
+        }
         diagnostics.items.extend(problem(users, place)?);
     }
     diagnostics.sort();
     Ok(diagnostics)
+}
+
+/// A model may leave `is_active` out, and its users are active then for Django too. It may also keep it elsewhere, which the database does
+/// not tell.
+fn without_activity(users: &Users, place: &Span) -> Diagnostic {
+    let message = format!("the table `{}` has no boolean column `is_active`", users.table);
+    let problem = Diagnostic::warning(NO_ACTIVE_FLAG, place.clone(), message, "each of its users counts as active");
+    let help =
+        "where the model keeps it in another column, or works it out, set `whoami`: the site itself says who sends a request";
+    problem.help(help.to_owned())
 }
 
 /// What of the file at `place` made `found` an error, if it did.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use super::context::report;
 use super::{Context, step};
 use crate::capture;
 
@@ -18,6 +19,7 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     let pool = context.pool(&config).await?;
     let watches = context.resolve(&pool, &config).await?;
     let capture::Applied { done, paused } = capture::apply(&pool, &config, &watches, step::report).await?;
+    report(&capture::refusals(&pool, &config).await?, &config.source)?;
     let done = if done.is_empty() { "nothing to do" } else { "done" };
     writeln!(anstream::stdout(), "{done}; watched tables: {}", watches.len())?;
     if !paused.is_empty() {

@@ -97,7 +97,7 @@ async fn described(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
         return Err(Error::NoUsers(relation.name.to_string()));
     };
     let flags = ["is_active", "is_staff", "is_superuser"].into_iter();
-    let has = |flag: &&str| columns.iter().any(|column| column.name == *flag && column.kind == "boolean");
+    let has = |flag: &&str| columns.iter().any(|column| column.name == *flag && column.is_boolean);
     Ok(Users {
         key: key.name.clone(),
         key_type: key.kind.clone(),
@@ -111,6 +111,8 @@ async fn described(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
 struct Column {
     name: String,
     kind: String,
+    /// Whether it is a boolean, or of a domain over that.
+    is_boolean: bool,
     is_key: bool,
 }
 
@@ -118,6 +120,12 @@ struct Column {
 async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<Column>, sqlx::Error> {
     sqlx::query_as(
         "select a.attname::text as name, format_type(a.atttypid, -1) as kind,
+                exists (with recursive types (oid, base) as (
+                            select t.oid, t.typbasetype from pg_type t where t.oid = a.atttypid
+                            union all
+                            select t.oid, t.typbasetype from types join pg_type t on t.oid = types.base
+                        )
+                        select from types where oid = 'boolean'::regtype) as is_boolean,
                 exists (select from pg_index i
                         where i.indrelid = a.attrelid and i.indisprimary and i.indnatts = 1 and i.indkey[0] = a.attnum) as is_key
          from pg_attribute a

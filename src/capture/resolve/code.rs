@@ -38,3 +38,5 @@ pub const NOT_A_USER: &str = "not-a-user";
 pub const UNKNOWN_ROLE: &str = "unknown-role";
 /// A table of users that is not one of Django's.
 pub const NO_USERS: &str = "no-users";
+/// A table of users that does not say who is active.
+pub const NO_ACTIVE_FLAG: &str = "no-active-flag";

@@ -26,6 +26,7 @@ const PAGES: &[(&str, &str)] = pages! {
     "missing-table"
     "named-like-column"
     "never-fires"
+    "no-active-flag"
     "no-foreign-key"
     "no-primary-key"
     "no-single-key"
