@@ -96,10 +96,12 @@ pub(super) async fn sessions(pool: &PgPool, keys: &[&str]) -> Result<Vec<(usize,
         .collect())
 }
 
-/// The users of these log-ins that there are, each with its place among them.
+/// The users of these log-ins that there are, each with its place among them. A flag may be null in a model of the project's own, and is
+/// false then, as for Django.
 pub(super) async fn users(pool: &PgPool, logins: &[Login], keys: &HashKeys) -> Result<Vec<(usize, User)>, Error> {
     let found: Result<Vec<UserRow>, _> = sqlx::query_as(
-        "select asked.number - 1 as place, found.id, found.is_active, found.is_staff, found.is_superuser, found.groups, found.fits
+        "select asked.number - 1 as place, found.id, coalesce(found.is_active, false) as is_active,
+                coalesce(found.is_staff, false) as is_staff, coalesce(found.is_superuser, false) as is_superuser, found.groups, found.fits
          from unnest($1::text[], $2::text[]) with ordinality as asked (key, hash, number)
          cross join lateral instant.session_identity(asked.key, asked.hash, $3, $4) as found",
     )

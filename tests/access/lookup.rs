@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use instant::access::{Access, Error, Who};
+use instant::access::{Access, Error, Proof, Who};
 use instant::config::{Config, Source};
 use instant::django::mac;
 use instant::django::signing::{Keys, Signer, derived};
@@ -190,6 +190,67 @@ async fn a_user_model_may_have_another_table_key_and_no_flags_or_groups() {
             ["public", "users", "staff", "group.y", "#ada"]
         );
         assert_eq!(access.user("off").await.unwrap(), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_whose_flag_is_null_lacks_it_and_the_others_are_answered() {
+    let database = postgres::database(18).await;
+    let client = database.connect().await;
+    client
+        .batch_execute(
+            "create table django_session (session_key varchar(40) primary key, session_data text, expire_date timestamptz);
+             create table auth_user (id int primary key, password text, is_active boolean, is_staff boolean, is_superuser boolean);
+             insert into auth_user values (1, 'pw', true, true, true), (2, 'pw', true, null, null), (3, 'pw', null, true, true)",
+        )
+        .await
+        .unwrap();
+    let url = &database.url;
+    assert_eq!(run(url, url, DJANGO, &["apply"]).await.0, Some(0));
+    let access = Access::new(&config(url, DJANGO)).unwrap();
+    let proofs = ["1", "2", "3"].map(|key| Proof::Key(key.to_owned()));
+    let found = access.identify_all(&proofs).await.unwrap();
+    let channels: Vec<_> = found.iter().map(|who| access.channels(who).unwrap()).collect();
+    assert_eq!(channels[0], ["public", "users", "staff", "superuser", "#1"]);
+    assert_eq!(channels[1], ["public", "users", "#2"]);
+    assert_eq!(channels[2], ["public"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_users_that_does_not_say_who_is_active_is_warned_of_and_a_domain_over_boolean_says_it() {
+    for version in versions() {
+        let database = postgres::database(version).await;
+        let client = database.connect().await;
+        client
+            .batch_execute(
+                "create table django_session (session_key varchar(40) primary key, session_data text, expire_date timestamptz);
+                 create table shop_order (id int primary key);
+                 create domain flag as boolean; create domain strict_flag as flag check (value is not null);
+                 create table auth_user (id int primary key, password text, enabled strict_flag);
+                 insert into auth_user values (1, 'pw', true), (2, 'pw', false)",
+            )
+            .await
+            .unwrap();
+        let url = &database.url;
+        let toml = format!("{DJANGO}[[watch]]\ntable = 'shop_order'\n");
+        let access = Access::new(&config(url, &toml)).unwrap();
+        for (name, is_told) in [("enabled", true), ("is_active", false)] {
+            if !is_told {
+                client
+                    .batch_execute(&format!("alter table auth_user rename enabled to {name}"))
+                    .await
+                    .unwrap();
+            }
+            for command in [&["check", "--db"][..], &["apply"]] {
+                let (code, output) = run(url, url, &toml, command).await;
+                assert_eq!(code, Some(0), "{output}");
+                assert_eq!(output.contains("warning[no-active-flag]"), is_told, "{command:?}: {output}");
+            }
+            assert!(access.user("1").await.unwrap().is_some());
+            assert_eq!(access.user("2").await.unwrap().is_some(), is_told);
+        }
+        let (code, output) = run(url, url, &toml, &["plan"]).await;
+        assert_eq!(code, Some(0), "{output}");
     }
 }
 
