@@ -109,20 +109,20 @@ impl Authorities {
 struct Secrets {
     /// Of Centrifugo.
     proxy: Option<SecretString>,
-    /// Of whoever signs tokens.
-    token: Option<SecretString>,
+    /// Of whoever signs tokens: the first signs here.
+    tokens: Vec<SecretString>,
     /// Of whoever calls the hub's API.
-    api: Option<SecretString>,
+    api: Vec<SecretString>,
 }
 
 impl Secrets {
     fn of(config: &Config) -> Self {
         Self {
             proxy: config.centrifugo.as_ref().map(access::token::proxy_secret),
-            token: access::token::secret(config),
+            tokens: access::token::secrets(config),
             api: match config.centrifugo {
-                Some(_) => None,
-                None => access::token::hub_key(config),
+                Some(_) => Vec::new(),
+                None => access::token::hub_keys(config),
             },
         }
     }

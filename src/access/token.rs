@@ -113,21 +113,23 @@ pub fn verify(token: &str, secret: &SecretString, now: u64) -> Result<Token, Inv
     }
 }
 
-/// The key of tokens: the configured one, or one derived from the key of Centrifugo's API, or of the hub's. None: there is no hub
-/// that takes tokens.
+/// The key that signs tokens: the first of [`secrets`].
 #[must_use]
 pub fn secret(config: &Config) -> Option<SecretString> {
-    match &config.centrifugo {
-        Some(server) => Some(
-            server
-                .token_secret
-                .clone()
-                .unwrap_or_else(|| derived(&server.api_key, TOKEN_PURPOSE)),
-        ),
-        None => match &config.hub.token_secret {
-            Some(secret) => Some(secret.clone()),
-            None => hub_key(config).map(|key| derived(&key, TOKEN_PURPOSE)),
-        },
+    secrets(config).into_iter().next()
+}
+
+/// The keys of tokens, of which the first signs: the configured one, or those derived from the key of Centrifugo's API, or of the hub's.
+/// Empty: there is no hub that takes tokens.
+#[must_use]
+pub fn secrets(config: &Config) -> Vec<SecretString> {
+    let (configured, keys) = match &config.centrifugo {
+        Some(server) => (&server.token_secret, vec![server.api_key.clone()]),
+        None => (&config.hub.token_secret, hub_keys(config)),
+    };
+    match configured {
+        Some(secret) => vec![secret.clone()],
+        None => keys.iter().map(|key| derived(key, TOKEN_PURPOSE)).collect(),
     }
 }
 
@@ -137,12 +139,25 @@ pub fn proxy_secret(server: &Centrifugo) -> SecretString {
     derived(&server.api_key, PROXY_PURPOSE)
 }
 
-/// The key of the hub's API: the configured one, or one derived from Django's key. None: the hub has no API.
+/// The key that a caller of the hub's API brings: the first of [`hub_keys`].
 #[must_use]
 pub fn hub_key(config: &Config) -> Option<SecretString> {
-    let django = || config.django.as_ref()?.secret_key.as_ref();
-    let key = config.hub.api_key.clone();
-    key.or_else(|| django().map(|secret| derived(secret, API_PURPOSE)))
+    hub_keys(config).into_iter().next()
+}
+
+/// The keys of the hub's API: the configured one, or those derived from Django's, so that what was made under a fallback counts as long as a
+/// session does. Empty: the hub has no API.
+#[must_use]
+pub fn hub_keys(config: &Config) -> Vec<SecretString> {
+    if let Some(key) = &config.hub.api_key {
+        return vec![key.clone()];
+    }
+    let django = config.django.as_ref();
+    let keys = django.and_then(|django| Some((django.secret_key.as_ref()?, &django.secret_key_fallbacks)));
+    let keys = keys
+        .into_iter()
+        .flat_map(|(current, fallbacks)| std::iter::once(current).chain(fallbacks));
+    keys.map(|secret| derived(secret, API_PURPOSE)).collect()
 }
 
 fn derived(key: &SecretString, purpose: &[u8]) -> SecretString {

@@ -40,7 +40,7 @@ pub(super) async fn token(State(web): State<Arc<Web>>, Extension(peer): Extensio
 
 async fn issue(web: &Web, headers: &HeaderMap) -> Response {
     let secrets = web.secrets();
-    let Some(secret) = &secrets.token else {
+    let Some(secret) = secrets.tokens.first() else {
         return (StatusCode::NOT_FOUND, "no server takes tokens\n").into_response();
     };
     if !web.is_heard() {

@@ -6,7 +6,7 @@ use super::letters::{OWN, REPLAY, RETRY, RULES};
 use crate::support::django::Django;
 use crate::support::process::{Process, instant};
 use crate::support::site::{Browser, Site};
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, eventually};
 
 impl Site {
     /// Has the process read its file again.
@@ -25,7 +25,7 @@ impl Site {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_derived_from_djangos_change_with_it_at_a_reload() {
+async fn keys_that_are_derived_from_djangos_change_with_it_at_a_reload_and_count_while_theirs_is_a_fallback() {
     let mut site = Site::on_hub(18, RULES).await;
     let cookie = site.new_user("a").await;
     let user = site.python("print(User.objects.get(username='a').pk)").await;
@@ -54,10 +54,68 @@ async fn keys_that_are_derived_from_djangos_change_with_it_at_a_reload() {
     let browser = Browser::open(&site, &cookie).await;
     assert!(browser.channels.contains(&"users".to_owned()), "{:?}", browser.channels);
     connect(&site.says(&token).await).await.unwrap();
-    assert_eq!(connect(&former).await.err(), Some(3500), "it was signed with the former key");
+    connect(&former).await.unwrap();
     let said = site.says(RETRY).await;
     assert!(said.starts_with("sent: 1,"), "{said}");
     site.says(REPLAY).await;
+
+    site.variant(
+        OWN,
+        OWN,
+        "secret_key_fallbacks = ['a key for tests and demos']",
+        "secret_key_fallbacks = []",
+    );
+    site.instant.signal("HUP").await;
+    eventually(SOON, "the former key is forgotten", async || {
+        (connect(&former).await.err() == Some(3500)).then_some(())
+    })
+    .await;
+    connect(&site.says(&token).await).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_key_is_changed_as_the_document_says_and_nobody_is_logged_out() {
+    const CHANGE: &str = "from django.test import Client
+def visit(session, key, *fallbacks):
+    c = Client(SERVER_NAME='localhost')
+    c.cookies['sessionid'] = session
+    with override_settings(SECRET_KEY=key, SECRET_KEY_FALLBACKS=list(fallbacks)):
+        return c.get('/whoami').status_code, cookie(c)
+";
+    let settings = |key: &str, fallback: &str| format!("secret_key = '{key}'\nsecret_key_fallbacks = ['{fallback}']");
+    const OLD: &str = "a key for tests and demos";
+    let mut site = Site::on_hub(18, RULES).await;
+    site.variant(OWN, OWN, "api_key = 'an api key'\n", "");
+    site.python(CHANGE).await;
+    let cookie = site.python("user('a', is_staff=True); print(cookie(login('a')))").await;
+    let restarted = async |site: &mut Site, theirs: &str, ours: &str| {
+        site.variant(OWN, OWN, theirs, ours);
+        site.instant.signal("TERM").await;
+        site.instant.wait(SOON).await;
+        site.instant = Process::instant(site.folder.path(), &["run"], &[]);
+        site.instant.line("leading", SOON).await;
+    };
+    let users = async |site: &Site, cookie: &str| Browser::open(site, cookie).await.channels.contains(&"users".to_owned());
+    restarted(&mut site, &settings(OLD, "an old key"), &settings(OLD, "the new key")).await;
+    let mut open = Browser::open(&site, &cookie).await;
+    assert!(open.channels.contains(&"users".to_owned()), "{:?}", open.channels);
+
+    // Django has the new key, and gives the session another row at the user's next request.
+    let moved = site
+        .python(&format!("print(*visit('{cookie}', 'the new key', '{OLD}'))"))
+        .await;
+    let (status, next) = moved.split_once(' ').unwrap();
+    assert!(status == "200" && next != cookie, "{moved}");
+    assert_eq!(open.next().await, Err(4001), "its row is gone");
+    assert!(users(&site, next).await && !users(&site, &cookie).await);
+
+    let user = site.python("print(User.objects.get(username='a').pk)").await;
+    let token = site.says(&["token", "--user", &user]).await;
+    restarted(&mut site, &settings(OLD, "the new key"), &settings("the new key", OLD)).await;
+    assert!(users(&site, next).await);
+    Browser::try_open(&site, "", json!({ "token": token })).await.unwrap();
+    restarted(&mut site, &settings("the new key", OLD), "secret_key = 'the new key'").await;
+    assert!(users(&site, next).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
