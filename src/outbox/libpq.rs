@@ -1,6 +1,7 @@
 //! What libpq finds where a URL says nothing: its variables, the socket of this machine, the file of passwords. Django and the control
 //! plane look there too, and all must come to the same database.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -16,10 +17,49 @@ const SOCKETS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 /// What the file of passwords calls the host of a socket.
 const LOCAL: &str = "localhost";
 
-/// Completes what a URL has said; `variable` looks an environment variable up.
-pub(super) fn complete(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) {
+/// Reads a URL and completes what it has said; `variable` looks an environment variable up. None for what is no such URL.
+pub(super) fn read(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<Config> {
+    let port = variable("PGPORT").and_then(|port| port.parse().ok()).unwrap_or(PORT);
+    let mut config = with_ports(url, port).parse().ok()?;
+    complete(&mut config, port, variable);
+    Some(config)
+}
+
+/// The URL with a port at each host of its authority: the `port` of the parameters, which says more than the authority does, or the
+/// host's own, or `default`. The driver takes 5432 for a host without a port, and then nobody can tell that the URL left it open.
+fn with_ports(url: &str, default: u16) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.into();
+    };
+    // As the driver reads it: the credentials end at the first `@`.
+    let start = rest.find('@').map_or(0, |at| at + 1);
+    let (credentials, rest) = rest.split_at(start);
+    let (hosts, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if hosts.is_empty() {
+        return url.into();
+    }
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (ports, others): (Vec<_>, Vec<_>) = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .partition(|pair| pair.starts_with("port="));
+    let named = ports.last().and_then(|pair| pair.strip_prefix("port="));
+    let with_port = |host: &str| {
+        // The colons of an address stand in brackets.
+        let end = host.find(']').unwrap_or(0);
+        let (name, own) = host[end..].split_once(':').unwrap_or((&host[end..], ""));
+        let own = Some(own).filter(|own| !own.is_empty());
+        let port = named.or(own).map_or_else(|| default.to_string(), str::to_owned);
+        format!("{}{name}:{port}", &host[..end])
+    };
+    let hosts: Vec<_> = hosts.split(',').map(with_port).collect();
+    let mark = if others.is_empty() { "" } else { "?" };
+    format!("{scheme}://{credentials}{}{path}{mark}{}", hosts.join(","), others.join("&")).into()
+}
+
+fn complete(config: &mut Config, port: u16, variable: &dyn Fn(&str) -> Option<String>) {
     if config.get_ports().is_empty() {
-        config.port(variable("PGPORT").and_then(|port| port.parse().ok()).unwrap_or(PORT));
+        config.port(port);
     }
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         let host = variable("PGHOSTADDR").or_else(|| variable("PGHOST"));
@@ -90,9 +130,7 @@ mod tests {
 
     fn completed(url: &str, variables: &[(&str, &str)]) -> Config {
         let variables: HashMap<_, _> = variables.iter().copied().collect();
-        let mut config: Config = url.parse().unwrap();
-        complete(&mut config, &|name| variables.get(name).map(|value| (*value).to_owned()));
-        config
+        read(url, &|name| variables.get(name).map(|value| (*value).to_owned())).unwrap()
     }
 
     #[test]
@@ -114,6 +152,35 @@ mod tests {
         assert_eq!((config.get_ports(), config.get_user()), (&[5434][..], Some("bob")));
         assert_eq!(config.get_password(), Some(&b"own"[..]));
         assert_eq!(completed("postgres://bob@db", &[]).get_ports(), [PORT]);
+    }
+
+    #[test]
+    fn a_host_without_a_port_is_asked_at_the_port_of_the_variables_as_the_control_plane_does() {
+        let variables = [("PGPORT", "5433")];
+        for (url, ports) in [
+            ("postgres://bob@db/shop", &[5433][..]),
+            ("postgresql://db", &[5433]),
+            ("postgres://bob:a:b@db?application_name=x", &[5433]),
+            ("postgres://bob@db:/shop", &[5433]),
+            ("postgres://bob@db:5432/shop", &[5432]),
+            ("postgres://[::1]/shop", &[5433]),
+            ("postgres://[::1]:5434/shop", &[5434]),
+            ("postgres://%2Frun%2Fpg/shop", &[5433]),
+            ("postgres://one,two:5434,three/shop", &[5433, 5434, 5433]),
+            ("postgres://db/shop?port=5434&application_name=x", &[5434]),
+            ("postgres://db:5435/shop?port=5434", &[5434]),
+            ("postgres:///shop?host=db", &[5433]),
+            ("postgres:///shop?host=db&port=5434", &[5434]),
+        ] {
+            let config = completed(url, &variables);
+            assert_eq!(config.get_ports(), ports, "{url}");
+            let has_name = config.get_application_name().is_some();
+            assert_eq!(has_name, url.contains("application_name"), "{url}");
+        }
+        assert_eq!(
+            completed("postgres://[::1]/shop", &[]).get_hosts(),
+            [Host::Tcp("::1".to_owned())]
+        );
     }
 
     #[test]

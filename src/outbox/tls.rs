@@ -43,8 +43,7 @@ enum Mode {
 pub(super) fn configure(url: &str) -> Result<(tokio_postgres::Config, MakeRustlsConnect), Error> {
     let variable = |name: &str| std::env::var(name).ok();
     let (plain, settings) = Settings::split(url, &variable).ok_or(Error::Url)?;
-    let mut config: tokio_postgres::Config = plain.parse().map_err(|_| Error::Url)?;
-    libpq::complete(&mut config, &variable);
+    let mut config = libpq::read(&plain, &variable).ok_or(Error::Url)?;
     config.ssl_mode(match settings.mode {
         Mode::Disable => SslMode::Disable,
         Mode::Prefer => SslMode::Prefer,
