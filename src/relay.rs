@@ -52,7 +52,7 @@ const LANES: usize = 8;
 /// How long a shutdown may take to drain what is in flight; what is left is published after the next start.
 const GRACE: Duration = Duration::from_secs(10);
 /// A leadership that lasted for so long was a good one; what ends every one at once is tried less and less often.
-const STEADY: Duration = Duration::from_secs(5);
+const LASTING: Duration = Duration::from_secs(5);
 /// How long PostgreSQL may be away before a standby leads in all likelihood: it needs five seconds.
 const ADRIFT: Duration = Duration::from_secs(10);
 
@@ -89,11 +89,13 @@ impl<P: Publisher> Relay<P> {
     }
 
     async fn work(&self) -> Result<(), Error> {
-        let mut backoff = Backoff::new();
-        let mut term = None;
+        let mut legacy = Legacy {
+            backoff: Backoff::new(),
+            term: None,
+        };
         loop {
             let led = tokio::select! {
-                led = self.lead(&mut backoff, &mut term) => led,
+                led = self.lead(&mut legacy) => led,
                 () = stopped(&self.shutdown) => return Ok(()),
             };
             match led {
@@ -101,7 +103,7 @@ impl<P: Publisher> Relay<P> {
                 Err(error) if error.is_transient() => {
                     self.metrics.health().becomes(Role::Reconnecting);
                     self.metrics.reconnections.inc();
-                    let wait = backoff.next();
+                    let wait = legacy.backoff.next();
                     warn!(%error, "the relay starts again in {} ms", wait.as_millis());
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
@@ -113,16 +115,33 @@ impl<P: Publisher> Relay<P> {
         }
     }
 
-    /// Becomes the leader and leads until the shutdown or the first failure. `former` is the term in which it led before.
-    async fn lead(&self, backoff: &mut Backoff, former: &mut Option<Term>) -> Result<(), Error> {
-        let elect = Leader::elect(&self.database, || {
+    /// Becomes the leader and leads until the shutdown or the first failure.
+    async fn lead(&self, legacy: &mut Legacy) -> Result<(), Error> {
+        let Some((leader, reader)) = self.elect(&mut legacy.term).await? else {
+            return Ok(());
+        };
+        let since = Instant::now();
+        let (mut tasks, ledger) = self.start(leader, reader).await?;
+        let led = tokio::try_join!(all(&mut tasks), ledger.run());
+        // A leadership that failed has ended before the next one begins.
+        tasks.shutdown().await;
+        if since.elapsed() >= LASTING {
+            legacy.backoff.reset();
+        }
+        let ((), leader) = led?;
+        leader.step_down().await
+    }
+
+    /// Becomes the leader, which reads on where the cursor is; none at a shutdown. `former` is the term in which it led before.
+    async fn elect(&self, former: &mut Option<Term>) -> Result<Option<(Leader, Reader)>, Error> {
+        let elect = Leader::elect(&self.database, *former, || {
             info!("standby: another relay leads");
             self.publisher.lead(false);
             self.metrics.health().becomes(Role::Standby);
         });
         let leader = tokio::select! {
             leader = elect => leader?,
-            () = self.shutdown.cancelled() => return Ok(()),
+            () = self.shutdown.cancelled() => return Ok(None),
         };
         let position = leader.cursor().await?;
         let term = leader.take_office().await?;
@@ -138,10 +157,15 @@ impl<P: Publisher> Relay<P> {
         self.metrics.health().becomes(Role::Leading);
         self.publisher.lead(true);
         info!(dozes = reader.can_doze(), "leading");
-        let since = Instant::now();
+        Ok(Some((leader, reader)))
+    }
 
+    /// Starts the intake, the lanes and the herald as tasks of their own, so that none waits for another's answers; the ledger is yet to
+    /// run. The intake ends at the shutdown and drops the lanes' queues; the lanes end when these are empty, then the ledger.
+    async fn start(&self, leader: Leader, reader: Reader) -> Result<(JoinSet<Result<(), Error>>, Ledger), Error> {
         let (settled, settlements) = mpsc::channel(1024);
         let (lost, counted) = watch::channel(None);
+        let (remember, told) = mpsc::channel(1);
         let assignment = Arc::new(Assignment::new(LANES));
         let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
         let intake = Intake {
@@ -153,8 +177,14 @@ impl<P: Publisher> Relay<P> {
             shutdown: self.shutdown.clone(),
             doze: Doze::default(),
         };
-        // Tasks of their own, so that none waits for another's answers. The intake ends at the shutdown and drops the lanes' queues;
-        // the lanes end when these are empty, then the ledger.
+        let herald = Herald {
+            lost: counted,
+            told: leader.losses().await?.told,
+            remember,
+            publisher: Arc::clone(&self.publisher),
+            rules: self.rules.clone(),
+            shutdown: self.shutdown.clone(),
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(intake.run());
         for (number, queue) in queues.into_iter().enumerate() {
@@ -171,27 +201,17 @@ impl<P: Publisher> Relay<P> {
                 Ok(())
             });
         }
-        drop(settled);
-        let (remember, told) = mpsc::channel(1);
-        let herald = Herald {
-            lost: counted,
-            told: leader.losses().await?.told,
-            remember,
-            publisher: Arc::clone(&self.publisher),
-            rules: self.rules.clone(),
-            shutdown: self.shutdown.clone(),
-        };
         tasks.spawn(herald.run());
         let ledger = Ledger::new(leader, settlements, self.retention, told, Arc::clone(&self.metrics));
-        let led = tokio::try_join!(all(&mut tasks), ledger.run());
-        // A leadership that failed has ended before the next one begins.
-        tasks.shutdown().await;
-        if since.elapsed() >= STEADY {
-            backoff.reset();
-        }
-        let ((), leader) = led?;
-        leader.step_down().await
+        Ok((tasks, ledger))
     }
+}
+
+/// What one leadership leaves to the next.
+struct Legacy {
+    backoff: Backoff,
+    /// When it was.
+    term: Option<Term>,
 }
 
 /// Tells the publisher that this relay no longer leads once PostgreSQL has been away for as long as a standby needs to take over: whoever

@@ -44,7 +44,7 @@ impl Outbox {
     }
 
     async fn leader(&self) -> Leader {
-        Leader::elect(&self.url, || ()).await.unwrap()
+        Leader::elect(&self.url, None, || ()).await.unwrap()
     }
 
     async fn reader(&self, leader: &Leader) -> Reader {

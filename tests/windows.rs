@@ -120,7 +120,7 @@ fn record(received: &mut Received, row: &str) {
 /// Reads windows until the writers have ended and one more window was read.
 async fn windows(url: String, done: watch::Receiver<bool>) -> Received {
     let url = SecretString::from(url);
-    let leader = Leader::elect(&url, || ()).await.unwrap();
+    let leader = Leader::elect(&url, None, || ()).await.unwrap();
     let mut reader = Reader::open(&url, leader.cursor().await.unwrap()).await.unwrap();
     let mut received = Received::new();
     loop {

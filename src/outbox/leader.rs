@@ -78,17 +78,21 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// Connects and waits until no other relay leads; `standby` is called once if there is one.
+    /// Connects and waits until no other relay leads; `standby` is called once if there is one. That is not the former session of this
+    /// relay, which led last in the term `former`: where nobody saw its end, PostgreSQL keeps its lock for a while.
     ///
     /// # Errors
     /// When PostgreSQL cannot be reached or does not answer.
-    pub async fn elect(url: &SecretString, standby: impl FnOnce()) -> Result<Self, Error> {
+    pub async fn elect(url: &SecretString, former: Option<Term>, standby: impl FnOnce()) -> Result<Self, Error> {
         let session = Session::connect(url, "instant leader").await?;
         patiently(sql::pin_index_order(&session.client)).await?;
         let mut standby = Some(standby);
         let mut incumbent = Incumbent::default();
         while !patiently(sql::try_lead(&session.client)).await? {
-            if let Some(standby) = standby.take() {
+            if standby.is_some()
+                && !has_led_last(&session, former).await?
+                && let Some(standby) = standby.take()
+            {
                 standby();
             }
             incumbent.call(&session).await?;
@@ -212,6 +216,12 @@ impl Leader {
     pub async fn lost(&self) -> Error {
         self.session.closed().await
     }
+}
+
+/// Whether nobody has taken office after the term `former`.
+async fn has_led_last(session: &Session, former: Option<Term>) -> Result<bool, Error> {
+    let Some(former) = former else { return Ok(false) };
+    Ok(patiently(sql::standby::led_since(&session.client)).await? == Some(former.since))
 }
 
 /// Checks that the cursor in `row` was written in this cluster: in another its transaction ids mean nothing.

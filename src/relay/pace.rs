@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The pace while events are dense but few, at the quickest: a commit waits for half of this on average.
 const QUICK: Duration = Duration::from_micros(200);
 /// The pace under load, where each read costs the writers more than the trigger does.
-const STEADY: Duration = Duration::from_millis(8);
+const SPACED: Duration = Duration::from_millis(8);
 /// More changes a second than this are load.
 const LOAD: f64 = 4_000.0;
 /// Below that, the reads between two windows with changes: more of them find nothing, and fewer let a commit wait for longer.
@@ -101,8 +101,8 @@ impl Pace {
             self.dense = false;
         }
         match (self.dense, self.recent > LOAD * SPAN.as_secs_f64()) {
-            (true, true) => Next::Read(STEADY),
-            (true, false) => Next::Read((self.gap / READS).clamp(QUICK, STEADY)),
+            (true, true) => Next::Read(SPACED),
+            (true, false) => Next::Read((self.gap / READS).clamp(QUICK, SPACED)),
             (false, _) => Next::Doze,
         }
     }
@@ -138,7 +138,7 @@ mod tests {
         for window in 1..20 {
             pace.after(80, ms(8 * window));
         }
-        assert_eq!(pace.after(80, ms(160)), Next::Read(STEADY));
+        assert_eq!(pace.after(80, ms(160)), Next::Read(SPACED));
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
     fn load_is_told_within_a_few_hundredths_of_a_second_however_small_its_windows_are() {
         let mut pace = Pace::default();
         let ten_thousand_a_second = (0..100).map(|window| pace.after(4, Duration::from_micros(400) * window));
-        let quick = ten_thousand_a_second.filter(|next| *next != Next::Read(STEADY)).count();
+        let quick = ten_thousand_a_second.filter(|next| *next != Next::Read(SPACED)).count();
         assert!(quick < 75, "{quick} reads, 0.4 ms each");
     }
 

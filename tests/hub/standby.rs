@@ -7,6 +7,7 @@ use super::letters::{OWN, REPLAY, RETRY, RULES};
 use crate::support::centrifugo::Centrifugo;
 use crate::support::postgres::free_port;
 use crate::support::process::{Process, instant};
+use crate::support::proxy::Proxy;
 use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::SOON;
 
@@ -70,6 +71,26 @@ async fn nobody_listens_to_a_standby_and_whoever_was_there_goes_to_the_leader() 
     let mut browser = Browser::open(&site, "").await;
     site.python("Country.objects.create(code='x', name='Xanadu')").await;
     assert_eq!(browser.next().await.unwrap().0, "public");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_own_dead_session_holds_the_lock_keeps_those_who_listen() {
+    let mut site = Site::on_hub(18, RULES).await;
+    site.instant.signal("TERM").await;
+    site.instant.wait(SOON).await;
+    let proxy = Proxy::to(&site.django.database.url).await;
+    let far = proxy.url(&site.django.database.url);
+    site.instant = Process::instant(site.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &far)]);
+    site.instant.line("leading", SOON).await;
+    let mut browser = Browser::open(&site, "").await;
+    // The relay takes its sessions for dead; PostgreSQL does not, and keeps the lock.
+    proxy.strand();
+    site.instant.line("its session is ended", SOON * 2).await;
+    site.instant.another_line("leading", 1, SOON).await;
+    site.python("Country.objects.create(code='x', name='Xanadu')").await;
+    assert_eq!(browser.next().await.unwrap().1["message"], "Xanadu");
+    let said = site.instant.output();
+    assert!(!said.contains("standby"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,7 +94,7 @@ async fn connections_are_encrypted_and_certificates_checked_as_sslmode_says() {
         ),
         ("localhost", "sslmode=verify-full".to_owned(), None),
     ] {
-        let leader = Leader::elect(&url(host, &parameters).into(), || {}).await;
+        let leader = Leader::elect(&url(host, &parameters).into(), None, || {}).await;
         let Some(encrypted) = encrypted else {
             let error = leader.expect_err("the certificate does not fit");
             assert!(matches!(error, Error::Postgres(_)), "{error}");

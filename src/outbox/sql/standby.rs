@@ -26,6 +26,14 @@ pub(in crate::outbox) async fn answer(client: &Client) -> Result<(), Error> {
     client.batch_execute("select").await
 }
 
+/// Since when the last leader has led. One that has just got the lock is told a moment later.
+pub(in crate::outbox) async fn led_since(client: &Client) -> Result<Option<Timestamp>, Error> {
+    client
+        .query_one("select led_since from instant.relay where name = 'main'", &[])
+        .await?
+        .try_get(0)
+}
+
 /// Calls the leader, and tells which process holds its lock and when that was last active. None when there is no leader, or when
 /// this role may not see the leader's.
 pub(in crate::outbox) async fn call(client: &Client) -> Result<Option<(i32, Timestamp)>, Error> {
