@@ -8,6 +8,7 @@
 mod adopt;
 mod announcement;
 mod broadcast;
+mod dead_letter;
 mod handshake;
 mod incumbent;
 mod leader;
@@ -30,7 +31,8 @@ mod tls;
 pub use adopt::Adopted;
 pub use announcement::Announcement;
 pub use broadcast::Message;
-pub use leader::{DeadLetter, Leader, Losses, Term};
+pub use dead_letter::DeadLetter;
+pub use leader::{Leader, Losses, Term};
 pub use letters::{LetterFilter, LetterPlace, Refusal, StoredLetter};
 pub use lookup::{Answer, LookedUp, Lookups, foreign_statement};
 pub use lost::Lost;

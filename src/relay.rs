@@ -12,6 +12,7 @@ mod health;
 mod intake;
 mod lane;
 mod ledger;
+mod letter;
 mod metrics;
 mod outlet;
 mod pace;

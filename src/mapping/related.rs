@@ -15,7 +15,7 @@ use crate::config::related::split;
 pub(super) use branch::Branches;
 
 /// Rows of other tables that have been looked up.
-pub trait Rows: fmt::Debug {
+pub trait Rows: fmt::Debug + Sync {
     /// What was found under `key` by the look-up of this number among [`super::Mapping::lookups`].
     fn row(&self, lookup: usize, key: &str) -> Found<'_>;
 }

@@ -38,7 +38,7 @@ impl Operator {
         let unsettled = within(PATIENCE, sql::take_over(client)).await?;
         let settled = within(PATIENCE, sql::drop_settled(client)).await?;
         patiently(sql::move_cursor(client, &here)).await?;
-        patiently(client.batch_execute("commit")).await?;
+        patiently(super::sql::commit(client)).await?;
         Ok(Some(Adopted { unsettled, settled }))
     }
 }

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tracing::warn;
 
+use super::dead_letter::DeadLetter;
 use super::incumbent::Incumbent;
 use super::position::{Position, Snapshot};
 use super::session::{Error, Session, patiently};
@@ -17,39 +18,6 @@ use super::sql;
 const POLL: Duration = Duration::from_secs(1);
 /// The changes purged by one statement: some milliseconds, so that a cursor that waits behind it waits no longer.
 const PURGE_CHUNK: i64 = 2_000;
-
-/// A publication that was parked, with its reason.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// The publication's idempotency key.
-    pub key: String,
-    /// The change's id in the outbox.
-    pub change_id: i64,
-    /// When the change was written.
-    pub change_at: Timestamp,
-    /// The watch, as the outbox calls it.
-    pub source: String,
-    /// The operation's letter.
-    pub operation: i8,
-    /// The model, as events call it.
-    pub model: String,
-    /// The rule's number within the watch, from 1.
-    pub rule: i32,
-    /// The channel, unless the rule failed before there was one.
-    pub channel: Option<String>,
-    /// The event as JSON, unless the rule failed before there was one.
-    pub event: Option<String>,
-    /// The captured columns before, where there is no event.
-    pub old: Option<String>,
-    /// The captured columns after, where there is no event.
-    pub new: Option<String>,
-    /// Why it was parked.
-    pub reason: String,
-    /// The publisher's error code, if it gave one.
-    pub code: Option<i32>,
-    /// How often it was tried.
-    pub attempts: i32,
-}
 
 /// How many changes were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -172,7 +140,7 @@ impl Leader {
         let client = &self.session.client;
         patiently(sql::begin_purge(client)).await?;
         let purge = patiently(sql::purge(client, retention, &self.purged, PURGE_CHUNK)).await;
-        patiently(client.batch_execute("commit")).await?;
+        patiently(sql::commit(client)).await?;
         let (purged, last) = match purge {
             Err(Error::Postgres(error)) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
                 warn!(
@@ -213,7 +181,7 @@ impl Leader {
     }
 
     /// Ends when the connection, and with it the lock, is lost.
-    pub async fn lost(&self) -> Error {
+    pub async fn closed(&self) -> Error {
         self.session.closed().await
     }
 }

@@ -7,11 +7,11 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use tokio_postgres::{Row, RowStream};
 
-use super::leader::DeadLetter;
+use super::dead_letter::DeadLetter;
 use super::operator::Operator;
 use super::session::{Error, patiently};
 use super::sql::{Json, letters as sql};
-use crate::change::{Change, Operation};
+use crate::change::Change;
 
 /// The letters of a page …
 const PAGE: i64 = 100;
@@ -143,14 +143,6 @@ impl StoredLetter {
             old: letter.old.as_deref(),
             new: letter.new.as_deref(),
         })
-    }
-}
-
-impl DeadLetter {
-    /// What happened to the row; none when a newer version wrote it.
-    #[must_use]
-    pub fn operation(&self) -> Option<Operation> {
-        Operation::from_letter(char::from(self.operation.cast_unsigned()))
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use tokio_postgres::error::SqlState;
 
-use super::leader::DeadLetter;
+use super::dead_letter::DeadLetter;
 use super::letters::Refusal;
 use super::session::Error;
 

@@ -193,6 +193,11 @@ pub(super) async fn broadcast(client: &Client, message: &Message) -> Result<(), 
         .map(drop)
 }
 
+/// Ends a transaction that was begun here.
+pub(super) async fn commit(client: &Client) -> Result<(), Error> {
+    client.batch_execute("commit").await
+}
+
 /// Begins the transaction of a purge, whose statement is cancelled before a standby would think its leader hung.
 pub(super) async fn begin_purge(client: &Client) -> Result<(), Error> {
     client.batch_execute("begin; set local statement_timeout = '2s'").await

@@ -1,5 +1,7 @@
 //! The intake: reads windows, maps their changes, and hands the publications to the lanes.
 
+mod progress;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,12 +12,15 @@ use super::outlet::Outlet;
 use super::pace::{Next, Pace, nap};
 use super::related::Related;
 use crate::mapping::{Mapping, NoRows};
-use crate::outbox::{ChangeRow, Error, Lost, Page, Position, Reader};
+use crate::outbox::{Error, Lost, Position, Reader};
+use progress::{Flow, Progress};
 
 /// A missed notification is made good by a read this long after, which also notices lost changes and a half-open connection.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
-/// The first pause before the doze is tried again while writers hold it up, and the longest.
-const RETRY_DOZE: (Duration, Duration) = (Duration::from_micros(300), Duration::from_millis(20));
+/// The first pause before the doze is tried again while writers hold it up.
+const FIRST_DOZE_RETRY: Duration = Duration::from_micros(300);
+/// The longest of these pauses.
+const LONGEST_DOZE_RETRY: Duration = Duration::from_millis(20);
 /// The pause between reads where triggers may not notify.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -44,7 +49,7 @@ impl Default for Doze {
     fn default() -> Self {
         Self {
             asleep: false,
-            retry: RETRY_DOZE.0,
+            retry: FIRST_DOZE_RETRY,
         }
     }
 }
@@ -82,16 +87,19 @@ impl Intake {
                 pace.learn(age, is_asleep);
             }
             if turn.changes > 0 {
-                self.doze.retry = RETRY_DOZE.0;
+                self.doze.retry = FIRST_DOZE_RETRY;
             }
             if !turn.ended {
-                self.rouse();
+                self.end_doze();
                 continue;
             }
             match pace.after(std::mem::take(&mut read), started.elapsed()) {
                 // The doze ends with the next read, which is not to wait either.
-                Next::Read(_) if self.rouse() => {}
-                Next::Read(pause) => self.rest(pause).await,
+                Next::Read(pause) => {
+                    if !self.end_doze() {
+                        self.rest(pause).await;
+                    }
+                }
                 Next::Doze => self.doze().await?,
             }
         }
@@ -112,7 +120,7 @@ impl Intake {
             }
             let rules = Arc::clone(&self.rules.borrow());
             if self.may_wait(&rules) {
-                self.rouse();
+                self.end_doze();
             } else {
                 self.take_announced(&rules).await?;
             }
@@ -125,7 +133,7 @@ impl Intake {
         } else {
             // A transaction is under way that wrote changes and will not notify: read on until it has ended.
             self.rest(self.doze.retry).await;
-            self.doze.retry = (self.doze.retry * 2).min(RETRY_DOZE.1);
+            self.doze.retry = (self.doze.retry * 2).min(LONGEST_DOZE_RETRY);
         }
         Ok(())
     }
@@ -157,7 +165,7 @@ impl Intake {
     }
 
     /// Ends the doze with the next read; false where there is none.
-    const fn rouse(&mut self) -> bool {
+    const fn end_doze(&mut self) -> bool {
         let was_asleep = std::mem::replace(&mut self.doze.asleep, false);
         if was_asleep {
             self.reader.wake();
@@ -185,53 +193,13 @@ impl Intake {
         // A page that was left had some.
         outlet.metrics.health().reading(None);
         let mut page = reader.page().await?;
-        let (mut last, mut changes) = (None, 0);
-        let passed = 'read: {
-            if rules.lookups().is_empty() {
-                while let Some(row) = page.next().await? {
-                    let change = row.change()?;
-                    if page.is_new(&change) {
-                        outlet.take(&rules, &change, || row.transaction(), &NoRows)?;
-                    }
-                    changes += 1;
-                    last = Some((change.id, change.at));
-                    match pass(outlet, &mut page, change.id, shutdown).await? {
-                        Passed::On => {}
-                        otherwise => break 'read otherwise,
-                    }
-                }
-                break 'read Passed::On;
-            }
-            let mut goes_on = true;
-            while goes_on {
-                let (rows, more) = related.gather(&mut page).await?;
-                goes_on = more;
-                let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
-                outlet.metrics.health().reading(batch.first().map(|change| change.at));
-                tokio::select! {
-                    prepared = related.prepare(&rules, &batch) => prepared?,
-                    // A table that is locked is waited for without an end.
-                    () = shutdown.cancelled() => break 'read Passed::Over,
-                }
-                for (row, change) in rows.iter().zip(&batch) {
-                    if page.is_new(change) {
-                        outlet.take(&rules, change, || row.transaction(), related.rows())?;
-                    }
-                    changes += 1;
-                    last = Some((change.id, change.at));
-                    match pass(outlet, &mut page, change.id, shutdown).await? {
-                        Passed::On => {}
-                        otherwise => break 'read otherwise,
-                    }
-                }
-                outlet.metrics.health().reading(None);
-            }
-            Passed::On
-        };
-        match passed {
-            Passed::On => {}
-            Passed::Over => return Ok(Turn::unfinished(changes)),
-            Passed::Left(position) => {
+        let mut progress = Progress::new(&rules, outlet, shutdown);
+        let flow = progress.read(&mut page, related).await?;
+        let Progress { changes, last, .. } = progress;
+        match flow {
+            Flow::Continue => {}
+            Flow::Shutdown => return Ok(Turn::unfinished(changes)),
+            Flow::LeavePage(position) => {
                 drop(page);
                 outlet.end(changes, false);
                 self.hand_on(position).await?;
@@ -269,29 +237,4 @@ impl Intake {
         self.outlet.hand_on(position, &self.shutdown).await;
         Ok(())
     }
-}
-
-/// How the reading of a page goes on after a change.
-enum Passed {
-    /// With the next one.
-    On,
-    /// Not now: the page was left because the publisher is away, and what was taken of it is still to be handed on. What a statement that
-    /// stays open sees, vacuum may not remove in the whole cluster.
-    Left(Position),
-    /// Not at all: the relay is shut down.
-    Over,
-}
-
-/// Hands on what was taken of `page` up to the change `id`, if that is a whole chunk.
-async fn pass(outlet: &mut Outlet, page: &mut Page<'_>, id: i64, shutdown: &CancellationToken) -> Result<Passed, Error> {
-    if !outlet.is_full() {
-        return Ok(Passed::On);
-    }
-    let position = page.after(outlet.reached(id))?;
-    if !outlet.has_room(shutdown).await {
-        page.leave(id)?;
-        return Ok(Passed::Left(position));
-    }
-    let is_on = outlet.hand_on(position, shutdown).await;
-    Ok(if is_on { Passed::On } else { Passed::Over })
 }

@@ -10,7 +10,8 @@ use tracing::{Level, info, warn};
 
 use super::assignment::{Assignment, Channel};
 use super::backoff::Backoff;
-use super::ledger::{Entry, Finished, rejected};
+use super::ledger::{Entry, Finished};
+use super::letter::rejected;
 use super::metrics::Metrics;
 use crate::mapping::Publication;
 use crate::publisher::{Directive, Publisher, Rejection, deliver, directive};

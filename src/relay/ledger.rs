@@ -10,15 +10,17 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::metrics::Metrics;
-use crate::mapping::{Failure, Origin, Publication};
+use crate::mapping::Publication;
 use crate::outbox::{DeadLetter, Error, Leader, Position};
-use crate::publisher::Rejection;
 
 /// The cursor is written at most this often: each write leaves a dead version of its row.
 const CURSOR_PACE: Duration = Duration::from_millis(100);
-/// How often the outbox is purged when there is little to purge, as a share of the retention, within bounds.
+/// How often the outbox is purged when there is little to purge, as a share of the retention …
 const PURGE_SHARE: u32 = 20;
-const PURGE_PACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// … but not more often than this …
+const SHORTEST_PURGE_PACE: Duration = Duration::from_secs(1);
+/// … and at least as often as this.
+const LONGEST_PURGE_PACE: Duration = Duration::from_mins(5);
 
 /// What the ledger is told.
 #[derive(Debug)]
@@ -120,12 +122,12 @@ impl Ledger {
 
     /// Settles until everything that feeds it has ended; gives the leader back for its last step.
     pub(super) async fn run(mut self) -> Result<Leader, Error> {
-        let mut purge_at = Instant::now() + PURGE_PACE.0;
+        let mut purge_at = Instant::now() + SHORTEST_PURGE_PACE;
         loop {
             let write_at = self.written_at + CURSOR_PACE;
             tokio::select! {
                 biased;
-                error = self.leader.lost() => return Err(error),
+                error = self.leader.closed() => return Err(error),
                 () = self.leader.called() => self.leader.answer().await?,
                 () = tokio::time::sleep_until(write_at), if self.has_news() => self.write().await?,
                 entry = self.entries.recv() => match entry {
@@ -135,7 +137,7 @@ impl Ledger {
                 Some(told) = self.told.recv() => self.leader.told(told).await?,
                 () = tokio::time::sleep_until(purge_at) => {
                     let more = self.leader.purge(self.retention).await?;
-                    let pace = (self.retention / PURGE_SHARE).clamp(PURGE_PACE.0, PURGE_PACE.1);
+                    let pace = (self.retention / PURGE_SHARE).clamp(SHORTEST_PURGE_PACE, LONGEST_PURGE_PACE);
                     purge_at = Instant::now() + if more { CURSOR_PACE } else { pace };
                 }
             }
@@ -208,45 +210,5 @@ impl Ledger {
             self.written_at = Instant::now();
         }
         Ok(())
-    }
-}
-
-/// The dead letter of a rule that failed.
-pub(super) fn parked(failure: &Failure) -> DeadLetter {
-    DeadLetter {
-        old: failure.old.clone(),
-        new: failure.new.clone(),
-        ..letter(&failure.origin, failure.reason.clone())
-    }
-}
-
-/// The dead letter of a publication that was rejected.
-pub(super) fn rejected(publication: &Publication, rejection: &Rejection, attempts: u32) -> DeadLetter {
-    DeadLetter {
-        key: publication.idempotency_key(),
-        channel: Some(publication.channel.to_string()),
-        event: Some(String::from_utf8_lossy(&publication.event).into_owned()),
-        code: Some(rejection.code),
-        attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
-        ..letter(&publication.origin, rejection.message.clone())
-    }
-}
-
-fn letter(origin: &Origin, reason: String) -> DeadLetter {
-    DeadLetter {
-        key: origin.to_string(),
-        change_id: origin.change_id,
-        change_at: origin.at,
-        source: origin.rule.source.clone(),
-        operation: origin.operation.letter() as i8,
-        model: origin.rule.model.clone(),
-        rule: i32::try_from(origin.rule.number).unwrap_or(i32::MAX),
-        channel: None,
-        event: None,
-        old: None,
-        new: None,
-        reason,
-        code: None,
-        attempts: 1,
     }
 }

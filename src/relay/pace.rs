@@ -11,19 +11,21 @@ const LOAD: f64 = 4_000.0;
 /// Below that, the reads between two windows with changes: more of them find nothing, and fewer let a commit wait for longer.
 const READS: u32 = 8;
 /// Commits that notify are flushed one after the other. Events are dense where that would take more than one in so many parts of the time …
-const SHARE: u32 = 3;
-/// … but always if they are nearer to each other than the first, and never if they are further than the second.
-const DENSE: (Duration, Duration) = (Duration::from_micros(300), Duration::from_millis(20));
+const MAX_NOTIFY_SHARE: u32 = 3;
+/// … but always if they are nearer to each other than this …
+const ALWAYS_DENSE: Duration = Duration::from_micros(300);
+/// … and never if they are further from each other than this.
+const NEVER_DENSE: Duration = Duration::from_millis(20);
 /// How long a notification is on its way to the read that it asks for: nobody stands in a queue for that.
-const WAY: Duration = Duration::from_micros(200);
+const NOTIFY_DELAY: Duration = Duration::from_micros(200);
 /// How long a commit takes, until some have shown it.
 const COMMIT: Duration = Duration::from_micros(1_250);
 /// Commits that took longer than was known make it longer by this part of the difference.
-const LONGER: u32 = 32;
+const COMMIT_SMOOTHING: u32 = 32;
 /// The time that a rate is taken over, about.
 const SPAN: Duration = Duration::from_millis(50);
 /// A window counts for no more changes than this: one transaction may bring thousands, and a few commits behind a stall are no load.
-const MANY: f64 = 100.0;
+const MAX_COUNTED_CHANGES: f64 = 100.0;
 /// The runtime's clock ticks in milliseconds.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -77,9 +79,9 @@ impl Pace {
     /// The last change of a window was read so long after its write: that is its transaction's rest, the flush, a synchronous standby's
     /// answer, and the wait for the read. The shortest tell what a commit takes.
     pub(super) fn learn(&mut self, age: Duration, was_notified: bool) {
-        let age = if was_notified { age.saturating_sub(WAY) } else { age };
+        let age = if was_notified { age.saturating_sub(NOTIFY_DELAY) } else { age };
         self.commit = match age.checked_sub(self.commit) {
-            Some(more) => self.commit + more / LONGER,
+            Some(more) => self.commit + more / COMMIT_SMOOTHING,
             None => age,
         };
     }
@@ -87,14 +89,14 @@ impl Pace {
     /// What follows a window of `changes` read at `now`, a time since the start.
     pub(super) fn after(&mut self, changes: u64, now: Duration) -> Next {
         let since = self.last.map(|last| now.saturating_sub(last));
-        let apart = (self.commit * SHARE).clamp(DENSE.0, DENSE.1);
+        let apart = (self.commit * MAX_NOTIFY_SHARE).clamp(ALWAYS_DENSE, NEVER_DENSE);
         if changes > 0 {
             let dense = apart * u32::try_from(changes).unwrap_or(u32::MAX);
             self.dense = since.is_some_and(|since| since < dense);
             let faded = since.map_or(0.0, |since| (-since.div_duration_f64(SPAN)).exp());
             #[expect(clippy::cast_precision_loss, reason = "no more than 52 bits of a count are needed")]
             let new = changes as f64;
-            self.recent = self.recent * faded + new.min(MANY);
+            self.recent = self.recent * faded + new.min(MAX_COUNTED_CHANGES);
             self.gap = since.unwrap_or_default();
             self.last = Some(now);
         } else if since.is_none_or(|since| since >= apart) {

@@ -13,9 +13,11 @@ use crate::mapping::{Mapping, Rows};
 use crate::outbox::{Answer, ChangeRow, Error, Feed, Lookups};
 use memory::Memory;
 
-/// The changes that are looked up for together, at first and at most: a page of a large window. A query costs as much as some hundred
-/// rows, but nothing is known of these before some were read.
-const BATCH: (usize, usize) = (64, 2_000);
+/// The changes that are looked up for together at first: a query costs as much as some hundred rows, but nothing is known of these before
+/// some were read.
+const FIRST_BATCH: usize = 64;
+/// The changes that are looked up for together at most: a page of a large window.
+const LARGEST_BATCH: usize = 2_000;
 /// The bytes that a batch may look up before the next ones are made smaller.
 const LOADED: usize = 4 << 20;
 /// The bytes of their rows, at most: they are held until they are mapped.
@@ -42,7 +44,7 @@ impl Related {
             rules: None,
             lookups: None,
             memory: Memory::new(ttl),
-            batch: BATCH.0,
+            batch: FIRST_BATCH,
         }
     }
 
@@ -59,7 +61,7 @@ impl Related {
             // Other rules may read other columns of the same tables.
             self.rules = Some(Arc::clone(rules));
             self.lookups = None;
-            self.batch = BATCH.0;
+            self.batch = FIRST_BATCH;
             self.memory.clear(rules.lookups().len());
         }
         self.memory.begin();
@@ -96,7 +98,7 @@ impl Related {
         if self.memory.bytes().saturating_sub(before) > LOADED {
             self.batch = (self.batch / 2).max(1);
         } else if changes.len() >= self.batch {
-            self.batch = (self.batch * 4).min(BATCH.1);
+            self.batch = (self.batch * 4).min(LARGEST_BATCH);
         }
         Ok(())
     }

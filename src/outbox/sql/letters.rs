@@ -3,7 +3,7 @@
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, RowStream};
 
-use crate::outbox::leader::DeadLetter;
+use crate::outbox::dead_letter::DeadLetter;
 use crate::outbox::letters::{LetterFilter, LetterPlace, Refusal};
 
 /// The conditions of a filter, `$1` to `$7`; what is null does not narrow.

@@ -11,15 +11,14 @@ use crate::outbox::replay::Span;
 /// the server materialises it at commit. Not by an index, since none serves `at`; each one would cost every watched write.
 pub(in crate::outbox) async fn open(client: &Client, span: &Span) -> Result<(), Error> {
     client.batch_execute("begin").await?;
-    let declared = client
+    client
         .execute(
             "select set_config('instant.replay_since', $1::timestamptz::text, true),
                     set_config('instant.replay_until', $2::timestamptz::text, true),
                     set_config('instant.replay_sources', coalesce($3::text[]::text, ''), true)",
             &[&span.since, &span.until, &span.sources],
         )
-        .await;
-    declared?;
+        .await?;
     // DECLARE takes no parameters.
     client
         .batch_execute(

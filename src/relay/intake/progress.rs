@@ -1,0 +1,103 @@
+//! How far the reading of a page has come, and whether it goes on.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::super::outlet::Outlet;
+use super::super::related::Related;
+use crate::change::Change;
+use crate::mapping::{Mapping, NoRows, Rows};
+use crate::outbox::{ChangeRow, Error, Page, Position};
+
+/// What was taken of a page so far.
+pub(super) struct Progress<'a> {
+    rules: &'a Arc<Mapping>,
+    outlet: &'a mut Outlet,
+    shutdown: &'a CancellationToken,
+    /// How many changes.
+    pub(super) changes: u64,
+    /// The last one's id, and when it was written.
+    pub(super) last: Option<(i64, Timestamp)>,
+}
+
+/// How the reading of a page goes on after a change.
+pub(super) enum Flow {
+    /// With the next one.
+    Continue,
+    /// Not now: the page was left because the publisher is away, and what was taken of it is still to be handed on. What a statement that
+    /// stays open sees, vacuum may not remove in the whole cluster.
+    LeavePage(Position),
+    /// Not at all: the relay is shut down.
+    Shutdown,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) const fn new(rules: &'a Arc<Mapping>, outlet: &'a mut Outlet, shutdown: &'a CancellationToken) -> Self {
+        Self {
+            rules,
+            outlet,
+            shutdown,
+            changes: 0,
+            last: None,
+        }
+    }
+
+    /// Reads the page to its end, unless it is left before.
+    pub(super) async fn read(&mut self, page: &mut Page<'_>, related: &mut Related) -> Result<Flow, Error> {
+        if !self.rules.lookups().is_empty() {
+            return self.read_with(page, related).await;
+        }
+        while let Some(row) = page.next().await? {
+            match self.take(page, &row, &row.change()?, &NoRows).await? {
+                Flow::Continue => {}
+                left => return Ok(left),
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// The same where rules read rows of other tables, which are looked up for many changes at once.
+    async fn read_with(&mut self, page: &mut Page<'_>, related: &mut Related) -> Result<Flow, Error> {
+        let mut goes_on = true;
+        while goes_on {
+            let (rows, more) = related.gather(page).await?;
+            goes_on = more;
+            let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
+            self.outlet.metrics.health().reading(batch.first().map(|change| change.at));
+            tokio::select! {
+                prepared = related.prepare(self.rules, &batch) => prepared?,
+                // A table that is locked is waited for without an end.
+                () = self.shutdown.cancelled() => return Ok(Flow::Shutdown),
+            }
+            for (row, change) in rows.iter().zip(&batch) {
+                match self.take(page, row, change, related.rows()).await? {
+                    Flow::Continue => {}
+                    left => return Ok(left),
+                }
+            }
+            self.outlet.metrics.health().reading(None);
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Takes a change of the page, and hands on what was taken so far if that is a whole chunk.
+    async fn take(&mut self, page: &mut Page<'_>, row: &ChangeRow, change: &Change<'_>, rows: &dyn Rows) -> Result<Flow, Error> {
+        if page.is_new(change) {
+            self.outlet.take(self.rules, change, || row.transaction(), rows)?;
+        }
+        self.changes += 1;
+        self.last = Some((change.id, change.at));
+        if !self.outlet.is_full() {
+            return Ok(Flow::Continue);
+        }
+        let position = page.after(self.outlet.reached(change.id))?;
+        if !self.outlet.has_room(self.shutdown).await {
+            page.leave(change.id)?;
+            return Ok(Flow::LeavePage(position));
+        }
+        let is_on = self.outlet.hand_on(position, self.shutdown).await;
+        Ok(if is_on { Flow::Continue } else { Flow::Shutdown })
+    }
+}
