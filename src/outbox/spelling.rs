@@ -26,11 +26,12 @@ impl Error {
 }
 
 impl DeadLetter {
-    /// The letter in ASCII, as its key always is.
+    /// The letter in ASCII, as its key always is. The source stays as it is, or its change would be mapped no more: it comes from the outbox,
+    /// which is in the same encoding.
     pub(super) fn in_ascii(&self) -> Self {
         Self {
             key: self.key.clone(),
-            source: text(&self.source),
+            source: self.source.clone(),
             model: text(&self.model),
             channel: self.channel.as_deref().map(text),
             event: self.event.as_deref().map(json),
@@ -111,6 +112,30 @@ mod tests {
         assert_eq!(ascii, r#"{"a":"caf\u00e9 \u20ac \ud83e\udd80 \u0000 \\"}"#);
         let [before, after] = [event, &ascii].map(|text| serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn a_letter_in_ascii_names_its_source_and_its_key_as_before_so_that_its_change_can_be_mapped_again() {
+        let letter = DeadLetter {
+            key: "1-1-1".to_owned(),
+            change_id: 1,
+            change_at: jiff::Timestamp::UNIX_EPOCH,
+            source: "public.caf\u{e9}".to_owned(),
+            operation: b'U'.cast_signed(),
+            model: "shop.Caf\u{e9}".to_owned(),
+            rule: 1,
+            channel: Some("room:\u{20ac}".to_owned()),
+            event: None,
+            old: None,
+            new: Some("{\"a\":\"\u{20ac}\"}".to_owned()),
+            reason: "no \u{20ac}".to_owned(),
+            code: None,
+            attempts: 1,
+        };
+        let ascii = letter.in_ascii();
+        assert_eq!((&ascii.key, &ascii.source), (&letter.key, &letter.source));
+        assert_eq!((&*ascii.model, ascii.channel.as_deref()), ("shop.Caf?", Some("room:?")));
+        assert_eq!((ascii.new.as_deref(), &*ascii.reason), (Some(r#"{"a":"\u20ac"}"#), "no ?"));
     }
 
     #[test]
