@@ -157,6 +157,12 @@ impl Mapping {
         rules.filter_map(|rule| Some((rule.name.number, why(rule)?))).collect()
     }
 
+    /// Whether a watch captures the table that the outbox calls `source`, whatever its rules make of it.
+    #[must_use]
+    pub fn knows(&self, source: &str) -> bool {
+        self.watches.contains_key(source)
+    }
+
     /// The rule `number` of the watch `source`.
     fn rule(&self, source: &str, number: u32) -> Option<(&Compiled, &Rule)> {
         let watch = self.watches.get(source)?;
@@ -179,8 +185,8 @@ impl Mapping {
     }
 
     /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several. `rows` holds what [`Self::roots`] and
-    /// [`Self::further`] ask for.
-    pub fn map(&self, change: &Change<'_>, rows: &dyn Rows, outcomes: &mut Vec<Outcome>) {
+    /// [`Self::further`] ask for. False where the change is of a source that is not [known](Self::knows).
+    pub fn map(&self, change: &Change<'_>, rows: &dyn Rows, outcomes: &mut Vec<Outcome>) -> bool {
         let failure = |origin, reason| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             Err(Failure {
@@ -193,14 +199,14 @@ impl Mapping {
         if change.operation == Operation::Broadcast {
             let publication = self.broadcasts.publication(change);
             outcomes.push(publication.or_else(|reason| failure(self.broadcasts.origin(change), reason)));
-            return;
+            return true;
         }
         let Some(watch) = self.watches.get(change.source) else {
-            return;
+            return false;
         };
         let mut hearing = watch.rules.iter().filter(|rule| rule.hears(change.operation)).peekable();
         if hearing.peek().is_none() {
-            return;
+            return true;
         }
         let row = Row::read(change, &watch.key, self.related(rows));
         for rule in hearing {
@@ -219,6 +225,7 @@ impl Mapping {
                 Err(error) => outcomes.push(failure(origin(), format!("the captured row: {error}"))),
             }
         }
+        true
     }
 }
 

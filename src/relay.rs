@@ -19,6 +19,7 @@ mod pace;
 mod redelivery;
 mod related;
 mod resync;
+mod unknown;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ use lane::Lane;
 use ledger::Ledger;
 use outlet::Outlet;
 use resync::Herald;
+use unknown::Unknown;
 
 pub use health::{Health, Role};
 pub use metrics::Metrics;
@@ -93,6 +95,7 @@ impl<P: Publisher> Relay<P> {
         let mut legacy = Legacy {
             backoff: Backoff::new(),
             term: None,
+            unknown: Arc::default(),
         };
         loop {
             let led = tokio::select! {
@@ -122,7 +125,7 @@ impl<P: Publisher> Relay<P> {
             return Ok(());
         };
         let since = Instant::now();
-        let (mut tasks, ledger) = self.start(leader, reader).await?;
+        let (mut tasks, ledger) = self.start(leader, reader, &legacy.unknown).await?;
         let led = tokio::try_join!(all(&mut tasks), ledger.run());
         // A leadership that failed has ended before the next one begins.
         tasks.shutdown().await;
@@ -163,7 +166,12 @@ impl<P: Publisher> Relay<P> {
 
     /// Starts the intake, the lanes and the herald as tasks of their own, so that none waits for another's answers; the ledger is yet to
     /// run. The intake ends at the shutdown and drops the lanes' queues; the lanes end when these are empty, then the ledger.
-    async fn start(&self, leader: Leader, reader: Reader) -> Result<(JoinSet<Result<(), Error>>, Ledger), Error> {
+    async fn start(
+        &self,
+        leader: Leader,
+        reader: Reader,
+        unknown: &Arc<Unknown>,
+    ) -> Result<(JoinSet<Result<(), Error>>, Ledger), Error> {
         let (settled, settlements) = mpsc::channel(1024);
         let (lost, counted) = watch::channel(None);
         let (remember, told) = mpsc::channel(1);
@@ -173,7 +181,13 @@ impl<P: Publisher> Relay<P> {
             reader,
             rules: self.rules.clone(),
             related: Related::new(self.database.clone(), self.related_ttl),
-            outlet: Outlet::new(lanes, Arc::clone(&assignment), settled.clone(), Arc::clone(&self.metrics)),
+            outlet: Outlet::new(
+                lanes,
+                Arc::clone(&assignment),
+                settled.clone(),
+                Arc::clone(&self.metrics),
+                Arc::clone(unknown),
+            ),
             lost,
             shutdown: self.shutdown.clone(),
             doze: Doze::default(),
@@ -213,6 +227,8 @@ struct Legacy {
     backoff: Backoff,
     /// When it was.
     term: Option<Term>,
+    /// What it passed over.
+    unknown: Arc<Unknown>,
 }
 
 /// Tells the publisher that this relay no longer leads once PostgreSQL has been away for as long as a standby needs to take over: whoever

@@ -29,6 +29,7 @@ mod standby;
 mod status;
 mod tail;
 mod tls;
+mod unknown;
 
 use instant::capture::DOZE_LOCK;
 use serde_json::Value;

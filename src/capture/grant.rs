@@ -52,7 +52,7 @@ pub(super) const RELAY: [Right; 8] = [
     },
     Right {
         object: Object::Sequence("instant.lost"),
-        privileges: &["select"],
+        privileges: &["select", "usage"],
     },
     Right {
         object: Object::Function(BROADCAST),

@@ -1,17 +1,22 @@
 //! The reader's session: windows of changes, page by page, and the doze between them.
 
+mod page;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_postgres::Statement;
+use tokio_postgres::error::SqlState;
 
 use super::announcement::{Announcement, Seen};
 use super::lost::{Counter, Lost};
 use super::position::{Position, Snapshot, Within};
 use super::rest::Rest;
-use super::rows::{ChangeRow, Rows};
+use super::rows::Rows;
 use super::session::{Error, Session, patiently};
 use super::sql::{self, windows};
 use crate::change::Change;
+
+pub use page::{Feed, Page};
 
 /// The changes of a window's first page. A window that fills it may be a giant one, and is read on through a held cursor.
 const FIRST_PAGE: i64 = 1_000;
@@ -38,14 +43,6 @@ pub struct Reader {
     lost: Counter,
     /// What was read, and announced.
     seen: Seen,
-}
-
-/// The changes of one page, as they come from the socket.
-pub struct Page<'a> {
-    reader: &'a mut Reader,
-    rows: Rows,
-    count: i64,
-    until: Option<Snapshot>,
 }
 
 impl Reader {
@@ -162,6 +159,17 @@ impl Reader {
         self.lost.lost()
     }
 
+    /// Counts a loss, which the next window brings; false where this role may not. Here, so that the ledger has nothing to wait for.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses for another reason or does not answer.
+    pub async fn count_loss(&self) -> Result<bool, Error> {
+        match patiently(sql::losses::add(&self.session.client)).await {
+            Err(Error::Postgres(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(false),
+            counted => counted.map(|()| true),
+        }
+    }
+
     /// Whether the relay may sleep on notifications; otherwise it has to poll.
     #[must_use]
     pub const fn can_doze(&self) -> bool {
@@ -200,101 +208,5 @@ impl Reader {
             () = self.session.notified.notified() => Ok(()),
             error = self.session.closed() => Err(error),
         }
-    }
-}
-
-impl Page<'_> {
-    /// The next change's row; none at the end of the page.
-    ///
-    /// # Errors
-    /// When PostgreSQL refuses or does not answer.
-    pub async fn next(&mut self) -> Result<Option<ChangeRow>, Error> {
-        loop {
-            let Some(row) = self.rows.next().await? else {
-                return Ok(None);
-            };
-            if let Some(text) = row.try_get::<_, Option<&str>>(0)? {
-                let until = Snapshot::new(text)?;
-                let ahead = row.try_get(9)?;
-                self.reader.seen.begin(&until, ahead);
-                self.reader.lost.read(row.try_get(8)?, &until, ahead);
-                self.until = Some(until);
-                self.reader.read_at = row.try_get(2)?;
-                continue;
-            }
-            self.count += 1;
-            return Ok(Some(ChangeRow::new(row)));
-        }
-    }
-
-    /// Whether it goes on with a window that a page before it began.
-    #[must_use]
-    pub const fn goes_on(&self) -> bool {
-        self.rows.expected.is_some()
-    }
-
-    /// Whether a change of this page was not [admitted](Reader::admit) before, as it is. It is to be asked of each change, once.
-    pub fn is_new(&mut self, change: &Change<'_>) -> bool {
-        self.reader.seen.read(change)
-    }
-
-    /// The position that is reached once the change `id` of this page is settled.
-    ///
-    /// # Errors
-    /// When PostgreSQL sent a change before the window's snapshot.
-    pub fn after(&self, id: i64) -> Result<Position, Error> {
-        let until = self.until.clone().ok_or(Error::Protocol("a window without a snapshot"))?;
-        Ok(Position::inside(self.reader.start.clone(), until, id))
-    }
-
-    /// Has the window go on behind one of this page's changes, whose id is `last`, when the page is dropped; then no statement stays open.
-    ///
-    /// # Errors
-    /// When PostgreSQL sent a change before the window's snapshot.
-    pub fn leave(&mut self, last: i64) -> Result<(), Error> {
-        let until = self.until.clone().ok_or(Error::Protocol("a window without a snapshot"))?;
-        self.reader.go_on(until, last);
-        Ok(())
-    }
-
-    /// Ends the page after its last change, whose id is `last`. Returns the position reached when the window ended with it, and
-    /// none when the window goes on.
-    ///
-    /// # Errors
-    /// When PostgreSQL refuses or does not answer.
-    pub async fn end(self, last: Option<i64>) -> Result<Option<Position>, Error> {
-        let Self {
-            reader,
-            rows,
-            count,
-            until,
-        } = self;
-        let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
-        if let Some(after) = last.filter(|_| count == rows.limit) {
-            reader.go_on(until, after);
-            return Ok(None);
-        }
-        if let Some(rest) = reader.rest.take() {
-            rest.close(&reader.session.client).await?;
-        }
-        reader.within = None;
-        reader.seen.end();
-        reader.start = until.clone();
-        Ok(Some(Position::at(until)))
-    }
-}
-
-/// Changes that are read one after the other.
-pub trait Feed: Send {
-    /// The next change's row; none at the end, after which it is not asked again.
-    ///
-    /// # Errors
-    /// When PostgreSQL refuses or does not answer.
-    fn next_row(&mut self) -> impl Future<Output = Result<Option<ChangeRow>, Error>> + Send;
-}
-
-impl Feed for Page<'_> {
-    async fn next_row(&mut self) -> Result<Option<ChangeRow>, Error> {
-        self.next().await
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::outlet::Outlet;
 use super::pace::{Next, Pace, nap};
@@ -182,6 +183,8 @@ impl Intake {
 
     /// Reads one page into the pipeline.
     async fn page(&mut self) -> Result<Turn, Error> {
+        let rules = Arc::clone(&self.rules.borrow());
+        self.tell_what_was_unknown(&rules).await?;
         let Self {
             reader,
             related,
@@ -189,7 +192,6 @@ impl Intake {
             shutdown,
             ..
         } = self;
-        let rules = Arc::clone(&self.rules.borrow());
         // A page that was left had some.
         outlet.metrics.health().reading(None);
         let mut page = reader.page().await?;
@@ -226,6 +228,29 @@ impl Intake {
             ended: has_ended,
             age: age.and_then(|age| age.try_into().ok()),
         })
+    }
+
+    /// Counts a loss where `rules` know what was passed over before they were read: those who listen are told to load again what they show.
+    async fn tell_what_was_unknown(&self, rules: &Mapping) -> Result<(), Error> {
+        let known = self.outlet.unknown.known_to(rules);
+        if known.is_empty() {
+            return Ok(());
+        }
+        let sources = known.join(", ");
+        if self.reader.count_loss().await? {
+            warn!(
+                sources,
+                "changes were passed over before the rules knew them, which counts as a loss; `instant replay` sends them"
+            );
+        } else {
+            warn!(
+                sources,
+                "changes were passed over before the rules knew them, and nobody is told to reload, since the relay's role may not count a \
+                 loss: run `instant apply`; `instant replay` sends them"
+            );
+        }
+        self.outlet.unknown.forget(&known);
+        Ok(())
     }
 
     /// Hands on what is left of a page. Where that may wait for Centrifugo, the doze ends before: commits would go on to notify.

@@ -35,6 +35,7 @@ pub struct Metrics {
     health: Health,
     pub(super) changes: Counter,
     pub(super) collapsed: Counter,
+    pub(super) unknown: Counter,
     pub(super) windows: Histogram,
     pub(super) batches: Histogram,
     pub(super) retries: Counter,
@@ -83,6 +84,7 @@ impl Default for Metrics {
             health: Health::default(),
             changes: Counter::default(),
             collapsed: Counter::default(),
+            unknown: Counter::default(),
             windows: Histogram::new(COUNTS),
             batches: Histogram::new(COUNTS),
             retries: Counter::default(),
@@ -115,6 +117,11 @@ impl Metrics {
             "collapsed",
             "Changes that became one publication with others of their transaction",
             self.collapsed.clone(),
+        );
+        to.register(
+            "unknown",
+            "Changes of tables that no watch of the running rules has",
+            self.unknown.clone(),
         );
         to.register("window_changes", "Changes of a window that had any", self.windows.clone());
         to.register(

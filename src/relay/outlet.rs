@@ -13,6 +13,7 @@ use super::lane::Item;
 use super::ledger::{Chunk, Entry};
 use super::letter::parked;
 use super::metrics::Metrics;
+use super::unknown::Unknown;
 use crate::change::Change;
 use crate::mapping::{Collapse, Mapping, Outcome, Publication, Rows};
 use crate::outbox::{Error, Position};
@@ -32,6 +33,7 @@ pub(super) struct Outlet {
     /// The bytes that may still be in flight.
     budget: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) unknown: Arc<Unknown>,
     outcomes: Vec<Outcome>,
     /// What waits for the window's end, since it may become one publication with others.
     collapse: Collapse,
@@ -50,6 +52,7 @@ impl Outlet {
         assignment: Arc<Assignment>,
         ledger: mpsc::Sender<Entry>,
         metrics: Arc<Metrics>,
+        unknown: Arc<Unknown>,
     ) -> Self {
         Self {
             lanes,
@@ -57,6 +60,7 @@ impl Outlet {
             ledger,
             budget: Arc::new(Semaphore::new(IN_FLIGHT)),
             metrics,
+            unknown,
             outcomes: Vec::new(),
             collapse: Collapse::default(),
             bytes: 0,
@@ -76,7 +80,10 @@ impl Outlet {
         related: &dyn Rows,
     ) -> Result<(), Error> {
         let before = self.outcomes.len();
-        rules.map(change, related, &mut self.outcomes);
+        if !rules.map(change, related, &mut self.outcomes) {
+            self.metrics.unknown.inc();
+            self.unknown.pass(change.source);
+        }
         if rules.collapses() || !self.collapse.is_empty() {
             self.collapse.take(rules, transaction()?, &mut self.outcomes, before);
         }

@@ -1,4 +1,4 @@
-//! Losses: changes that the triggers gave up so that a write could go on. Subscribers are told to load again what they show.
+//! Losses: changes that the triggers gave up so that a write could go on, or that the relay passed over before its rules knew them. Subscribers are told to load again what they show.
 //!
 //! The intake brings their count with each window, and the [`Herald`] tells a growth. It is a task of its own, so that a Centrifugo that is
 //! down holds nothing up. The ledger, which has the leader's connection, remembers what was told.
@@ -63,7 +63,7 @@ impl<P: Publisher> Herald<P> {
             if early != Some(lost.count) {
                 warn!(
                     lost = lost.count - told,
-                    "changes were lost so that writes could go on; PostgreSQL's log says why, and subscribers are told to reload"
+                    "changes were lost; a warning before this one, or in PostgreSQL's log, says why, and subscribers are told to reload"
                 );
             }
             if !lost.is_over {

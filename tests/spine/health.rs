@@ -13,7 +13,7 @@ use crate::support::proxy::{Mode, Proxy};
 use crate::support::wait::{SOON, eventually, within};
 
 /// A stack whose relay answers on this port.
-async fn answering(port: u16, more: &str) -> Stack {
+pub(super) async fn answering(port: u16, more: &str) -> Stack {
     let server = format!("{more}[server]\nlisten = '127.0.0.1:{port}'\nready_lag = '1s'\n");
     // While a transaction is open in any database of a cluster, changes may not be announced.
     Stack::alone(15, &server).await
@@ -40,7 +40,7 @@ async fn becomes(port: u16, status: u16, role: &str) {
 }
 
 /// The samples: name and labels, and the value.
-async fn samples(port: u16) -> BTreeMap<String, f64> {
+pub(super) async fn samples(port: u16) -> BTreeMap<String, f64> {
     let (status, text) = ask(port, "/metrics").await;
     assert_eq!(status, 200);
     assert!(text.ends_with("# EOF\n"), "{text}");

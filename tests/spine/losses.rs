@@ -226,14 +226,14 @@ async fn losses_between_the_setting_back_of_the_count_and_the_next_look_are_told
 }
 
 /// The count in a resync's id.
-fn lost(event: &Value) -> u64 {
+pub(super) fn lost(event: &Value) -> u64 {
     let id = event["id"].as_str().unwrap();
     id.split('-').nth(1).unwrap().parse().unwrap()
 }
 
 impl Stack {
     /// Waits until the told count is stored.
-    async fn told(&self, lost: i64) {
+    pub(super) async fn told(&self, lost: i64) {
         eventually(SOON, "the told count", async || {
             (self.count("select told_lost from instant.relay").await == lost).then_some(())
         })

@@ -114,7 +114,7 @@ fn judge(status: &Status, findings: &mut Findings) {
                 status.depth.lost.counted
             ),
             "instant.lost",
-            "look for `instant:` warnings in PostgreSQL's log; then: alter sequence instant.lost restart",
+            "look for `instant:` warnings in PostgreSQL's log, and for warnings of `instant run`; then: alter sequence instant.lost restart",
         );
     }
 }

@@ -23,3 +23,8 @@ pub(in crate::outbox) async fn remember(client: &Client, counted: i64) -> Result
         .await
         .map(drop)
 }
+
+/// Counts a loss. It takes no lock, and stays counted whatever becomes of a transaction.
+pub(in crate::outbox) async fn add(client: &Client) -> Result<(), Error> {
+    client.execute("select nextval('instant.lost')", &[]).await.map(drop)
+}

@@ -1,0 +1,82 @@
+//! Changes of tables that the running rules do not have: between `instant apply` and the reload after it.
+
+use serde_json::json;
+
+use super::health::{answering, samples};
+use super::losses::lost;
+use super::{Stack, expect};
+use crate::support::postgres::free_port;
+use crate::support::wait::SOON;
+
+/// A table that is to be renamed, and a rule that wants no order that is written here.
+const RULES: &str = "
+[[watch]]
+model = 'shop.Tag'
+[[watch.rule]]
+target = 'public'
+[[watch]]
+model = 'shop.Order'
+[[watch.rule]]
+on = 'delete'
+target = 'public'
+";
+
+/// What is said of changes that are passed over.
+const SAID: &str = "changes of a table that the running rules do not have";
+
+impl Stack {
+    async fn reload(&self, before: usize) {
+        self.relay.signal("HUP").await;
+        self.relay.another_line("the rules were read again", before, SOON).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_to_a_renamed_table_before_the_reload_is_told_as_a_loss_and_found_by_a_replay() {
+    let port = free_port();
+    let mut stack = answering(port, RULES).await;
+    let unknown = async || samples(port).await["instant_unknown_total"];
+    stack.events("Order.objects.create(number='1')").await;
+    assert!(unknown().await < 0.5, "a source that no rule wants is known");
+    let client = stack.django.database.connect().await;
+    client
+        .batch_execute("alter table shop_tag rename to shop_label")
+        .await
+        .unwrap();
+    stack.reconfigure("model = 'shop.Tag'", "table = 'public.shop_label'");
+    stack.command(&["apply"], 0).await;
+    let write = "insert into shop_label (name) values (gen_random_uuid()::text), (gen_random_uuid()::text)";
+    client.batch_execute(write).await.unwrap();
+    client.batch_execute(write).await.unwrap();
+    assert!(
+        stack.events("pass").await.is_empty(),
+        "nobody can be told what they missed before the rules know it"
+    );
+    let line = stack.relay.line(SAID, SOON).await;
+    assert!(
+        line.contains("public.shop_label") && line.contains("systemctl reload instant"),
+        "{line}"
+    );
+    assert!((unknown().await - 4.0).abs() < 0.5);
+    assert_eq!(stack.relay.count(SAID), 1);
+
+    stack.reload(0).await;
+    let event = stack.public.next(SOON).await.value();
+    assert_eq!((&event["op"], lost(&event)), (&json!("resync"), 1), "{event}");
+    stack.told(1).await;
+    client.batch_execute(write).await.unwrap();
+    let heard: Vec<_> = stack.public.take(2, SOON).await.iter().map(|heard| heard.value()).collect();
+    assert_eq!((&heard[0]["pk"], &heard[1]["pk"]), (&json!(5), &json!(6)), "{heard:?}");
+    stack.settled().await;
+    let output = stack
+        .command(&["replay", "--since", "1h", "--model", "public.shop_label"], 0)
+        .await;
+    assert!(output.contains("changes: 6, sent: 6"), "{output}");
+    assert_eq!(stack.public.take(6, SOON).await[0].value()["pk"], 1);
+
+    // Another reload has nothing to tell.
+    stack.reload(1).await;
+    let events = stack.events("Tag.objects.none()").await;
+    expect(&events, &[]);
+    assert!((unknown().await - 4.0).abs() < 0.5);
+}
