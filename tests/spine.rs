@@ -25,6 +25,7 @@ mod purge;
 mod related;
 mod replay;
 mod restore;
+mod roles;
 mod standby;
 mod status;
 mod tail;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
+use super::identity::found::Tables;
 use super::identity::{self, Definers};
 use super::installed::{self, State};
 use super::plan::{Plan, Step};
@@ -21,9 +22,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// `lock_not_available` and `deadlock_detected`: the table is busy.
 const BUSY: [&str; 2] = ["55P03", "40P01"];
 
-/// Why the relay's role is to read columns of the project.
-pub(super) const RELATED: &str = "`related` names these columns, and the relay's role may not read them";
-
 /// Why the database could not be brought to what is wanted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -34,10 +32,12 @@ pub enum Error {
     #[error("there is no role `{0}`, which `[database] relay_role` names: create it, or mend the name")]
     NoRole(String),
     /// A table of the project that `[django]` needs is not there.
-    #[error("there is no table `{table}`, which `[django]` needs: {help}")]
+    #[error("there is no table `{table}`, which `[django]` needs: {place}; {help}")]
     NoTable {
         /// The table.
         table: String,
+        /// Where it is not.
+        place: String,
         /// What to do.
         help: &'static str,
     },
@@ -109,12 +109,13 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
         return Err(Error::Newer);
     }
     let functions = installed::functions(pool).await?;
+    let role = relay_role(pool, config).await?;
+    let django = Tables::find(pool, config).await?;
     let mut missing_grants = Vec::new();
-    if let Some(role) = relay_role(pool, config).await? {
+    if let Some(role) = role {
         let missing = grant::missing(pool, role, &grant::RELAY).await?;
         missing_grants.extend(missing.into_iter().map(|grant| (grant, "the relay's role lacks it")));
-        let missing = grant::missing_related(pool, role, watches).await?;
-        missing_grants.extend(missing.into_iter().map(|grant| (grant, RELATED)));
+        missing_grants.extend(grant::project::missing(pool, role, watches, &django).await?);
     }
     if schema != SchemaState::Missing {
         let complete = watches.iter().all(|watch| {
@@ -141,7 +142,7 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
         tables: installed::tables(pool, watches).await?,
         missing_grants,
         definers: Definers {
-            wanted: identity::found::wanted(pool, config).await?,
+            wanted: django.definers(config),
             found: identity::found::found(pool).await?,
         },
     };

@@ -1,5 +1,6 @@
 //! What PostgreSQL's catalog says of a table: its kind, columns, key, descendants, and the constraints that matter to capture.
 
+mod path;
 mod queries;
 
 use sqlx::PgPool;
@@ -101,6 +102,7 @@ impl Table {
     }
 }
 
+pub(super) use path::absence;
 pub(super) use queries::{descendants, find, foreign_key, is_unique, names, primary_key};
 
 /// How a value of a type becomes JSON. Types that no session setting touches pass as they are; a type that is not known to be

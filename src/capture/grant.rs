@@ -1,8 +1,10 @@
-//! The rights that roles need: on the schema `instant`, and on the columns of the project's tables that `related` names.
+//! The rights that roles need on the schema `instant`.
+
+pub(super) mod project;
 
 use sqlx::PgPool;
 
-use super::identifier::{QualifiedName, identifier};
+use super::identifier::identifier;
 use super::schema::{ANNOUNCE, BROADCAST};
 use super::watch::Watch;
 
@@ -167,115 +169,4 @@ pub(super) async fn senders(pool: &PgPool, watches: &[Watch], schema_is_current:
     .bind(schema_is_current)
     .fetch_all(pool)
     .await
-}
-
-/// The rights to read what `related` names and nothing else, as statements: on a schema, and on columns of a table.
-pub(super) fn related(role: &str, watches: &[Watch]) -> Vec<String> {
-    let mut grants: Vec<String> = Vec::new();
-    for grant in readings(watches).iter().flat_map(|reading| reading.grants(role)) {
-        if !grants.contains(&grant) {
-            grants.push(grant);
-        }
-    }
-    grants
-}
-
-/// Those of them that `role` lacks. Takes no lock.
-pub(super) async fn missing_related(pool: &PgPool, role: &str, watches: &[Watch]) -> Result<Vec<String>, sqlx::Error> {
-    let mut missing = Vec::new();
-    for reading in readings(watches) {
-        let (schema, columns): (bool, bool) = sqlx::query_as(
-            "select has_schema_privilege($1, n.oid, 'usage'),
-                    (select bool_and(has_column_privilege($1, c.oid, name, 'select')) from unnest($4::text[]) as name)
-             from pg_class c
-             join pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = $2::text and c.relname = $3::text",
-        )
-        .bind(role)
-        .bind(&reading.table.schema)
-        .bind(&reading.table.name)
-        .bind(&reading.columns)
-        .fetch_one(pool)
-        .await?;
-        for (held, grant) in [schema, columns].into_iter().zip(reading.grants(role)) {
-            if !held && !missing.contains(&grant) {
-                missing.push(grant);
-            }
-        }
-    }
-    Ok(missing)
-}
-
-/// The statements that take them from `role` again, where they were given column by column. The right to use a schema stays: whoever
-/// reads another table of it may need it. Takes no lock.
-pub(super) async fn revocations(pool: &PgPool, role: &str, watches: &[Watch]) -> Result<Vec<String>, sqlx::Error> {
-    let mut revocations = Vec::new();
-    for Reading { table, columns } in readings(watches) {
-        let held: Vec<String> = sqlx::query_scalar(
-            "select distinct a.attname::text
-             from pg_class c
-             join pg_namespace n on n.oid = c.relnamespace
-             join pg_attribute a on a.attrelid = c.oid and a.attname = any ($4::text[])
-             cross join aclexplode(a.attacl) as held
-             join pg_roles r on r.oid = held.grantee
-             where n.nspname = $2::text and c.relname = $3::text and r.rolname = $1::text and held.privilege_type = 'SELECT'
-             order by 1",
-        )
-        .bind(role)
-        .bind(&table.schema)
-        .bind(&table.name)
-        .bind(&columns)
-        .fetch_all(pool)
-        .await?;
-        if !held.is_empty() {
-            let columns: Vec<String> = held.iter().map(|column| identifier(column)).collect();
-            let (columns, role) = (columns.join(", "), identifier(role));
-            revocations.push(format!("revoke select ({columns}) on {} from {role}", table.sql()));
-        }
-    }
-    Ok(revocations)
-}
-
-/// The columns of one table that look-ups read.
-struct Reading {
-    table: QualifiedName,
-    columns: Vec<String>,
-}
-
-impl Reading {
-    fn grants(&self, role: &str) -> [String; 2] {
-        let columns: Vec<String> = self.columns.iter().map(|column| identifier(column)).collect();
-        let (columns, table, role) = (columns.join(", "), self.table.sql(), identifier(role));
-        [
-            format!("grant usage on schema {} to {role}", identifier(&self.table.schema)),
-            format!("grant select ({columns}) on {table} to {role}"),
-        ]
-    }
-}
-
-/// What all look-ups of `watches` read, a table once.
-fn readings(watches: &[Watch]) -> Vec<Reading> {
-    let mut readings: Vec<Reading> = Vec::new();
-    for lookup in watches
-        .iter()
-        .flat_map(|watch| &watch.related)
-        .map(|relation| &relation.lookup)
-    {
-        let table = QualifiedName::new(&lookup.schema, &lookup.table);
-        let known = readings.iter().position(|reading| reading.table == table);
-        let index = known.unwrap_or_else(|| {
-            readings.push(Reading {
-                table,
-                columns: Vec::new(),
-            });
-            readings.len() - 1
-        });
-        let columns = &mut readings[index].columns;
-        for column in [&lookup.key].into_iter().chain(&lookup.columns) {
-            if !columns.contains(&column.name) {
-                columns.push(column.name.clone());
-            }
-        }
-    }
-    readings
 }

@@ -46,20 +46,24 @@ fn without_activity(users: &Users, place: &Span) -> Diagnostic {
     problem.help(help.to_owned())
 }
 
-/// What of the file at `place` made `found` an error, if it did.
-fn problem<T>(found: Result<T, Error>, place: &Span) -> Result<Option<Diagnostic>, Error> {
+/// What of the file at `span` made `found` an error, if it did.
+fn problem<T>(found: Result<T, Error>, span: &Span) -> Result<Option<Diagnostic>, Error> {
     let Err(error) = found else { return Ok(None) };
-    let at = |code, message, label| Diagnostic::error(code, place.clone(), message, label);
+    let at = |code, message, label: String| Diagnostic::error(code, span.clone(), message, label);
     let (problem, help) = match error {
         Error::NoRole(role) => (
-            at(UNKNOWN_ROLE, format!("there is no role `{role}`"), "not in PostgreSQL"),
+            at(
+                UNKNOWN_ROLE,
+                format!("there is no role `{role}`"),
+                "not in PostgreSQL".to_owned(),
+            ),
             "create it, or mend the name",
         ),
-        Error::NoTable { table, help } => (
+        Error::NoTable { table, place, help } => (
             at(
                 UNKNOWN_TABLE,
                 format!("there is no table `{table}`, which `[django]` needs"),
-                "not in the database",
+                place,
             ),
             help,
         ),
@@ -67,7 +71,7 @@ fn problem<T>(found: Result<T, Error>, place: &Span) -> Result<Option<Diagnostic
             at(
                 NO_USERS,
                 format!("the table `{table}` has no key of one column or no `password`"),
-                "not a user model of Django's",
+                "not a user model of Django's".to_owned(),
             ),
             "set `user_model` to AUTH_USER_MODEL, and `user_table` where that model sets `db_table`",
         ),

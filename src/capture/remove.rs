@@ -35,7 +35,7 @@ pub async fn remove(
         return Err(Error::Needed(strangers));
     }
     let revocations = match &config.database.relay_role {
-        Some(role) => grant::revocations(pool, &role.value, watches).await?,
+        Some(role) => grant::project::revocations(pool, &role.value, watches).await?,
         None => Vec::new(),
     };
     lock::hold(pool, async |connection| {

@@ -6,7 +6,8 @@ use sqlx::PgPool;
 
 use super::apply::Error;
 use super::grant;
-use super::identity::{self, Definers};
+use super::identity::Definers;
+use super::identity::found::Tables;
 use super::installed::{self, State};
 use super::plan::Plan;
 use super::schema::{self, MIGRATIONS_TABLE, SchemaState};
@@ -27,31 +28,26 @@ set lock_timeout = '2s';
 /// # Errors
 /// When the database does not answer: the tables of each watch are looked up.
 pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<String, Error> {
-    let grants = config
-        .database
-        .relay_role
-        .iter()
-        .flat_map(|role| grant::RELAY.iter().map(|right| right.grant(&role.value)))
-        .map(|grant| (grant, "the relay's role needs it"));
-    let related = config
-        .database
-        .relay_role
-        .iter()
-        .flat_map(|role| grant::related(&role.value, watches));
-    let grants = grants.chain(related.map(|grant| (grant, "`related` names it")));
+    let django = Tables::find(pool, config).await?;
+    let mut grants = Vec::new();
+    if let Some(role) = &config.database.relay_role {
+        let own = grant::RELAY.iter().map(|right| right.grant(&role.value));
+        grants.extend(own.map(|grant| (grant, "the relay's role needs it")));
+        grants.extend(grant::project::missing(pool, &role.value, watches, &django).await?);
+    }
     let senders = grant::senders(pool, watches, true).await?;
     let of_senders = senders
         .iter()
-        .flat_map(|role| grant::SENDER.iter().map(|right| right.grant(role)))
-        .map(|grant| (grant, "it owns a watched table, and may send by hand"));
+        .flat_map(|role| grant::SENDER.iter().map(|right| right.grant(role)));
+    grants.extend(of_senders.map(|grant| (grant, "it owns a watched table, and may send by hand")));
     let state = State {
         schema: SchemaState::Current,
         functions: Vec::new(),
         triggers: Vec::new(),
         tables: installed::tables(pool, watches).await?,
-        missing_grants: grants.chain(of_senders).collect(),
+        missing_grants: grants,
         definers: Definers {
-            wanted: identity::found::wanted(pool, config).await?,
+            wanted: django.definers(config),
             found: Vec::new(),
         },
     };

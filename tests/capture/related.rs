@@ -134,8 +134,8 @@ async fn the_relays_role_gets_the_columns_and_loses_them_again_and_what_others_g
         let toml = format!("relay_role = '{role}'\n{ORDER}{related}\n");
         let done = fixture.apply(&toml).await;
         let expected = [
-            format!("grant select (\"id\", \"name\", \"user_id\") on \"public\".\"shop_customer\" to \"{role}\""),
             format!("grant usage on schema \"geo\" to \"{role}\""),
+            format!("grant select (\"id\", \"name\", \"user_id\") on \"public\".\"shop_customer\" to \"{role}\""),
             format!("grant select (\"id\", \"name\") on \"geo\".\"land\" to \"{role}\""),
             format!("grant select (\"id\", \"username\") on \"public\".\"auth_user\" to \"{role}\""),
         ];

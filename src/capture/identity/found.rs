@@ -16,17 +16,42 @@ const SESSIONS: &str = "django_session";
 /// The table of groups.
 const GROUPS: &str = "auth_group";
 
-/// The functions that `config` wants: none without `[django]`, and none about users where the site itself says who somebody is and
-/// this database has no users of Django's.
-pub(in crate::capture) async fn wanted(pool: &PgPool, config: &Config) -> Result<Vec<Definer>, Error> {
-    let Some(settings) = &config.django else {
-        return Ok(Vec::new());
-    };
-    let caller = config.database.relay_role.as_ref().map(|role| role.value.as_str());
-    let sessions = sessions(pool, settings).await?;
-    let users = users(pool, settings).await?;
-    let wanted = sessions.map(|table| session_data(&table, caller)).into_iter();
-    Ok(wanted.chain(users.map(|users| session_identity(&users, caller))).collect())
+/// Where Django keeps what is looked up of sessions and users.
+pub(in crate::capture) struct Tables {
+    sessions: Option<QualifiedName>,
+    users: Option<Users>,
+}
+
+impl Tables {
+    /// Those of `config`: none without `[django]`, and no users where the site itself says who somebody is and this database has no
+    /// users of Django's.
+    pub(in crate::capture) async fn find(pool: &PgPool, config: &Config) -> Result<Self, Error> {
+        Ok(match &config.django {
+            Some(settings) => Self {
+                sessions: sessions(pool, settings).await?,
+                users: users(pool, settings).await?,
+            },
+            None => Self {
+                sessions: None,
+                users: None,
+            },
+        })
+    }
+
+    /// The functions that look them up.
+    pub(in crate::capture) fn definers(&self, config: &Config) -> Vec<Definer> {
+        let caller = config.database.relay_role.as_ref().map(|role| role.value.as_str());
+        let sessions = self.sessions.iter().map(|table| session_data(table, caller));
+        sessions
+            .chain(self.users.iter().map(|users| session_identity(users, caller)))
+            .collect()
+    }
+
+    /// The schemas that they are in.
+    pub(in crate::capture) fn schemas(&self) -> impl Iterator<Item = &str> {
+        let users = self.users.as_ref().map(|users| users.table.schema.as_str());
+        self.sessions.iter().map(|table| table.schema.as_str()).chain(users)
+    }
 }
 
 /// Where sessions are kept, where Instant is to read them.
@@ -34,11 +59,13 @@ pub(in crate::capture) async fn sessions(pool: &PgPool, settings: &Django) -> Re
     if settings.session_engine != SessionEngine::Database || settings.whoami.is_some() {
         return Ok(None);
     }
-    let table = catalog::find(pool, None, SESSIONS).await?;
-    let table = table.ok_or_else(|| Error::NoTable {
-        table: SESSIONS.to_owned(),
-        help: "run `manage.py migrate`, or set `session_engine` in `[django]`",
-    })?;
+    let Some(table) = catalog::find(pool, None, SESSIONS).await? else {
+        return Err(Error::NoTable {
+            table: SESSIONS.to_owned(),
+            place: catalog::absence(pool, None).await?,
+            help: "run `manage.py migrate`, or set `session_engine` in `[django]`",
+        });
+    };
     Ok(Some(table.name))
 }
 
@@ -86,11 +113,13 @@ async fn described(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
             name: django::default_table(pool, &model.app, &model.name).await?,
         },
     };
-    let relation = catalog::find(pool, named.schema.as_deref(), &named.name).await?;
-    let relation = relation.ok_or_else(|| Error::NoTable {
-        table: named.name.clone(),
-        help: "set `user_model` in `[django]` to AUTH_USER_MODEL, and `user_table` where that model sets `db_table`",
-    })?;
+    let Some(relation) = catalog::find(pool, named.schema.as_deref(), &named.name).await? else {
+        return Err(Error::NoTable {
+            place: catalog::absence(pool, named.schema.as_deref()).await?,
+            table: named.name,
+            help: "set `user_model` in `[django]` to AUTH_USER_MODEL, and `user_table` where that model sets `db_table`",
+        });
+    };
     let columns = columns(pool, relation.oid).await?;
     let key = columns.iter().find(|column| column.is_key);
     let (Some(key), true) = (key, columns.iter().any(|column| column.name == "password")) else {

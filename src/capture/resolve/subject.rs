@@ -69,17 +69,18 @@ async fn unknown_model(
     model: &str,
     table: &TableName,
 ) -> Result<Diagnostic, sqlx::Error> {
+    let place = catalog::absence(pool, None).await?;
     let models = django::models(pool).await?;
     let wanted = model.to_lowercase();
     if models.iter().any(|known| known.app == app && known.name == wanted) {
         let message = format!("model `{app}.{model}` has no table `{}`", table.name);
-        let problem = Diagnostic::error(MISSING_TABLE, subject.span.clone(), message, "not in the database");
+        let problem = Diagnostic::error(MISSING_TABLE, subject.span.clone(), message, place);
         let help = "where the model sets `db_table`, name it: `table = \"…\"`; for a proxy, watch the concrete model, with `when`; \
                     otherwise run `manage.py migrate`";
         return Ok(problem.help(help.to_owned()));
     }
     let message = format!("there is no model `{app}.{model}`, nor a table `{}`", table.name);
-    let problem = Diagnostic::error(UNKNOWN_MODEL, subject.span.clone(), message, "not in the database");
+    let problem = Diagnostic::error(UNKNOWN_MODEL, subject.span.clone(), message, place);
     let known: Vec<String> = models.iter().map(|model| format!("{}.{}", model.app, model.name)).collect();
     if !known.is_empty() {
         return Ok(problem.help(did_you_mean(&format!("{app}.{wanted}"), known.iter().map(String::as_str))));
@@ -93,11 +94,8 @@ async fn unknown_model(
 /// The problem of a table that is not there.
 pub(super) async fn unknown_table(pool: &PgPool, span: &Span, table: &TableName) -> Result<Diagnostic, sqlx::Error> {
     let message = format!("there is no table `{}`", display(table));
-    let label = match table.schema {
-        Some(_) => "not in this schema",
-        None => "not on the connection's search path",
-    };
-    let problem = Diagnostic::error(UNKNOWN_TABLE, span.clone(), message, label);
+    let place = catalog::absence(pool, table.schema.as_deref()).await?;
+    let problem = Diagnostic::error(UNKNOWN_TABLE, span.clone(), message, place);
     let tables = catalog::names(pool, table.schema.as_deref()).await?;
     Ok(problem.help(did_you_mean(&table.name, tables.iter().map(String::as_str))))
 }
