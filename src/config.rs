@@ -103,6 +103,9 @@ pub struct Config {
     pub watches: Vec<Watch>,
 }
 
+/// What is said of a database URL that cannot be read. It names no part of it, since it holds a password.
+pub const UNREADABLE_URL: &str = "the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME";
+
 /// `[database]`.
 #[derive(Clone, Debug)]
 pub struct Database {

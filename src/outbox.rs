@@ -41,7 +41,7 @@ pub use position::{Position, Snapshot};
 pub use reader::{Feed, Page, Reader};
 pub use replay::{Replay, Span};
 pub use rows::ChangeRow;
-pub use session::Error;
+pub use session::{Error, check_url};
 pub use status::{BACKLOG_LIMIT, Backlog, Depth, LeaderSession, OutboxSize, Status};
 
 /// The advisory lock that the leader holds for as long as it lives. ASCII "instant" and 2; the doze lock is its neighbour.

@@ -88,6 +88,7 @@ fn the_table_of_postgresqls_errors_says_which_of_them_stop_the_relay() {
     let rows = table("| error | meaning | Instant |");
     let errors = [
         Error::Url,
+        Error::Unread(""),
         Error::Tls(String::new()),
         Error::Pooler,
         Error::ForeignCursor { stored: 1, here: 2 },
@@ -100,6 +101,7 @@ fn the_table_of_postgresqls_errors_says_which_of_them_stop_the_relay() {
     // A new error does not compile here until it is named; it belongs into the list above too.
     let is_listed = |error: &Error| match error {
         Error::Url
+        | Error::Unread(_)
         | Error::Tls(_)
         | Error::Pooler
         | Error::ForeignCursor { .. }

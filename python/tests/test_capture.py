@@ -1,10 +1,15 @@
 """What tests of a project see of its events."""
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
+from unittest import mock
+from urllib.parse import parse_qsl, urlsplit
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 
 from instant.testing import Events, RuleFailed, capture_events
@@ -155,7 +160,7 @@ class BinaryTest(SimpleTestCase):
 
     def test_the_url_is_that_of_djangos_own_connection(self) -> None:
         found = {"USER": "a b", "PASSWORD": "p@ss:/", "HOST": "/run/postgresql", "PORT": 5433, "NAME": "test_x"}
-        found["OPTIONS"] = {"sslmode": "require"}
+        found["OPTIONS"] = {"sslmode": "require", "options": "-c search_path=shop,public"}
         unset = {"USER": "", "PASSWORD": "", "HOST": "", "PORT": "", "NAME": "test_x", "OPTIONS": {}}
         before = dict(connection.settings_dict)
         try:
@@ -165,6 +170,29 @@ class BinaryTest(SimpleTestCase):
             open_url = database_url("default")
         finally:
             connection.settings_dict.update(before)
-        parameters = "sslmode=require&user=a%20b&password=p%40ss%3A%2F&host=%2Frun%2Fpostgresql&port=5433"
+        parameters = "sslmode=require&options=-c%20search_path%3Dshop%2Cpublic&user=a%20b&password=p%40ss%3A%2F&host=%2Frun%2Fpostgresql&port=5433"
         self.assertEqual(url, f"postgresql:///test_x?{parameters}")
         self.assertEqual(open_url, "postgresql:///test_x")
+
+    def test_a_service_and_a_file_of_passwords_lead_the_binary_where_they_lead_django(self) -> None:
+        own = connection.settings_dict
+        with tempfile.TemporaryDirectory() as folder:
+            services, passwords = Path(folder, "services"), Path(folder, "passwords")
+            services.write_text(f"[shop]\nhost={own['HOST']}\nport={own['PORT']}\nuser={own['USER']}\noptions=-c search_path=shop\n")
+            passwords.write_text("*:*:*:*:se cret\n")
+            passwords.chmod(0o600)
+            by_service = connection.copy("by_service")
+            by_service.settings_dict = {**own, "HOST": "", "PORT": "", "USER": "", "PASSWORD": ""}
+            by_service.settings_dict["OPTIONS"] = {"service": "shop", "passfile": str(passwords)}
+            connections["by_service"] = by_service
+            try:
+                with mock.patch.dict(os.environ, PGSERVICEFILE=str(services)):
+                    url = database_url("by_service", "other")
+            finally:
+                by_service.close()
+                del connections["by_service"]
+        said = dict(parse_qsl(urlsplit(url).query))
+        # psycopg2 tells what is as it would be anyway, too.
+        self.assertEqual(said.pop("sslmode", "prefer"), "prefer")
+        server = {"host": own["HOST"], "port": str(own["PORT"]), "user": own["USER"], "password": "se cret"}
+        self.assertEqual((urlsplit(url).path, said), ("/other", {**server, "options": "-c search_path=shop"}))

@@ -1,10 +1,12 @@
 //! Why a question has no answer.
 
+use crate::config;
+
 /// Why it cannot be said who may listen. Nobody is let in then, and asking again may help.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database URL cannot be read. What it is never shows.
-    #[error("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME")]
+    #[error("{}", config::UNREADABLE_URL)]
     Url,
     /// The database did not answer in time.
     #[error("the database does not answer in time")]

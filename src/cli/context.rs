@@ -15,6 +15,7 @@ use crate::capture::{self, watch::Watch};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, code};
 use crate::config::{self, Config, LoadError, Source};
 use crate::mapping::Mapping;
+use crate::outbox;
 
 /// Connections of the control plane: one command works on one table at a time.
 const POOL_SIZE: u32 = 2;
@@ -101,17 +102,17 @@ impl Context {
     }
 }
 
-/// Connects the control plane.
+/// Connects the control plane. Its driver passes over what it does not know, and would come to another database than the relay, so that what
+/// the relay's refuses is refused here too.
 pub(super) async fn connect(url: &SecretString) -> anyhow::Result<PgPool> {
+    outbox::check_url(url)?;
     PgPoolOptions::new()
         .max_connections(POOL_SIZE)
         .acquire_timeout(CONNECT_TIMEOUT)
         .connect(url.expose_secret())
         .await
         .map_err(|error| match error {
-            sqlx::Error::Configuration(_) => {
-                anyhow::anyhow!("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME")
-            }
+            sqlx::Error::Configuration(_) => anyhow::anyhow!(config::UNREADABLE_URL),
             error => anyhow::Error::from(error).context("the database cannot be reached"),
         })
 }

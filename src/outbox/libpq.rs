@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use super::session::Error;
+
 /// PostgreSQL's port.
 const PORT: u16 = 5432;
 /// Where PostgreSQL has its socket: on Debian, and as it is built by itself.
@@ -17,17 +19,27 @@ const SOCKETS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 /// What the file of passwords calls the host of a socket.
 const LOCAL: &str = "localhost";
 
-/// Reads a URL and completes what it has said; `variable` looks an environment variable up. None for what is no such URL.
-pub(super) fn read(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<Config> {
+/// What is said of a service, in whose file libpq alone looks.
+pub(super) const SERVICE: &str = "`service`, `servicefile`, `passfile` and PGSERVICE are for libpq: name the host, the user and the database \
+                                  instead, and the file of passwords in PGPASSFILE";
+/// What is said of several hosts, of which libpq takes the first that answers.
+const HOSTS: &str = "it names several hosts, and is to name one";
+
+/// Parses a URL and completes it from the environment, which `variable` looks up.
+///
+/// # Errors
+/// [`Error::Url`], and [`Error::Unread`] for a URL that leads libpq, and Django with it, elsewhere than the drivers here.
+pub(super) fn read(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config, Error> {
     let port = variable("PGPORT").and_then(|port| port.parse().ok()).unwrap_or(PORT);
-    let mut config = with_ports(url, port).parse().ok()?;
+    let mut config = with_port(url, port).parse().map_err(|_| Error::Url)?;
+    refuse(&config, variable).map_err(Error::Unread)?;
     complete(&mut config, port, variable);
-    Some(config)
+    Ok(config)
 }
 
-/// The URL with a port at each host of its authority: the `port` of the parameters, which says more than the authority does, or the
-/// host's own, or `default`. The driver takes 5432 for a host without a port, and then nobody can tell that the URL left it open.
-fn with_ports(url: &str, default: u16) -> Cow<'_, str> {
+/// The URL with a port in its authority, if that names a host: the `port` of the parameters, which overrides the authority's own, or that
+/// one, or `default`. The driver takes 5432 for a host without a port, and then nobody can tell that the URL left it open.
+fn with_port(url: &str, default: u16) -> Cow<'_, str> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.into();
     };
@@ -44,19 +56,29 @@ fn with_ports(url: &str, default: u16) -> Cow<'_, str> {
         .filter(|pair| !pair.is_empty())
         .partition(|pair| pair.starts_with("port="));
     let named = ports.last().and_then(|pair| pair.strip_prefix("port="));
-    let with_port = |host: &str| {
-        // The colons of an address stand in brackets.
-        let end = host.find(']').unwrap_or(0);
-        let (name, own) = host[end..].split_once(':').unwrap_or((&host[end..], ""));
-        let own = Some(own).filter(|own| !own.is_empty());
-        let port = named.or(own).map_or_else(|| default.to_string(), str::to_owned);
-        format!("{}{name}:{port}", &host[..end])
-    };
-    let hosts: Vec<_> = hosts.split(',').map(with_port).collect();
+    // The colons of an address are in brackets.
+    let end = hosts.find(']').unwrap_or(0);
+    let (name, own) = hosts[end..].split_once(':').unwrap_or((&hosts[end..], ""));
+    let port = named.or(Some(own).filter(|own| !own.is_empty()));
+    let port = port.map_or_else(|| default.to_string(), str::to_owned);
     let mark = if others.is_empty() { "" } else { "?" };
-    format!("{scheme}://{credentials}{}{path}{mark}{}", hosts.join(","), others.join("&")).into()
+    let address = format!("{}{name}:{port}", &hosts[..end]);
+    format!("{scheme}://{credentials}{address}{path}{mark}{}", others.join("&")).into()
 }
 
+/// The reason why a URL leads libpq elsewhere than the drivers here, if it does.
+fn refuse(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<(), &'static str> {
+    let is_open = config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() || config.get_dbname().is_none();
+    if is_open && variable("PGSERVICE").is_some() {
+        return Err(SERVICE);
+    }
+    if config.get_hosts().len() > 1 || config.get_hostaddrs().len() > 1 {
+        return Err(HOSTS);
+    }
+    Ok(())
+}
+
+/// Completes what a URL has left open; `variable` looks an environment variable up.
 fn complete(config: &mut Config, port: u16, variable: &dyn Fn(&str) -> Option<String>) {
     if config.get_ports().is_empty() {
         config.port(port);
@@ -67,6 +89,9 @@ fn complete(config: &mut Config, port: u16, variable: &dyn Fn(&str) -> Option<St
     }
     if let (None, Some(user)) = (config.get_user(), variable("PGUSER")) {
         config.user(user);
+    }
+    if let (None, Some(options)) = (config.get_options(), variable("PGOPTIONS")) {
+        config.options(options);
     }
     if let (None, Some(database)) = (config.get_dbname(), variable("PGDATABASE")) {
         config.dbname(database);
@@ -141,13 +166,16 @@ mod tests {
             ("PGUSER", "ada"),
             ("PGDATABASE", "other"),
             ("PGPASSWORD", "secret"),
+            ("PGOPTIONS", "-c search_path=shop"),
         ];
         let config = completed("postgres:///shop", &variables);
         assert_eq!(config.get_hosts(), [Host::Unix("/run/pg".into())]);
         assert_eq!(config.get_ports(), [5433]);
         assert_eq!((config.get_user(), config.get_dbname()), (Some("ada"), Some("shop")));
         assert_eq!(config.get_password(), Some(&b"secret"[..]));
-        let config = completed("postgres://bob:own@db:5434/shop", &variables);
+        assert_eq!(config.get_options(), Some("-c search_path=shop"));
+        let config = completed("postgres://bob:own@db:5434/shop?options=-c%20search_path%3Dother", &variables);
+        assert_eq!(config.get_options(), Some("-c search_path=other"));
         assert_eq!(config.get_hosts(), [Host::Tcp("db".to_owned())]);
         assert_eq!((config.get_ports(), config.get_user()), (&[5434][..], Some("bob")));
         assert_eq!(config.get_password(), Some(&b"own"[..]));
@@ -166,7 +194,6 @@ mod tests {
             ("postgres://[::1]/shop", &[5433]),
             ("postgres://[::1]:5434/shop", &[5434]),
             ("postgres://%2Frun%2Fpg/shop", &[5433]),
-            ("postgres://one,two:5434,three/shop", &[5433, 5434, 5433]),
             ("postgres://db/shop?port=5434&application_name=x", &[5434]),
             ("postgres://db:5435/shop?port=5434", &[5434]),
             ("postgres:///shop?host=db", &[5433]),
@@ -181,6 +208,19 @@ mod tests {
             completed("postgres://[::1]/shop", &[]).get_hosts(),
             [Host::Tcp("::1".to_owned())]
         );
+    }
+
+    #[test]
+    fn a_service_and_several_hosts_are_refused_where_they_would_decide() {
+        let refused = |url: &str, variables: &[&str]| {
+            let config: Config = url.parse().unwrap();
+            refuse(&config, &|name| variables.contains(&name).then(|| "x".to_owned())).err()
+        };
+        assert_eq!(refused("postgres://bob@db/shop", &["PGSERVICE"]), None);
+        assert_eq!(refused("postgres:///shop", &["PGSERVICE"]), Some(SERVICE));
+        assert_eq!(refused("postgres://bob@db", &["PGSERVICE"]), Some(SERVICE));
+        assert_eq!(refused("postgres:///shop", &["PGHOST"]), None);
+        assert_eq!(refused("postgres://a,b/shop", &[]), Some(HOSTS));
     }
 
     #[test]

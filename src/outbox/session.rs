@@ -11,6 +11,7 @@ use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
 use super::{ANNOUNCEMENTS, handshake, sql, tls};
+use crate::config;
 
 /// How long a connection may take to come up, at one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,8 +34,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL cannot be read. The text names no part of it, since it holds a password.
-    #[error("the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME")]
+    #[error("{}", config::UNREADABLE_URL)]
     Url,
+    /// What libpq would take, and the two drivers do not both.
+    #[error("the database URL: {0}")]
+    Unread(&'static str),
     /// A certificate or key that the URL names cannot be used.
     #[error("TLS of the database URL: {0}")]
     Tls(String),
@@ -107,8 +111,19 @@ impl Error {
     /// Whether trying again can help: everything but what a person has to mend.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        !matches!(self, Self::Url | Self::Tls(_) | Self::Pooler | Self::ForeignCursor { .. })
+        !matches!(
+            self,
+            Self::Url | Self::Unread(_) | Self::Tls(_) | Self::Pooler | Self::ForeignCursor { .. }
+        )
     }
+}
+
+/// Whether the relay can tell from `url` where to connect. Connects nowhere.
+///
+/// # Errors
+/// When it cannot be read, or names what cannot be used.
+pub fn check_url(url: &SecretString) -> Result<(), Error> {
+    tls::configure(url.expose_secret()).map(drop)
 }
 
 /// A connection and the task that drives it.

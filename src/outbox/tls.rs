@@ -39,11 +39,11 @@ enum Mode {
 /// The driver's configuration for a URL, and the connector for its TLS.
 ///
 /// # Errors
-/// [`Error::Url`], or [`Error::Tls`] for a certificate that cannot be used.
+/// [`Error::Url`], [`Error::Unread`], or [`Error::Tls`] for a certificate that cannot be used.
 pub(super) fn configure(url: &str) -> Result<(tokio_postgres::Config, MakeRustlsConnect), Error> {
     let variable = |name: &str| std::env::var(name).ok();
-    let (plain, settings) = Settings::split(url, &variable).ok_or(Error::Url)?;
-    let mut config = libpq::read(&plain, &variable).ok_or(Error::Url)?;
+    let (plain, settings) = Settings::split(url, &variable)?;
+    let mut config = libpq::read(&plain, &variable)?;
     config.ssl_mode(match settings.mode {
         Mode::Disable => SslMode::Disable,
         Mode::Prefer => SslMode::Prefer,
@@ -54,20 +54,20 @@ pub(super) fn configure(url: &str) -> Result<(tokio_postgres::Config, MakeRustls
 
 impl Settings {
     /// Takes the TLS parameters, which the driver does not know, out of a URL; what it leaves open, libpq's variables say.
-    fn split(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<(String, Self)> {
+    fn split(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<(String, Self), Error> {
         let path = |name| variable(name).map(PathBuf::from);
         let mut settings = Self {
-            mode: variable("PGSSLMODE").map_or(Some(Mode::Prefer), |mode| Mode::parse(&mode))?,
+            mode: variable("PGSSLMODE").map_or(Ok(Mode::Prefer), |mode| Mode::parse(&mode).ok_or(Error::Url))?,
             root: path("PGSSLROOTCERT"),
             certificate: path("PGSSLCERT"),
             key: path("PGSSLKEY"),
         };
         let Some((base, query)) = url.split_once('?') else {
-            return Some((url.to_owned(), settings));
+            return Ok((url.to_owned(), settings));
         };
         let mut rest = Vec::new();
         for pair in query.split('&') {
-            let (name, value) = pair.split_once('=')?;
+            let (name, value) = pair.split_once('=').ok_or(Error::Url)?;
             let path = || {
                 percent_encoding::percent_decode_str(value)
                     .decode_utf8()
@@ -75,10 +75,11 @@ impl Settings {
                     .map(|path| PathBuf::from(&*path))
             };
             match name {
-                "sslmode" => settings.mode = Mode::parse(value)?,
+                "sslmode" => settings.mode = Mode::parse(value).ok_or(Error::Url)?,
                 "sslrootcert" => settings.root = path(),
                 "sslcert" => settings.certificate = path(),
                 "sslkey" => settings.key = path(),
+                "service" | "servicefile" | "passfile" => return Err(Error::Unread(libpq::SERVICE)),
                 _ => rest.push(pair),
             }
         }
@@ -87,7 +88,7 @@ impl Settings {
         } else {
             format!("{base}?{}", rest.join("&"))
         };
-        Some((plain, settings))
+        Ok((plain, settings))
     }
 
     fn client(&self) -> Result<ClientConfig, Error> {

@@ -109,6 +109,50 @@ async fn every_command_finds_what_the_url_leaves_out_where_libpq_finds_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_command_looks_where_the_options_of_the_url_say_and_refuses_what_would_lead_django_elsewhere() {
+    let database = postgres::database(18).await;
+    let folder = tempfile::tempdir().unwrap();
+    let centrifugo = Centrifugo::start_new().await;
+    let config = format!(
+        "[database]\nurl = '{}?options=-c%20search_path%3Dshop%2Cpublic'\n[centrifugo]\nurl = '{}'\napi_key = '{}'\n\
+         [[watch]]\ntable = 'item'\n[[watch.rule]]\ntarget = 'public'\n",
+        database.url, centrifugo.url, centrifugo.api_key
+    );
+    std::fs::write(folder.path().join("instant.toml"), config).unwrap();
+    let client = database.connect().await;
+    client
+        .batch_execute("create table item (id int primary key); create schema shop; create table shop.item (id int primary key)")
+        .await
+        .unwrap();
+    let applied = instant(folder.path(), &["apply"], &[]).await;
+    assert!(text(&applied.stdout).contains("on shop.item"), "{}", text(&applied.stderr));
+    let mut public = Subscriber::anonymous(&centrifugo, &["public"]).await;
+    let relay = Process::instant(folder.path(), &["run"], &[]);
+    relay.line("leading", SOON).await;
+    assert!(!relay.output().contains("not as instant.toml wants it"), "{}", relay.output());
+    client.batch_execute("insert into shop.item values (17)").await.unwrap();
+    assert_eq!(public.next(SOON).await.value()["pk"], 17);
+
+    let by_service = [("PGSERVICE", "shop")];
+    let two = database.url.replacen('@', "@127.0.0.1,", 1);
+    for (url, environment, reason) in [
+        ("postgresql:///?service=shop", &[][..], "`service`"),
+        ("postgresql://db/shop?passfile=/run/secrets/pg", &[], "PGPASSFILE"),
+        ("postgresql:///shop", &by_service, "PGSERVICE"),
+        (&two, &[], "several hosts"),
+    ] {
+        for command in ["plan", "run", "status"] {
+            let refused = instant(folder.path(), &[command, "--database-url", url], environment).await;
+            let said = text(&refused.stderr);
+            assert!(
+                refused.status.code() == Some(1) && said.contains(reason),
+                "{command} {url}: {said}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_problem_names_its_code_and_the_code_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(

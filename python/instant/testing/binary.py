@@ -12,7 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 #: The settings of a connection that the binary takes over beside the address, by their names in a URL.
-PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "options")
+#: Those that only libpq follows, to what the binary must be told.
+FOLLOWED = ("service", "passfile")
 
 
 def command(*arguments: str) -> list[str]:
@@ -64,10 +66,23 @@ def database_url(using: str, database: str | None = None) -> str:
     if connection.vendor != "postgresql":
         raise ImproperlyConfigured(f"the database {using!r} is not PostgreSQL")
     found: dict[str, Any] = connection.settings_dict
-    parameters = {name: str(found["OPTIONS"][name]) for name in PARAMETERS if name in found["OPTIONS"]}
+    options: dict[str, Any] = found["OPTIONS"]
+    if "PGSERVICE" in os.environ or "," in str(found["HOST"]) or any(options.get(name) for name in FOLLOWED):
+        found, options = followed(connection)
+    parameters = {name: str(options[name]) for name in PARAMETERS if options.get(name)}
     # What is not set is found as for Django: in libpq's variables, or as the socket of this machine.
     for setting in ("USER", "PASSWORD", "HOST", "PORT"):
         if found[setting]:
             parameters[setting.lower()] = str(found[setting])
     name = quote(database or str(found["NAME"]), safe="")
     return f"postgresql:///{name}" + (f"?{urlencode(parameters, quote_via=quote)}" if parameters else "")
+
+
+def followed(connection: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Where libpq has come to, as Django's settings would say it, and its parameters."""
+    connection.ensure_connection()
+    info = connection.connection.info
+    # psycopg has a method for what is an attribute of psycopg2.
+    options = info.get_parameters() if hasattr(info, "get_parameters") else info.dsn_parameters
+    place = {"NAME": info.dbname, "USER": info.user, "PASSWORD": info.password, "HOST": info.host, "PORT": info.port}
+    return place, options
