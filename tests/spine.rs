@@ -2,6 +2,7 @@
 
 mod announced;
 mod apply;
+mod backup;
 mod broadcast;
 mod collapse;
 mod command;

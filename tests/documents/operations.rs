@@ -35,6 +35,7 @@ async fn the_commands_of_the_page_are_commands() {
     }
     assert_eq!(count, 8);
     let client = stack.django.database.connect().await;
+    client.batch_execute("create role backup").await.unwrap();
     for statement in in_language(PAGE, "sql") {
         client.batch_execute(&statement).await.unwrap();
     }
