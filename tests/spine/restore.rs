@@ -106,6 +106,47 @@ async fn a_database_restored_elsewhere_is_recognised_and_goes_on_with_one_comman
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_within_the_cluster_one_statement_of_the_owner_has_subscribers_reload() {
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, "").await;
+        let before = &stack.django.database;
+        let target = before.cluster.create(&format!("restored_{}", before.name), "template1").await;
+        copy(before, &target).await;
+        stack.events("Country.objects.create(code='gone', name='')").await;
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        let url = ["--database-url", &target.url];
+        let said = stack.command(&[&["adopt"], &url[..]].concat(), 0).await;
+        assert_eq!(said, "nothing to do: the cursor belongs to this cluster\n");
+        let role = format!("reader_of_{}", target.name);
+        let client = target.connect().await;
+        let grants =
+            format!("create role {role} login; grant usage on schema instant to {role}; grant select on instant.lost to {role}");
+        client.batch_execute(&grants).await.unwrap();
+        let count = "select nextval('instant.lost')";
+        let refused = postgres::connect(&target.url_as(&role))
+            .await
+            .batch_execute(count)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "as the relay's role");
+        stack.relay = Process::instant(stack.folder.path(), &["run", url[0], url[1]], &[]);
+        stack.relay.line("leading", SOON).await;
+        client
+            .batch_execute("insert into shop_country (code, name) values ('gone', '')")
+            .await
+            .unwrap();
+        expect(
+            &[stack.public.next(SOON).await.value()],
+            &[("Country created", "gone".into())],
+        );
+        client.batch_execute(count).await.unwrap();
+        assert_eq!(stack.public.next(SOON).await.value()["event_class"], "instant.resync");
+        stack.relay.line("subscribers were told to reload", SOON).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_after_a_crash_that_took_others_back_are_heard_although_their_ids_come_again() {
     for version in postgres::versions() {
         // Nothing is written to the log but what somebody waits for.
