@@ -75,6 +75,7 @@ async fn keys_that_are_derived_from_djangos_change_with_it_at_a_reload_and_count
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_key_is_changed_as_the_document_says_and_nobody_is_logged_out() {
+    const OLD: &str = "a key for tests and demos";
     const CHANGE: &str = "from django.test import Client
 def visit(session, key, *fallbacks):
     c = Client(SERVER_NAME='localhost')
@@ -83,7 +84,6 @@ def visit(session, key, *fallbacks):
         return c.get('/whoami').status_code, cookie(c)
 ";
     let settings = |key: &str, fallback: &str| format!("secret_key = '{key}'\nsecret_key_fallbacks = ['{fallback}']");
-    const OLD: &str = "a key for tests and demos";
     let mut site = Site::on_hub(18, RULES).await;
     site.variant(OWN, OWN, "api_key = 'an api key'\n", "");
     site.python(CHANGE).await;

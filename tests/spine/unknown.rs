@@ -5,6 +5,7 @@ use serde_json::json;
 use super::health::{answering, samples};
 use super::losses::lost;
 use super::{Stack, expect};
+use crate::support::client::Publication;
 use crate::support::postgres::free_port;
 use crate::support::wait::SOON;
 
@@ -65,7 +66,7 @@ async fn what_was_written_to_a_renamed_table_before_the_reload_is_told_as_a_loss
     assert_eq!((&event["op"], lost(&event)), (&json!("resync"), 1), "{event}");
     stack.told(1).await;
     client.batch_execute(write).await.unwrap();
-    let heard: Vec<_> = stack.public.take(2, SOON).await.iter().map(|heard| heard.value()).collect();
+    let heard: Vec<_> = stack.public.take(2, SOON).await.iter().map(Publication::value).collect();
     assert_eq!((&heard[0]["pk"], &heard[1]["pk"]), (&json!(5), &json!(6)), "{heard:?}");
     stack.settled().await;
     let output = stack

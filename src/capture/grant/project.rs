@@ -21,9 +21,9 @@ pub(in crate::capture) async fn missing(
     django: &Tables,
 ) -> Result<Vec<(String, &'static str)>, sqlx::Error> {
     let readings = readings(watches);
-    let watched = watches.iter().map(|watch| watch.schema.as_str());
+    let captured = watches.iter().map(|watch| watch.schema.as_str());
     let read = readings.iter().map(|reading| reading.table.schema.as_str());
-    let schemas = closed(pool, role, watched.chain(read).chain(django.schemas()).collect()).await?;
+    let schemas = closed(pool, role, captured.chain(read).chain(django.schemas()).collect()).await?;
     let schemas = schemas.into_iter().map(|schema| {
         let grant = format!("grant usage on schema {} to {}", identifier(&schema), identifier(role));
         (grant, FOUND)
