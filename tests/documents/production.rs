@@ -1,5 +1,7 @@
 //! `docs/how-to/production.md`: a real nginx with TLS before Django and Instant, and the unit's own command line.
 
+use tokio::io::AsyncReadExt as _;
+
 use super::lesson::Lesson;
 use super::nginx;
 use crate::client::page::{chromium, is_clean};
@@ -101,6 +103,31 @@ async fn takes_over(lesson: &Lesson, (origin, port): (&str, u16), first: &Proces
     lesson.python(&format!("{UPDATE}(status='ready')")).await;
     client.another_line(heard, before.1, SOON).await;
     assert_eq!(lesson.sh(&ask).await, "404 404 404 404 ");
+
+    // In the place of the first, one that takes a request and ends before it answers.
+    let dying = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let dying = tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = dying.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 4096]).await;
+        }
+    });
+    assert_eq!(lesson.sh(&ask).await, "404 404 404 404 ", "the next one is asked");
+    let sent = lesson.sh(&ask.replace("/emulation", "/live/send")).await;
+    let (mut told, mut answered) = (0, 0);
+    for code in sent.split_whitespace() {
+        match code {
+            "502" => told += 1,
+            "403" => answered += 1,
+            other => panic!("{other} in {sent}"),
+        }
+    }
+    assert_eq!(
+        (told, answered),
+        (2, 2),
+        "a message that may have been sent is not sent again: {sent}"
+    );
+    dying.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
