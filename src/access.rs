@@ -6,6 +6,8 @@
 //! ```
 
 pub mod cookie;
+mod credentials;
+mod decision;
 mod error;
 mod explain;
 mod gather;
@@ -33,6 +35,7 @@ use rule::Rule;
 use sessions::Sessions;
 use whoami::Whoami;
 
+pub use credentials::{Credentials, Kept};
 pub use error::Error;
 pub use explain::{Asked, Explanation, Person};
 pub use identity::{Identity, Who};
@@ -118,59 +121,56 @@ impl Access {
         })
     }
 
-    /// Who sends these `Cookie` headers. Whoever is not logged in, for whatever reason, is a visitor, as for Django.
-    ///
-    /// # Errors
-    /// When the database does not answer in time.
-    pub async fn identify(&self, cookies: &[&str]) -> Result<Who, Error> {
-        self.identify_request(cookies, None).await
-    }
-
-    /// Who sends these `Cookie` headers and this `Authorization` header, which only `[django] whoami` looks at.
+    /// Who brings these. Whoever is not logged in, for whatever reason, is a visitor, as for Django.
     ///
     /// # Errors
     /// When the database, or the site, does not answer in time.
-    pub async fn identify_request(&self, cookies: &[&str], authorization: Option<&str>) -> Result<Who, Error> {
+    pub async fn identify(&self, given: &Credentials<'_>) -> Result<Who, Error> {
         if let Some(whoami) = &self.whoami {
-            return self.in_time(Box::pin(whoami.ask(cookies, authorization))).await;
+            return self.in_time(Box::pin(whoami.ask(given))).await;
         }
-        match self.proof(cookies) {
+        match self.proof(given) {
             None => Ok(Who::Visitor),
             Some(proof) => self.known_by(proof).await,
         }
     }
 
-    /// What these `Cookie` headers hold of a session, which may be anything.
+    /// What these hold of a session, which may be anything.
     #[must_use]
-    pub fn proof(&self, cookies: &[&str]) -> Option<Proof> {
+    pub fn proof(&self, given: &Credentials<'_>) -> Option<Proof> {
         let sessions = self.sessions.as_ref().filter(|_| self.whoami.is_none())?;
-        sessions.value(cookies).map(Proof::Session)
+        sessions.value(&given.cookies).map(Proof::Session)
     }
 
     /// What a connection of `identity` is asked about again with.
     #[must_use]
-    pub fn standing(&self, cookies: &[&str], identity: &Identity) -> Proof {
+    pub fn standing(&self, given: &Credentials<'_>, identity: &Identity) -> Proof {
         if self.whoami.is_some() {
             return Proof::Known(identity.clone());
         }
-        self.proof(cookies).unwrap_or_else(|| Proof::Key(identity.user.clone()))
+        self.proof(given).unwrap_or_else(|| Proof::Key(identity.user.clone()))
     }
 
     /// Whether a request brings something to be known by, which may be anything.
     #[must_use]
-    pub fn has_proof(&self, cookies: &[&str], authorization: Option<&str>) -> bool {
-        let asked = self.whoami.is_some() && (authorization.is_some() || !cookies.is_empty());
-        asked || self.proof(cookies).is_some()
+    pub fn has_proof(&self, given: &Credentials<'_>) -> bool {
+        let asked = self.whoami.is_some() && (given.authorization.is_some() || !given.cookies.is_empty());
+        asked || self.proof(given).is_some()
     }
 
-    /// What of a request's headers says who sends it, for whoever keeps it while a connection lasts: cookies, and `Authorization`.
+    /// What of these says who somebody is.
     #[must_use]
-    pub fn lasting(&self, cookies: &[&str], authorization: Option<&str>) -> (Option<String>, Option<String>) {
+    pub fn lasting(&self, given: &Credentials<'_>) -> Kept {
         if self.whoami.is_some() {
-            let cookies = Some(cookies.join("; ")).filter(|cookies| !cookies.is_empty());
-            return (cookies, authorization.map(str::to_owned));
+            return Kept {
+                cookies: Some(given.cookies.join("; ")).filter(|cookies| !cookies.is_empty()),
+                authorization: given.authorization.map(str::to_owned),
+            };
         }
-        (self.sessions.as_ref().and_then(|sessions| sessions.named(cookies)), None)
+        Kept {
+            cookies: self.sessions.as_ref().and_then(|sessions| sessions.named(&given.cookies)),
+            authorization: None,
+        }
     }
 
     /// Whether users can be looked up in the database, and count as the database says.
@@ -202,7 +202,7 @@ impl Access {
     ///
     /// # Errors
     /// When the database does not answer in time.
-    pub async fn identify_all(&self, proofs: &[Proof]) -> Result<Vec<Who>, Error> {
+    pub async fn identify_all(&self, proofs: &[&Proof]) -> Result<Vec<Who>, Error> {
         let mut all = Vec::with_capacity(proofs.len());
         for proofs in proofs.chunks(BATCH) {
             match &self.sessions {
@@ -224,27 +224,6 @@ impl Access {
             Who::Visitor if !self.anonymous => None,
             _ => Some(who.channels().into_iter().map(prefixed).collect()),
         }
-    }
-
-    /// Whether `who` may listen to `channel`: one of their own, or one that a rule lets them into.
-    ///
-    /// # Errors
-    /// When the database does not answer in time, or a rule's query is broken.
-    pub async fn may_listen(&self, who: &Who, channel: &str) -> Result<bool, Error> {
-        let Some(own) = self.channels(who) else {
-            return Ok(false);
-        };
-        if own.iter().any(|own| own == channel) {
-            return Ok(true);
-        }
-        for rule in &self.rules {
-            if let Some(values) = rule.values(channel)
-                && self.in_time(rule.lets_in(&self.pool, &self.queries, who, &values)).await?
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The problems of the channel rules' queries, each of which PostgreSQL prepares and nothing runs.

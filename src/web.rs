@@ -33,7 +33,7 @@ use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{self, Access, Error};
+use crate::access::{self, Access, Credentials, Error};
 use crate::config::{Config, Server};
 use crate::hub::Hub;
 use crate::hub::code::{self, Disconnect};
@@ -41,7 +41,6 @@ use crate::publisher::centrifugo::{self, Centrifugo};
 use crate::relay::Metrics;
 use backend::Backend;
 use connection::Peer;
-use credentials::Credentials;
 use emulation::Emulated;
 use health::Monitor;
 use limit::Limiter;

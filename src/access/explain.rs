@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::decision::Decision;
 use super::error::Error;
 use super::lookup::{self, HashKeys, Login};
 use super::{Access, Identity, Who};
@@ -68,23 +69,22 @@ impl Access {
                 (Some(person), who)
             }
         };
-        let mut explanation = Explanation {
-            own_channels: self.channels(&who),
-            user: person,
-            channel: channel.to_owned(),
-            rules: Vec::new(),
-            allowed: false,
-            reason: String::new(),
-        };
-        let (allowed, reason) = self.decide(&who, &mut explanation).await?;
-        let as_visitor = match &explanation.user {
+        let mut rules = Vec::new();
+        let decision = self.decide(&who, channel, |rule, values, lets_in| rules.push(rule.asked(values, lets_in)));
+        let decision = decision.await?;
+        let as_visitor = match &person {
             Some(user) if !user.exists => "there is no such user, and a session of one counts as a visitor's: ",
             Some(user) if !user.is_active => "the user is not active, and counts as a visitor: ",
             _ => "",
         };
-        explanation.allowed = allowed;
-        explanation.reason = format!("{as_visitor}{reason}");
-        Ok(explanation)
+        Ok(Explanation {
+            own_channels: self.channels(&who),
+            user: person,
+            channel: channel.to_owned(),
+            allowed: decision.is_allowed(),
+            reason: format!("{as_visitor}{}", reason(decision, &rules)),
+            rules,
+        })
     }
 
     /// The user of this key, also one that is not active, who is a visitor then.
@@ -120,33 +120,17 @@ impl Access {
         let who = if person.is_active { Who::User(identity) } else { Who::Visitor };
         Ok((person, who))
     }
+}
 
-    async fn decide(&self, who: &Who, explanation: &mut Explanation) -> Result<(bool, String), Error> {
-        let Some(own) = &explanation.own_channels else {
-            let reason = "visitors may not connect: `[channels] anonymous` is false";
-            return Ok((false, reason.to_owned()));
-        };
-        if own.contains(&explanation.channel) {
-            let reason = "it is one of the channels that the server subscribes to by itself";
-            return Ok((true, reason.to_owned()));
-        }
-        for rule in &self.rules {
-            let Some(values) = rule.values(&explanation.channel) else {
-                continue;
-            };
-            let lets_in = self.in_time(rule.lets_in(&self.pool, &self.queries, who, &values)).await?;
-            let asked = rule.asked(values, lets_in);
-            let reason = format!("the rule `{}` lets in: {}", asked.rule, asked.allow);
-            explanation.rules.push(asked);
-            if lets_in {
-                return Ok((true, reason));
-            }
-        }
-        let reason = match explanation.rules.len() {
-            0 => "it is no channel of this user, and no rule speaks of it",
-            1 => "the one rule that speaks of it does not let in",
-            _ => "none of the rules that speak of it lets in",
-        };
-        Ok((false, reason.to_owned()))
-    }
+/// A decision in words; `rules` are those that were asked.
+fn reason(decision: Decision, rules: &[Asked]) -> String {
+    let reason = match (decision, rules) {
+        (Decision::MayNotConnect, _) => "visitors may not connect: `[channels] anonymous` is false",
+        (Decision::OwnChannel, _) => "it is one of the channels that the server subscribes to by itself",
+        (Decision::LetIn, [.., asked]) => return format!("the rule `{}` lets in: {}", asked.rule, asked.allow),
+        (Decision::LetIn | Decision::Refused, []) => "it is no channel of this user, and no rule speaks of it",
+        (Decision::Refused, [_]) => "the one rule that speaks of it does not let in",
+        (Decision::Refused, _) => "none of the rules that speak of it lets in",
+    };
+    reason.to_owned()
 }

@@ -39,7 +39,7 @@ impl Gather {
                 answer = &mut receiver => match answer {
                     Ok(who) => return Ok(who),
                     // Whoever asked for it has failed or gone.
-                    Err(_) => return Ok(access.identify_all(&[proof]).await?.pop().unwrap_or(Who::Visitor)),
+                    Err(_) => return Ok(access.identify_all(&[&proof]).await?.pop().unwrap_or(Who::Visitor)),
                 },
                 turn = self.turns.acquire(), if !is_taken => {
                     let taken: Vec<Waiting> = {
@@ -55,7 +55,7 @@ impl Gather {
                         continue;
                     }
                     let (proofs, senders): (Vec<Proof>, Vec<_>) = taken.into_iter().unzip();
-                    for (who, sender) in access.identify_all(&proofs).await?.into_iter().zip(senders) {
+                    for (who, sender) in access.identify_all(&proofs.iter().collect::<Vec<_>>()).await?.into_iter().zip(senders) {
                         // Who has gone needs no answer.
                         let _ = sender.send(who);
                     }

@@ -59,7 +59,7 @@ impl Sessions {
     }
 
     /// Who each of these is, with one question about all sessions and one about all users.
-    pub(super) async fn identify(&self, pool: &PgPool, proofs: &[Proof]) -> Result<Vec<Who>, Error> {
+    pub(super) async fn identify(&self, pool: &PgPool, proofs: &[&Proof]) -> Result<Vec<Who>, Error> {
         let mut logins = Vec::new();
         let (mut keys, mut places) = (Vec::new(), Vec::new());
         for (place, proof) in proofs.iter().enumerate() {

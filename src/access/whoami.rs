@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::{Error, Identity, Who, now};
+use super::{Credentials, Error, Identity, Who, now};
 
 /// How long the site may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,9 +61,9 @@ impl Whoami {
         })
     }
 
-    /// Who sends these headers; one without any is a visitor.
-    pub(super) async fn ask(&self, cookies: &[&str], authorization: Option<&str>) -> Result<Who, Error> {
-        let cookies = cookies.join("; ");
+    /// Who brings these; one without any is a visitor.
+    pub(super) async fn ask(&self, given: &Credentials<'_>) -> Result<Who, Error> {
+        let (cookies, authorization) = (given.cookies.join("; "), given.authorization);
         if cookies.is_empty() && authorization.is_none() {
             return Ok(Who::Visitor);
         }
@@ -171,6 +171,13 @@ mod tests {
         (url, asked)
     }
 
+    fn brought<'a>(cookies: &[&'a str], authorization: Option<&'a str>) -> Credentials<'a> {
+        Credentials {
+            cookies: cookies.to_vec(),
+            authorization,
+        }
+    }
+
     fn at(site: &str, path: &str) -> Whoami {
         Whoami::new(&format!("{site}{path}").into()).unwrap()
     }
@@ -179,7 +186,7 @@ mod tests {
     async fn an_answer_that_says_nobody_lets_nobody_in() {
         let (site, _) = site().await;
         for path in ["/log-in", "/page", "/nobody", "/lines", "/large", "/missing", "/slow"] {
-            let answer = at(&site, path).ask(&["a=b"], None).await;
+            let answer = at(&site, path).ask(&brought(&["a=b"], None)).await;
             assert!(answer.is_err(), "{path}: {answer:?}");
         }
     }
@@ -189,13 +196,13 @@ mod tests {
         let (site, asked) = site().await;
         let whoami = at(&site, "/counted");
         for cookie in ["a", "b", "a", "a"] {
-            let who = whoami.ask(&[cookie], None).await.unwrap();
+            let who = whoami.ask(&brought(&[cookie], None)).await.unwrap();
             assert_eq!(who.key(), cookie);
         }
         assert_eq!(asked.load(Ordering::Relaxed), 2);
-        whoami.ask(&["a"], Some("Bearer b")).await.unwrap();
+        whoami.ask(&brought(&["a"], Some("Bearer b"))).await.unwrap();
         assert_eq!(asked.load(Ordering::Relaxed), 3);
-        assert!(matches!(whoami.ask(&[], None).await, Ok(Who::Visitor)));
+        assert!(matches!(whoami.ask(&Credentials::default()).await, Ok(Who::Visitor)));
         assert_eq!(asked.load(Ordering::Relaxed), 3);
     }
 
@@ -208,7 +215,7 @@ mod tests {
             key[..8].copy_from_slice(&number.to_be_bytes());
             whoami.lock().insert(key, (Instant::now(), Who::Visitor));
         }
-        assert_eq!(whoami.ask(&["a"], None).await.unwrap().key(), "a");
+        assert_eq!(whoami.ask(&brought(&["a"], None)).await.unwrap().key(), "a");
         assert_eq!(whoami.lock().len(), LARGEST);
     }
 }

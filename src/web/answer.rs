@@ -22,7 +22,7 @@ impl Web {
     /// The user of a cookie, with the channels of the user's targets; none: may not connect.
     pub(super) async fn admit(&self, given: &Credentials<'_>, client: &str) -> Result<Option<Opened>, Error> {
         let access = self.access();
-        let who = access.identify_request(&given.cookies, given.authorization).await?;
+        let who = access.identify(given).await?;
         let Some(channels) = access.channels(&who) else {
             return Ok(None);
         };
@@ -63,7 +63,7 @@ impl Web {
         channels_given: Option<&str>,
     ) -> Result<Option<u64>, Error> {
         let access = self.access();
-        let who = access.identify_request(&given.cookies, given.authorization).await?;
+        let who = access.identify(given).await?;
         let same = access
             .channels(&who)
             .is_some_and(|channels| channels_given == Some(&*digest(&channels)));
@@ -86,11 +86,11 @@ impl Web {
 /// Who stands behind a connection of `user`, as the server knows it from an answer or a token of ours; none: no longer that user.
 /// A cookie that came with the connection must still be that user's; without one, as with a token, the user must still be active.
 async fn subscriber(access: &Access, given: &Credentials<'_>, user: &str) -> Result<Option<Who>, Error> {
-    let who = access.identify_request(&given.cookies, given.authorization).await?;
+    let who = access.identify(given).await?;
     if who.key() == user {
         return Ok(Some(who));
     }
-    if user.is_empty() || access.has_proof(&given.cookies, given.authorization) {
+    if user.is_empty() || access.has_proof(given) {
         return Ok(None);
     }
     Ok(access.user(user).await?.map(Who::User))
@@ -102,7 +102,7 @@ fn open(access: &Access, given: &Credentials<'_>, who: &Who, kind: Kind) -> Open
         user: who.key().to_owned(),
         proof: match who {
             Who::Visitor => Proof::Visitor,
-            Who::User(identity) => access.standing(&given.cookies, identity),
+            Who::User(identity) => access.standing(given, identity),
         },
         digest: Some(digest(&access.channels(who).unwrap_or_default())),
         rooms: BTreeSet::new(),

@@ -8,7 +8,7 @@ use super::trouble::told;
 use super::validity::digest;
 use super::{Credentials, DENIED, UNAUTHORIZED, Web};
 use crate::access::token::{self, Invalid, Token};
-use crate::access::{self, Proof};
+use crate::access::{self, Kept, Proof};
 use crate::hub::code::{Disconnect, Error, Refusal};
 use crate::hub::{Admission, Authority, Permit};
 
@@ -16,27 +16,17 @@ use crate::hub::{Admission, Authority, Permit};
 #[derive(Debug)]
 pub(super) struct Caller {
     web: Arc<Web>,
-    cookies: Option<String>,
-    authorization: Option<String>,
+    kept: Kept,
     /// A digest of the channels.
     given: Mutex<Option<String>>,
 }
 
 impl Caller {
     pub(super) fn new(web: Arc<Web>, given: &Credentials<'_>) -> Self {
-        let (cookies, authorization) = web.access().lasting(&given.cookies, given.authorization);
         Self {
-            cookies,
-            authorization,
+            kept: web.access().lasting(given),
             web,
             given: Mutex::default(),
-        }
-    }
-
-    fn credentials(&self) -> Credentials<'_> {
-        Credentials {
-            cookies: self.cookies.as_deref().into_iter().collect(),
-            authorization: self.authorization.as_deref(),
         }
     }
 
@@ -119,7 +109,7 @@ impl Authority for Caller {
         if !token.is_empty() {
             return Box::pin(self.connect_with(client, token)).await;
         }
-        let given = self.credentials();
+        let given = self.kept.credentials();
         let opened = Box::pin(self.web.admit(&given, client))
             .await
             .map_err(|error| unknown(&error))?;
@@ -149,7 +139,7 @@ impl Authority for Caller {
             let expires = (token.exp > 0).then_some(token.exp);
             return Ok(Permit { expires });
         }
-        let given = self.credentials();
+        let given = self.kept.credentials();
         match Box::pin(self.web.lets_in(&given, client, user, channel)).await {
             Ok(true) => Ok(Permit::default()),
             Ok(false) => Err(DENIED.into()),
@@ -160,7 +150,7 @@ impl Authority for Caller {
     async fn refresh(&self, client: &str, user: &str, token: Option<&str>) -> Result<Option<u64>, Refusal> {
         let given = self.given().clone();
         let Some(token) = token else {
-            let credentials = self.credentials();
+            let credentials = self.kept.credentials();
             let renewed = Box::pin(self.web.renew(&credentials, client, user, given.as_deref())).await;
             return renewed.map_err(|error| unknown(&error));
         };

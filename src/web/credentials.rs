@@ -1,20 +1,13 @@
-//! What a request brings to be known by.
+//! What the headers of a request hold to be known by.
 
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue};
 
-/// The cookies, and the header that `[django] whoami` looks at.
-#[derive(Clone, Debug)]
-pub(super) struct Credentials<'a> {
-    /// The `Cookie` headers; of one that is not UTF-8, the cookies that are.
-    pub(super) cookies: Vec<&'a str>,
-    /// The `Authorization` header.
-    pub(super) authorization: Option<&'a str>,
-}
+use crate::access::Credentials;
 
 impl<'a> Credentials<'a> {
     /// Those of a request.
-    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+    pub(in crate::web) fn of(headers: &'a HeaderMap) -> Self {
         Self {
             cookies: headers.get_all(COOKIE).iter().flat_map(cookies).collect(),
             authorization: headers

@@ -182,7 +182,7 @@ impl Question {
 
 async fn identified(web: &Web, access: &Access) -> Result<Vec<(String, Arc<Open>, Who)>, Error> {
     let open = web.registry.all(access::now());
-    let proofs: Vec<_> = open.iter().map(|(_, open)| open.proof.clone()).collect();
+    let proofs: Vec<_> = open.iter().map(|(_, open)| &open.proof).collect();
     let who = access.identify_all(&proofs).await?;
     Ok(open.into_iter().zip(who).map(|((key, open), who)| (key, open, who)).collect())
 }

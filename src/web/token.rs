@@ -48,7 +48,7 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "no connection is taken for now\n").into_response();
     }
     let (access, given) = (web.access(), Credentials::of(headers));
-    let who = match access.identify_request(&given.cookies, given.authorization).await {
+    let who = match access.identify(&given).await {
         Ok(who) => who,
         Err(error) => return unavailable(&error),
     };
@@ -56,7 +56,7 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
         return (StatusCode::UNAUTHORIZED, "not logged in\n").into_response();
     }
     let exp = expiry(&who).min(access::now() + LIFETIME);
-    let session = access.proof(&given.cookies);
+    let session = access.proof(&given);
     let sid = match &session {
         Some(Proof::Session(session)) => digest(&[session.expose_secret().to_owned()]),
         _ => String::new(),

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use instant::access::{Access, Error, Proof, Who};
+use instant::access::{Access, Credentials, Error, Proof, Who};
 use instant::config::{Config, Source};
 use instant::django::mac;
 use instant::django::signing::{Keys, Signer, derived};
@@ -34,6 +34,14 @@ async fn run(url: &str, owner: &str, toml: &str, arguments: &[&str]) -> (Option<
     let output = instant(folder.path(), &arguments, &[]).await;
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code(), text)
+}
+
+/// A request with this `Cookie` header.
+fn with(cookies: &str) -> Credentials<'_> {
+    Credentials {
+        cookies: vec![cookies],
+        authorization: None,
+    }
 }
 
 fn user(who: &Who) -> &str {
@@ -89,7 +97,7 @@ async fn the_relays_role_knows_users_and_sessions_without_a_right_on_any_table()
             .await;
         let access = Access::new(&config(&url, &toml)).unwrap();
         let cookie = format!("sessionid={}", cookie.trim());
-        assert_eq!(user(&access.identify(&[&cookie]).await.unwrap()), "1");
+        assert_eq!(user(&access.identify(&with(&cookie)).await.unwrap()), "1");
 
         let reader = postgres::connect(&url).await;
         for forbidden in [
@@ -172,10 +180,10 @@ async fn a_user_model_may_have_another_table_key_and_no_flags_or_groups() {
         let access = Access::new(&config(url, toml)).unwrap();
         let key = "0b8f2c1e-7d1f-4e2a-9d63-0a7c0a0c7b11";
         let cookie = session(&client, key, "pw é", "k").await;
-        let who = access.identify(&[&cookie]).await.unwrap();
+        let who = access.identify(&with(&cookie)).await.unwrap();
         assert_eq!(access.channels(&who).unwrap(), ["public", "users", &format!("#{key}")]);
         let other = session(&client, key, "pw", "k").await;
-        assert_eq!(access.identify(&[&other]).await.unwrap(), Who::Visitor);
+        assert_eq!(access.identify(&with(&other)).await.unwrap(), Who::Visitor);
         for key in ["1", "", "' or true --", "a\0b", "0b8f2c1e-7d1f-4e2a-9d63-0a7c0a0c7b12"] {
             assert_eq!(access.user(key).await.unwrap(), None, "{key:?}");
         }
@@ -184,7 +192,7 @@ async fn a_user_model_may_have_another_table_key_and_no_flags_or_groups() {
         assert_eq!(run(url, url, toml, &["apply"]).await.0, Some(0));
         let access = Access::new(&config(url, toml)).unwrap();
         let cookie = session(&client, "ada", "pw", "k").await;
-        let who = access.identify(&[&cookie]).await.unwrap();
+        let who = access.identify(&with(&cookie)).await.unwrap();
         assert_eq!(
             access.channels(&who).unwrap(),
             ["public", "users", "staff", "group.y", "#ada"]
@@ -209,7 +217,7 @@ async fn a_user_whose_flag_is_null_lacks_it_and_the_others_are_answered() {
     assert_eq!(run(url, url, DJANGO, &["apply"]).await.0, Some(0));
     let access = Access::new(&config(url, DJANGO)).unwrap();
     let proofs = ["1", "2", "3"].map(|key| Proof::Key(key.to_owned()));
-    let found = access.identify_all(&proofs).await.unwrap();
+    let found = access.identify_all(&proofs.iter().collect::<Vec<_>>()).await.unwrap();
     let channels: Vec<_> = found.iter().map(|who| access.channels(who).unwrap()).collect();
     assert_eq!(channels[0], ["public", "users", "staff", "superuser", "#1"]);
     assert_eq!(channels[1], ["public", "users", "#2"]);
@@ -280,7 +288,7 @@ with override_settings(SESSION_ENGINE='django.contrib.sessions.backends.signed_c
     let found: Vec<String> = {
         let mut found = Vec::new();
         for cookie in cookies.lines() {
-            let who = access.identify(&[&format!("sessionid={cookie}")]).await.unwrap();
+            let who = access.identify(&with(&format!("sessionid={cookie}"))).await.unwrap();
             found.push(user(&who).to_owned());
         }
         found
@@ -298,7 +306,7 @@ async fn a_database_that_is_silent_or_gone_is_told_in_time() {
     ] {
         let access = Access::new(&config(&url, DJANGO)).unwrap();
         let started = Instant::now();
-        let answer = access.identify(&["sessionid=0123456789abcdef"]).await;
+        let answer = access.identify(&with("sessionid=0123456789abcdef")).await;
         assert!(matches!(answer, Err(Error::Database(_) | Error::TimedOut)), "{answer:?}");
         assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     }
@@ -308,6 +316,6 @@ async fn a_database_that_is_silent_or_gone_is_told_in_time() {
 async fn without_apply_the_way_on_is_told() {
     let django = Django::on(18).await;
     let access = Access::new(&config(&django.database.url, DJANGO)).unwrap();
-    let error = access.identify(&["sessionid=0123456789abcdef"]).await.unwrap_err();
+    let error = access.identify(&with("sessionid=0123456789abcdef")).await.unwrap_err();
     assert!(error.to_string().contains("instant apply"), "{error}");
 }

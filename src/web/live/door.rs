@@ -68,7 +68,7 @@ pub(super) async fn enters(web: &Web, headers: &HeaderMap) -> Result<bool, Error
     if web.live.door.knows(&given.cookies) {
         return Ok(true);
     }
-    let who = web.access().identify_request(&given.cookies, given.authorization).await?;
+    let who = web.access().identify(&given).await?;
     Ok(matches!(who, Who::User(user) if user.is_staff || user.is_superuser))
 }
 

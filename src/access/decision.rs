@@ -1,0 +1,58 @@
+//! The decision about one channel: what is answered, and what `doctor --as` tells.
+
+use super::error::Error;
+use super::rule::Rule;
+use super::{Access, Who};
+
+/// Whether somebody may listen to a channel, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Refused: visitors may not connect.
+    MayNotConnect,
+    /// Allowed: the server subscribes to it by itself.
+    OwnChannel,
+    /// Allowed: the rule that was asked last lets in.
+    LetIn,
+    /// Refused: no rule that speaks of it lets in.
+    Refused,
+}
+
+impl Decision {
+    pub(super) const fn is_allowed(self) -> bool {
+        matches!(self, Self::OwnChannel | Self::LetIn)
+    }
+}
+
+impl Access {
+    /// Whether `who` may listen to `channel`: one of their own, or one that a rule lets them into.
+    ///
+    /// # Errors
+    /// When the database does not answer in time, or a rule's query is broken.
+    pub async fn may_listen(&self, who: &Who, channel: &str) -> Result<bool, Error> {
+        self.decide(who, channel, |_, _, _| {}).await.map(Decision::is_allowed)
+    }
+
+    /// The decision. `asked` is told of each rule that speaks of the channel, with its variables' values and its answer.
+    pub(super) async fn decide(
+        &self,
+        who: &Who,
+        channel: &str,
+        mut asked: impl FnMut(&Rule, Vec<String>, bool) + Send,
+    ) -> Result<Decision, Error> {
+        let Some(own) = self.channels(who) else {
+            return Ok(Decision::MayNotConnect);
+        };
+        if own.iter().any(|own| own == channel) {
+            return Ok(Decision::OwnChannel);
+        }
+        for rule in &self.rules {
+            let Some(values) = rule.values(channel) else { continue };
+            let lets_in = self.in_time(rule.lets_in(&self.pool, &self.queries, who, &values)).await?;
+            asked(rule, values, lets_in);
+            if lets_in {
+                return Ok(Decision::LetIn);
+            }
+        }
+        Ok(Decision::Refused)
+    }
+}
