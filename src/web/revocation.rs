@@ -24,7 +24,9 @@ use crate::access::{self, Access, Error, Who};
 
 /// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Questions in a row without an answer, after which a look is given up: the database is away.
+/// Connections or subscriptions that Centrifugo is told to cut at once, for each question about a room.
+const CUTS: usize = 8;
+/// Questions in a row without an answer, or cuts that are not made, after which a look is given up: the database or Centrifugo is away.
 const GIVE_UP: u32 = 20;
 
 /// What is looked at again.
@@ -64,29 +66,77 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
 async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
     let access = web.revocation();
     let all = identified(web, &access).await?;
-    for (key, open, who) in &all {
-        let Some(client) = open.client() else { continue };
-        let is_over = open.is_over(access::now());
-        if !is_over && is_as_given(&access, open, who) {
-            continue;
-        }
-        if !server.disconnect(&open.user, client).await {
-            continue;
-        }
-        if is_over {
-            debug!(
-                user = open.user,
-                "a connection was cut, so that its client asks again for its rooms"
-            );
-        } else {
-            info!(user = open.user, "a connection was cut, since what it may hear has changed");
-        }
-        web.registry.closed(key);
-    }
+    let changed = all
+        .iter()
+        .filter(|(_, open, who)| open.is_over(access::now()) || !is_as_given(&access, open, who));
+    let cuts = changed.filter_map(|(key, open, _)| Some(disconnect(web, server, key, open, open.client()?)));
+    let failures = Failures::default();
+    failures.of(cuts).await;
     if let Backend::Centrifugo(server) = server {
-        tokens::cut(web, server, &access, &all).await;
+        tokens::cut(web, server, &access, &all, &failures).await;
     }
     Ok(())
+}
+
+/// Cuts a connection; returns whether it is done.
+async fn disconnect(web: &Web, server: &Backend, key: &str, open: &Open, client: &str) -> bool {
+    if !server.disconnect(&open.user, client).await {
+        return false;
+    }
+    if open.is_over(access::now()) {
+        debug!(
+            user = open.user,
+            "a connection was cut, so that its client asks again for its rooms"
+        );
+    } else {
+        info!(user = open.user, "a connection was cut, since what it may hear has changed");
+    }
+    web.registry.closed(key);
+    true
+}
+
+/// Ends a subscription; returns whether it is done.
+async fn unsubscribe(web: &Web, server: &Backend, key: &str, open: &Open, room: &str) -> bool {
+    if !server.unsubscribe(&open.user, open.client(), room).await {
+        return false;
+    }
+    info!(
+        user = open.user,
+        channel = room,
+        "a subscription was ended, since its rule refuses it now"
+    );
+    web.registry.left(key, room);
+    true
+}
+
+/// Failures in a row of one look: one that comes again and again keeps nothing else from being done, and many are a server that is away.
+#[derive(Debug, Default)]
+struct Failures(AtomicU32);
+
+impl Failures {
+    fn note(&self, is_done: bool) {
+        if is_done {
+            self.0.store(0, Ordering::Relaxed);
+        } else {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the rest is left to the next look.
+    fn are_many(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= GIVE_UP
+    }
+
+    /// Makes some of these cuts at once, each of which may take some seconds where Centrifugo hangs.
+    async fn of(&self, cuts: impl Iterator<Item = impl Future<Output = bool>>) {
+        stream::iter(cuts)
+            .for_each_concurrent(CUTS, |cut| async {
+                if !self.are_many() {
+                    self.note(cut.await);
+                }
+            })
+            .await;
+    }
 }
 
 /// Ends the subscriptions that their rule would refuse; however many listen to a room, each user is asked about once. A rule that cannot be asked is told of once, and stands in `broken` until it can.
@@ -110,23 +160,24 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
             question.subscriptions.push((key.clone(), Arc::clone(&open)));
         }
     }
-    let (failed, unanswered, failures) = (Mutex::new(BTreeMap::new()), Mutex::new(None), AtomicU32::new(0));
+    let (failed, unanswered) = (Mutex::new(BTreeMap::new()), Mutex::new(None));
+    let (failures, uncut) = (Failures::default(), Failures::default());
     stream::iter(questions.into_values())
         .for_each_concurrent(access::QUERIES, |question| {
-            let (access, failed, unanswered, failures) = (&access, &failed, &unanswered, &failures);
+            let (access, failed, unanswered, failures, uncut) = (&access, &failed, &unanswered, &failures, &uncut);
             async move {
-                if failures.load(Ordering::Relaxed) >= GIVE_UP {
+                if failures.are_many() {
                     return;
                 }
-                match question.ask(web, server, access).await {
-                    Ok(()) => failures.store(0, Ordering::Relaxed),
+                match question.ask(web, server, access, uncut).await {
+                    Ok(()) => failures.note(true),
                     Err(Error::Rule { channel, source }) => {
-                        failures.store(0, Ordering::Relaxed);
+                        failures.note(true);
                         let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                         failed.entry(channel).or_insert(source);
                     }
                     Err(error) => {
-                        failures.fetch_add(1, Ordering::Relaxed);
+                        failures.note(false);
                         *unanswered.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     }
                 }
@@ -156,7 +207,7 @@ struct Question {
 
 impl Question {
     /// Asks, and ends the subscriptions where their rule refuses.
-    async fn ask(&self, web: &Web, server: &Backend, access: &Access) -> Result<(), Error> {
+    async fn ask(&self, web: &Web, server: &Backend, access: &Access, uncut: &Failures) -> Result<(), Error> {
         let Self {
             who,
             room,
@@ -166,16 +217,10 @@ impl Question {
         if access.may_listen(who, room).await? {
             return Ok(());
         }
-        for (key, open) in subscriptions {
-            if server.unsubscribe(&open.user, open.client(), room).await {
-                info!(
-                    user = open.user,
-                    channel = room,
-                    "a subscription was ended, since its rule refuses it now"
-                );
-                web.registry.left(key, room);
-            }
-        }
+        let cuts = subscriptions
+            .iter()
+            .map(|(key, open)| unsubscribe(web, server, key, open, room));
+        uncut.of(cuts).await;
         Ok(())
     }
 }
@@ -191,4 +236,37 @@ async fn identified(web: &Web, access: &Access) -> Result<Vec<(String, Arc<Open>
 fn is_as_given(access: &Access, open: &Open, who: &Who) -> bool {
     let same = |digest: &String| self::digest(&access.channels(who).unwrap_or_default()) == *digest;
     who.key() == open.user && open.digest.as_ref().is_none_or(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a hundred cuts, of which those succeed that `is_done` names; returns how many were tried, and how many at once.
+    async fn tried(is_done: impl Fn(usize) -> bool) -> (usize, usize) {
+        let (tried, under_way, most) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
+        let cuts = (0..100).map(|number| {
+            let (is_done, tried, under_way, most) = (&is_done, &tried, &under_way, &most);
+            async move {
+                tried.fetch_add(1, Ordering::Relaxed);
+                most.fetch_max(under_way.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                under_way.fetch_sub(1, Ordering::Relaxed);
+                is_done(number)
+            }
+        });
+        Failures::default().of(cuts).await;
+        [tried, most].map(|count| count.into_inner() as usize).into()
+    }
+
+    #[tokio::test]
+    async fn some_cuts_are_made_at_once_and_none_after_many_that_fail_in_a_row() {
+        assert_eq!(
+            tried(|number| number % 10 != 0).await,
+            (100, CUTS),
+            "one that fails keeps none back"
+        );
+        let (tried, most) = tried(|number| number < 10).await;
+        assert!((30..60).contains(&tried) && most == CUTS, "{tried} {most}");
+    }
 }

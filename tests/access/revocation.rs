@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Uri};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::support::process::Process;
 use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::{SOON, eventually};
 
@@ -278,6 +282,54 @@ allow = 'select is_public from chat_room where id = $room_id'
         }
         assert_eq!(visitor.next().await, Ok(("room:8".to_owned(), json!("room:8"))));
     }
+}
+
+/// Serves Centrifugo's API, each call of which takes this long; returns its URL.
+async fn slow_api(of: &Site, delay: Duration) -> String {
+    let (http, target) = (of.http.clone(), of.centrifugo.url.clone());
+    let pass = async move |uri: Uri, headers: HeaderMap, body: Bytes| {
+        tokio::time::sleep(delay).await;
+        let request = http.post(format!("{target}{uri}")).header("X-API-Key", &headers["x-api-key"]);
+        request.body(body).send().await.unwrap().bytes().await.unwrap()
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, Router::new().fallback(pass)).await });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_taken_from_many_at_once_though_each_call_of_centrifugos_api_takes_a_while() {
+    let rule = "
+[channels.'room:{room_id}']
+allow = 'select is_public from chat_room where id = $room_id'
+";
+    let mut site = Site::start(18, rule).await;
+    let slow = slow_api(&site, Duration::from_millis(300)).await;
+    site.variant("instant.toml", "instant.toml", &site.centrifugo.url, &slow);
+    site.instant.signal("TERM").await;
+    site.instant.wait(SOON).await;
+    site.instant = Process::instant(site.folder.path(), &["run"], &[]);
+    site.instant.line("leading", SOON).await;
+    let client = site.django.database.connect().await;
+    client
+        .batch_execute("create table chat_room (id int, is_public bool); insert into chat_room values (7, true)")
+        .await
+        .unwrap();
+    let mut visitors = Vec::new();
+    for _ in 0..40 {
+        let mut visitor = Browser::open(&site, "").await;
+        assert_eq!(visitor.subscribe("room:7").await, Ok(()));
+        visitors.push(visitor);
+    }
+    client.batch_execute("update chat_room set is_public = false").await.unwrap();
+    let done = Instant::now();
+    eventually(SOON, "the last subscription is ended", async || {
+        let ended = site.instant.output().matches("a subscription was ended").count();
+        (ended == 40).then_some(())
+    })
+    .await;
+    assert!(done.elapsed() < LIMIT, "{:?}", done.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

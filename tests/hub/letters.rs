@@ -23,7 +23,7 @@ pub(super) const OWN: &str = "instant.toml";
 
 impl Site {
     /// Writes a file that is as `from`, but that `theirs` is `ours`.
-    pub(super) fn variant(&self, name: &str, from: &str, theirs: &str, ours: &str) {
+    pub(crate) fn variant(&self, name: &str, from: &str, theirs: &str, ours: &str) {
         let text = std::fs::read_to_string(self.folder.path().join(from)).unwrap();
         assert!(text.contains(theirs), "{theirs} in {text}");
         std::fs::write(self.folder.path().join(name), text.replace(theirs, ours)).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::is_as_given;
+use super::{Failures, is_as_given};
 use crate::access::{Access, Proof, Who};
 use crate::publisher::centrifugo::Centrifugo;
 use crate::web::Web;
@@ -18,23 +18,25 @@ use crate::web::validity::digest;
 ///
 /// A token opens new connections until it ends. Those that come with one from before the change lose what the user has lost, and the
 /// others, which came with another, go on.
-pub(super) async fn cut(web: &Web, server: &Centrifugo, access: &Access, all: &[(String, Arc<Open>, Who)]) {
+pub(super) async fn cut(web: &Web, server: &Centrifugo, access: &Access, all: &[(String, Arc<Open>, Who)], failures: &Failures) {
     let mut disconnected = BTreeSet::new();
     for (key, open, who) in all {
+        if failures.are_many() {
+            return;
+        }
         let Kind::Token(channels) = &open.kind else { continue };
         let user = open.user.as_str();
         let now = access.channels(who).unwrap_or_default();
         if is_as_given(access, open, who) {
             for lost in channels.iter().filter(|channel| !now.contains(channel)) {
-                if !unsubscribe(server, user, None, lost).await {
-                    // The next look tries again.
-                    return;
-                }
+                failures.note(unsubscribe(server, user, None, lost).await);
             }
             continue;
         }
         if !disconnected.contains(user) {
-            if !disconnect_others(server, user, &with_session(all, user)).await {
+            let is_done = disconnect_others(server, user, &with_session(all, user)).await;
+            failures.note(is_done);
+            if !is_done {
                 continue;
             }
             info!(
