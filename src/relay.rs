@@ -82,7 +82,7 @@ impl<P: Publisher> Relay<P> {
     /// Works until the shutdown, through every failure that passes.
     ///
     /// # Errors
-    /// What only a person can mend: the URL, a pooler, a restored database.
+    /// What only a person can fix: the URL, a pooler, a restored database.
     pub async fn run(self) -> Result<(), Error> {
         let adrift = adrift(&*self.publisher, self.metrics.health().roles());
         tokio::select! {

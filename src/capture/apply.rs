@@ -29,7 +29,7 @@ pub enum Error {
     #[error("the schema `instant` was made by a newer version: use that version of `instant`")]
     Newer,
     /// The role of `[database] relay_role` is not there.
-    #[error("there is no role `{0}`, which `[database] relay_role` names: create it, or mend the name")]
+    #[error("there is no role `{0}`, which `[database] relay_role` names: create it, or fix the name")]
     NoRole(String),
     /// A table of the project that `[django]` needs is not there.
     #[error("there is no table `{table}`, which `[django]` needs: {place}; {help}")]

@@ -26,7 +26,7 @@ pub struct Setting {
     /// For whom: `role app`, `database shop`, or both; or `every role`, or the server's own.
     pub place: String,
     /// The statement that takes it back.
-    pub mend: String,
+    pub fix: String,
 }
 
 /// A session with an old snapshot or transaction.
@@ -77,7 +77,7 @@ async fn without_triggers(pool: &PgPool) -> Result<Vec<Setting>, sqlx::Error> {
                 case when coalesce(r.oid, d.oid) is null then 'alter role all reset session_replication_role'
                      when r.rolname is null then format('alter database %I reset session_replication_role', d.datname)
                      when d.datname is null then format('alter role %I reset session_replication_role', r.rolname)
-                     else format('alter role %I in database %I reset session_replication_role', r.rolname, d.datname) end as mend
+                     else format('alter role %I in database %I reset session_replication_role', r.rolname, d.datname) end as fix
          from pg_db_role_setting s
          left join pg_roles r on r.oid = s.setrole
          left join pg_database d on d.oid = s.setdatabase

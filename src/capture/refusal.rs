@@ -57,7 +57,7 @@ fn problem<T>(found: Result<T, Error>, span: &Span) -> Result<Option<Diagnostic>
                 format!("there is no role `{role}`"),
                 "not in PostgreSQL".to_owned(),
             ),
-            "create it, or mend the name",
+            "create it, or fix the name",
         ),
         Error::NoTable { table, place, help } => (
             at(

@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// Ask the database too.
     #[arg(long)]
     db: bool,
-    /// Print what the code of a problem means, how it comes about and how to mend it.
+    /// Print what the code of a problem means, how it comes about and how to fix it.
     #[arg(long, value_name = "CODE", conflicts_with = "db")]
     explain: Option<String>,
 }

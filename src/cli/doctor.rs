@@ -1,4 +1,4 @@
-//! `instant doctor`: what is wrong, where, and the command that mends it.
+//! `instant doctor`: what is wrong, where, and the command that fixes it.
 
 mod access;
 mod browser;

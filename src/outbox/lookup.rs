@@ -45,7 +45,7 @@ pub type LookedUp = (Arc<str>, Box<[Box<RawValue>]>);
 pub enum Answer {
     /// The rows that there are.
     Rows(Vec<LookedUp>),
-    /// PostgreSQL refuses it, for people; asking again does not help until somebody mends it.
+    /// PostgreSQL refuses it, for people; asking again does not help until somebody fixes it.
     Refused(String),
 }
 

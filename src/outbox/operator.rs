@@ -1,4 +1,4 @@
-//! An operator's session: looks at what the relay has left, and mends it. It takes no lock, so that it works beside a relay; adopting
+//! An operator's session: looks at what the relay has left, and fixes it. It takes no lock, so that it works beside a relay; adopting
 //! a restored outbox alone takes the leader's.
 
 use secrecy::SecretString;

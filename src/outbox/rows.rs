@@ -47,8 +47,8 @@ impl Rows {
 #[derive(Debug)]
 pub struct ChangeRow {
     row: Row,
-    /// The former and the present version, where they are not as PostgreSQL sent them.
-    mended: [OnceLock<Box<str>>; 2],
+    /// The former and the present version, where they differ from what PostgreSQL sent.
+    repaired: [OnceLock<Box<str>>; 2],
 }
 
 impl ChangeRow {
@@ -56,7 +56,7 @@ impl ChangeRow {
     pub(super) const fn new(row: Row) -> Self {
         Self {
             row,
-            mended: [OnceLock::new(), OnceLock::new()],
+            repaired: [OnceLock::new(), OnceLock::new()],
         }
     }
 
@@ -73,7 +73,10 @@ impl ChangeRow {
     /// # Errors
     /// When the row is not one of the outbox as this binary knows it.
     pub fn change(&self) -> Result<Change<'_>, Error> {
-        let Self { row, mended: [old, new] } = self;
+        let Self {
+            row,
+            repaired: [old, new],
+        } = self;
         let letter = row.try_get::<_, i8>(4)?.cast_unsigned();
         Ok(Change {
             id: row.try_get(1)?,
@@ -86,11 +89,11 @@ impl ChangeRow {
     }
 }
 
-/// A version of the row; one that had to be mended stands in `mended`.
-fn version<'a>(row: &'a Row, column: usize, mended: &'a OnceLock<Box<str>>) -> Result<Option<&'a str>, Error> {
+/// A version of the row; `repaired` holds one that had to be repaired.
+fn version<'a>(row: &'a Row, column: usize, repaired: &'a OnceLock<Box<str>>) -> Result<Option<&'a str>, Error> {
     let json: Option<Json<'_>> = row.try_get(column)?;
     Ok(json.map(|json| match json.0 {
         Cow::Borrowed(text) => text,
-        Cow::Owned(text) => mended.get_or_init(|| text.into()),
+        Cow::Owned(text) => repaired.get_or_init(|| text.into()),
     }))
 }

@@ -108,7 +108,7 @@ impl From<tokio_postgres::Error> for Error {
 }
 
 impl Error {
-    /// Whether trying again can help: everything but what a person has to mend.
+    /// Whether trying again can help: everything but what a person has to fix.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         !matches!(

@@ -45,7 +45,7 @@ pub enum BatchDirective {
     Split,
 }
 
-/// What to do after an HTTP status of `side`. A wrong key or address is tried again too: it is mended in the configuration, and nothing may be
+/// What to do after an HTTP status of `side`. A wrong key or address is tried again too: it is fixed in the configuration, and nothing may be
 /// lost until then.
 #[must_use]
 pub const fn on_status(side: Side, status: u16) -> BatchDirective {

@@ -1,4 +1,4 @@
-//! What `plan` sees, and `apply` mends.
+//! What `plan` sees, and `apply` fixes.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -42,7 +42,7 @@ async fn a_changed_rule_replaces_the_function_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drift_of_every_kind_is_seen_and_mended() {
+async fn drift_of_every_kind_is_seen_and_fixed() {
     let drifts = [
         (
             "create or replace function instant.capture_public_item() returns trigger language plpgsql security definer
@@ -197,7 +197,7 @@ async fn the_relays_role_gets_its_grants_and_nothing_else() {
         ] {
             sqlx::query(refused).execute(&pool).await.expect_err(refused);
         }
-        // The relay compares too when it starts, as a role that could mend nothing.
+        // The relay compares too when it starts, as a role that could fix nothing.
         let resolved = capture::resolve(&pool, &config(&toml)).await.unwrap();
         assert_eq!(resolved.watches.len(), 1);
         let plan = capture::plan(&pool, &config(&toml), &resolved.watches).await.unwrap();

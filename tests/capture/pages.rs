@@ -38,7 +38,7 @@ async fn problems(fixture: &Fixture, example: &str) -> Vec<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_example_of_a_page_with_tables_gives_its_code_and_the_mended_one_gives_no_problem() {
+async fn each_example_of_a_page_with_tables_gives_its_code_and_the_fixed_one_gives_no_problem() {
     let mut seen = 0;
     for file in std::fs::read_dir(manifest("docs/diagnostics")).unwrap() {
         let file = file.unwrap().path();
@@ -48,8 +48,8 @@ async fn each_example_of_a_page_with_tables_gives_its_code_and_the_mended_one_gi
         let fixture = Fixture::on(postgres::database(versions()[0]).await, tables).await;
         let examples = in_language(&page, "toml");
         assert_eq!(problems(&fixture, &examples[0]).await, [code]);
-        if let Some(mended) = examples.get(1) {
-            assert_eq!(problems(&fixture, mended).await, Vec::<&str>::new(), "{code}: {mended}");
+        if let Some(fixed) = examples.get(1) {
+            assert_eq!(problems(&fixture, fixed).await, Vec::<&str>::new(), "{code}: {fixed}");
         }
         seen += 1;
     }

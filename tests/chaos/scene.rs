@@ -87,7 +87,7 @@ impl Scene {
         self.redis.is_some()
     }
 
-    /// Does a fault, and mends it when its time is over.
+    /// Does a fault, and fixes it when its time is over.
     pub(super) async fn suffer(&mut self, round: Round) {
         self.raise().await;
         match round.fault {

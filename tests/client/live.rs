@@ -52,8 +52,8 @@ async fn the_live_page_shows_filters_pauses_sends_retries_and_ends_with_the_sess
         page.line("parked", SOON).await;
         page.line("refused again 1", SOON).await;
         let path = site.folder.path().join("instant.toml");
-        let mended = std::fs::read_to_string(&path).unwrap().replace(".nothing.here", "");
-        std::fs::write(&path, mended).unwrap();
+        let fixed = std::fs::read_to_string(&path).unwrap().replace(".nothing.here", "");
+        std::fs::write(&path, fixed).unwrap();
         site.instant.signal("HUP").await;
         page.line("delivered", SOON).await;
         let connected = if site.has_proxies() {

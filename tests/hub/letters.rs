@@ -57,7 +57,7 @@ async fn what_cannot_be_sent_again_to_the_hub_says_who_does_not_answer_and_which
     let site = Site::on_hub(18, RULES).await;
     site.python("Country.objects.create(code='x', name='Xanadu')").await;
     site.letters(1).await;
-    // The rule is mended, and the process that runs does not know.
+    // The rule is fixed, and the process that runs does not know.
     site.variant(OWN, OWN, ".nothing.here", "");
     let own = site.url.rsplit_once(':').unwrap().1.to_owned();
     let (away, key) = ("away.toml", "key.toml");

@@ -86,11 +86,11 @@ impl Site {
         .await
     }
 
-    /// Mends the rule that fails.
-    async fn mend(&self) {
+    /// Fixes the rule that fails.
+    async fn fix(&self) {
         let path = self.folder.path().join("instant.toml");
-        let mended = std::fs::read_to_string(&path).unwrap().replace(".nothing.here", "");
-        std::fs::write(&path, mended).unwrap();
+        let fixed = std::fs::read_to_string(&path).unwrap().replace(".nothing.here", "");
+        std::fs::write(&path, fixed).unwrap();
         self.instant.signal("HUP").await;
         self.instant.line("the rules were read again", SOON).await;
     }
@@ -196,11 +196,11 @@ async fn events_pass_with_their_outcome_and_letters_are_sent_again_and_messages_
             .await;
         assert!(status == 422 && answer.contains("nobody"), "{answer}");
 
-        // A rule that fails, until it is mended.
+        // A rule that fails, until it is fixed.
         site.python("Country.objects.create(code='x', name='Xanadu')").await;
         let letter = site.letter(&staff).await;
         assert_eq!(letter["model"], "shop.Country");
-        site.mend().await;
+        site.fix().await;
         let (_, answer) = site.retry(&letter, &staff).await;
         assert_eq!(answer, r#"{"interrupted":null,"obsolete":0,"refused":0,"sent":1}"#);
         stream.next("event", |passed| passed["event"]["message"] == "Xanadu").await;
@@ -229,7 +229,7 @@ async fn a_letter_that_was_sent_again_is_settled_although_the_request_is_given_u
     let mut browser = Browser::open(&site, "").await;
     site.python("Country.objects.create(code='x', name='Xanadu')").await;
     let letter = site.letter(&staff).await;
-    site.mend().await;
+    site.fix().await;
     let client = site.django.database.connect().await;
     client
         .batch_execute("begin; lock table instant.dead_letter in share mode")

@@ -65,7 +65,7 @@ async fn a_watched_write_never_fails_whatever_happens_to_columns_or_to_the_outbo
             .batch_execute("alter table shop_order rename column no to number")
             .await
             .unwrap();
-        for (fault, mend) in [
+        for (fault, fix) in [
             (
                 "alter table instant.outbox rename column source to origin",
                 "alter table instant.outbox rename column origin to source",
@@ -82,7 +82,7 @@ async fn a_watched_write_never_fails_whatever_happens_to_columns_or_to_the_outbo
         ] {
             admin.batch_execute(fault).await.unwrap();
             pooled.batch_execute(write).await.unwrap();
-            admin.batch_execute(mend).await.unwrap();
+            admin.batch_execute(fix).await.unwrap();
         }
         assert_eq!(
             stack.count("select last_value from instant.lost").await,

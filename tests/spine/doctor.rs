@@ -1,4 +1,4 @@
-//! What is wrong, with the command that mends it: each fault is a real one.
+//! What is wrong, with the command that fixes it: each fault is a real one.
 
 use std::io::Write;
 
@@ -27,16 +27,16 @@ impl Stack {
         let findings = self.findings(arguments, 3).await;
         let found: Vec<_> = findings.iter().filter(|finding| finding["code"] == code).collect();
         assert_eq!(found.len(), 1, "{code} in {findings:#?}");
-        for part in ["what", "place", "mend"] {
+        for part in ["what", "place", "fix"] {
             assert!(!found[0][part].as_str().unwrap().is_empty(), "{findings:#?}");
         }
         found[0].clone()
     }
 
     /// Runs a finding's own statement.
-    async fn mend(&self, finding: &Value) {
+    async fn fix(&self, finding: &Value) {
         let client = self.django.database.connect().await;
-        client.batch_execute(finding["mend"].as_str().unwrap()).await.unwrap();
+        client.batch_execute(finding["fix"].as_str().unwrap()).await.unwrap();
     }
 }
 
@@ -54,7 +54,7 @@ async fn a_healthy_system_has_no_findings_and_each_fault_in_the_database_has_its
             .unwrap();
         let drift = stack.finding("drift", &[]).await;
         assert!(drift["place"].as_str().unwrap().contains("shop_order"), "{drift}");
-        assert_eq!(drift["mend"], "instant apply");
+        assert_eq!(drift["fix"], "instant apply");
         stack.command(&["apply"], 0).await;
 
         let name = &stack.django.database.name;
@@ -63,7 +63,7 @@ async fn a_healthy_system_has_no_findings_and_each_fault_in_the_database_has_its
             .await
             .unwrap();
         let finding = stack.finding("replication-role", &[]).await;
-        stack.mend(&finding).await;
+        stack.fix(&finding).await;
         assert_eq!(stack.findings(&[], 0).await, Vec::<Value>::new());
 
         stack.command(&["pause"], 0).await;
@@ -73,7 +73,7 @@ async fn a_healthy_system_has_no_findings_and_each_fault_in_the_database_has_its
         let finding = stack.finding("lost", &[]).await;
         client.batch_execute("alter sequence instant.lost restart").await.unwrap();
         assert!(
-            finding["mend"]
+            finding["fix"]
                 .as_str()
                 .unwrap()
                 .ends_with("alter sequence instant.lost restart")
@@ -145,7 +145,7 @@ async fn triggers_that_are_off_for_every_role_are_found_with_what_turns_them_on(
         .unwrap();
     let finding = stack.finding("replication-role", &[]).await;
     assert_eq!(finding["place"], "every role");
-    stack.mend(&finding).await;
+    stack.fix(&finding).await;
     assert_eq!(stack.findings(&[], 0).await, Vec::<Value>::new());
 }
 
@@ -161,7 +161,7 @@ async fn sessions_and_prepared_transactions_that_hold_back_vacuum_are_found() {
     let finding = stack.finding("old-snapshot", &["--old", "0s"]).await;
     assert!(finding["place"].as_str().unwrap().contains("a long report"), "{finding}");
     assert_eq!(stack.findings(&[], 0).await, Vec::<Value>::new(), "not old enough");
-    stack.mend(&finding).await;
+    stack.fix(&finding).await;
 
     let other = stack.django.database.connect().await;
     other
@@ -194,7 +194,7 @@ async fn centrifugo_its_key_its_namespaces_and_its_clock_are_looked_at() {
     let unknown = "[[watch]]\nmodel = 'shop.Tag'\n[[watch.rule]]\nchannel = 'nowhere:{{ pk }}'\n[[watch.rule]]\nchannel = 'room:{{ pk }}'\n";
     let mut stack = Stack::start(15, unknown).await;
     let finding = stack.finding("namespace", &[]).await;
-    assert!(finding["mend"].as_str().unwrap().contains("\"nowhere\""), "{finding}");
+    assert!(finding["fix"].as_str().unwrap().contains("\"nowhere\""), "{finding}");
     stack.django.run("Tag.objects.create(name='a')").await;
     eventually(SOON, "a dead letter", async || {
         (stack.count("select count(*) from instant.dead_letter").await == 1).then_some(())

@@ -127,7 +127,7 @@ async fn park_and_retry(database: &Database, room: &str, stored: &str) {
     let letter: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(letter["channel"], format!("room:{stored}"));
     assert_eq!(letter["event"]["message"], format!("Room {room} costs 1 \u{20ac}"));
-    gateway.mend();
+    gateway.restore();
     let retried = instant(folder.path(), &["dead", "retry", "--all"], &[]).await;
     assert!(retried.status.success(), "{}", String::from_utf8_lossy(&retried.stderr));
     let history = centrifugo.call("history", &json!({ "channel": channel, "limit": 10 })).await;

@@ -104,7 +104,7 @@ async fn a_key_that_the_grpc_api_does_not_take_loses_nothing() {
     let mut stack = Stack::start(15, "").await;
     stack.publish_to(&strict.grpc_url).await;
     let finding = stack.finding("centrifugo-key", &[]).await;
-    assert!(finding["mend"].as_str().unwrap().contains("grpc_api.key"), "{finding}");
+    assert!(finding["fix"].as_str().unwrap().contains("grpc_api.key"), "{finding}");
     stack.django.run("Country.objects.create(code='a', name='')").await;
     stack.relay.line("is not the server's `grpc_api.key`", SOON).await;
     stack.reconfigure(&strict.grpc_url, &stack.centrifugo.grpc_url);

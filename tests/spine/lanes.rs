@@ -98,9 +98,9 @@ impl Rooms {
         .await;
     }
 
-    /// Mends the gateway; then each room is heard, nothing was parked, and nothing comes twice.
-    async fn mended(&mut self) {
-        self.gateway.mend();
+    /// Restores the gateway; then each room is heard, nothing was parked, and nothing comes twice.
+    async fn restored(&mut self) {
+        self.gateway.restore();
         self.hear(COUNT).await;
         assert_eq!(self.stack.count("select count(*) from instant.dead_letter").await, 0);
         self.write("update shop_order set status = 'end'").await;
@@ -129,7 +129,7 @@ async fn a_channel_that_centrifugo_fails_on_holds_back_itself_alone_and_catches_
     rooms.write("update shop_order set notes = '' where number = 'long'").await;
     while long.next(SOON).await.value()["data"]["notes"] != "" {}
     rooms.write("delete from shop_order where number = 'long'").await;
-    rooms.mended().await;
+    rooms.restored().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +141,7 @@ async fn a_request_that_fails_whole_because_of_one_channel_holds_its_lane_and_th
         // The lanes share the rooms evenly, and the one that is held up gets no other.
         rooms.hear(COUNT - 2).await;
         rooms.retried().await;
-        rooms.mended().await;
+        rooms.restored().await;
     }
 }
 
@@ -203,7 +203,7 @@ async fn a_relay_that_is_killed_while_a_channel_waits_repeats_what_is_behind_it_
         behind.iter().all(|key| times(key) >= 2).then_some(())
     })
     .await;
-    rooms.mended().await;
+    rooms.restored().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,7 +242,7 @@ async fn of_a_request_that_is_refused_whole_one_publication_is_parked_with_the_r
             "it was refused with others before it was refused alone"
         );
         // Nothing comes twice.
-        rooms.gateway.mend();
+        rooms.gateway.restore();
         rooms
             .write(&format!(
                 "insert into shop_order (number, status, total, notes) select n, 'end', 0, '' from generate_series(0, {COUNT} - 1) n"

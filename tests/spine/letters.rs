@@ -118,8 +118,8 @@ async fn letters_are_sent_again_in_the_order_of_their_changes_whichever_was_park
 #[tokio::test(flavor = "multi_thread")]
 async fn a_letter_whose_rule_failed_is_mapped_again_with_todays_rules() {
     let mut stack = Stack::with_letters("Tag.objects.create(name='a')", 2).await;
-    let mended = FAILING.replace("{{ row.name.nothing.there }}", "Tag {{ row.name }}");
-    write_config(&stack.folder, &stack.django, &stack.centrifugo, &mended);
+    let fixed = FAILING.replace("{{ row.name.nothing.there }}", "Tag {{ row.name }}");
+    write_config(&stack.folder, &stack.django, &stack.centrifugo, &fixed);
     let output = stack.command(&["dead", "retry", "--rule", "shop.Tag/1"], 0).await;
     assert!(output.contains("sent: 1"), "{output}");
     let event = stack.public.next(SOON).await.value();

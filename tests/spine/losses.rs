@@ -154,7 +154,7 @@ async fn while_centrifugo_fails_on_one_channel_the_others_are_told_of_each_loss_
     assert_eq!(lost(&stack.public.next(SOON).await.value()), 2);
     assert_eq!(stack.count("select told_lost from instant.relay").await, 0);
 
-    gateway.mend();
+    gateway.restore();
     assert_eq!(lost(&room.next(SOON).await.value()), 2);
     stack.told(2).await;
     assert!(stack.events("pass").await.is_empty(), "nobody is told twice");

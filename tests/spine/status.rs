@@ -96,7 +96,7 @@ async fn a_watched_status_is_told_again_and_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_relays_role_is_enough_to_watch_and_mend() {
+async fn the_relays_role_is_enough_to_watch_and_fix() {
     for version in postgres::versions() {
         let mut stack = Stack::start(version, ORDERS).await;
         let database = &stack.django.database;

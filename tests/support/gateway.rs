@@ -72,8 +72,8 @@ impl Gateway {
         *self.shared.failing.lock().unwrap() = Some((channel.to_owned(), failure));
     }
 
-    /// Fails on nothing any more.
-    pub(crate) fn mend(&self) {
+    /// No longer fails on anything.
+    pub(crate) fn restore(&self) {
         *self.shared.failing.lock().unwrap() = None;
     }
 

@@ -113,15 +113,15 @@ mod tests {
     }
 
     #[test]
-    fn each_example_of_a_page_gives_its_code_and_the_mended_one_gives_no_problem() {
+    fn each_example_of_a_page_gives_its_code_and_the_fixed_one_gives_no_problem() {
         // The database's codes have tables, and a test of their own.
         for (code, page) in PAGES.iter().filter(|(_, page)| blocks(page, "sql").is_empty()) {
             let examples = blocks(page, "toml");
-            let [bad, mended] = examples[..] else {
+            let [bad, fixed] = examples[..] else {
                 panic!("{code}: {examples:?}")
             };
             assert_eq!(problems(bad), [*code]);
-            assert_eq!(problems(mended), Vec::<&str>::new(), "{code}: {mended}");
+            assert_eq!(problems(fixed), Vec::<&str>::new(), "{code}: {fixed}");
         }
     }
 }

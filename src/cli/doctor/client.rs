@@ -69,7 +69,7 @@ pub(super) async fn look<'a>(
 impl Probe<'_> {
     /// Whether pages of the site may connect, and others may not; false when nothing more can be seen.
     async fn origins(&self, findings: &mut Findings) -> bool {
-        const MEND: &str = "set Centrifugo's `client.allowed_origins` as `instant gen centrifugo` prints it";
+        const FIX: &str = "set Centrifugo's `client.allowed_origins` as `instant gen centrifugo` prints it";
         for origin in &self.server.allowed_origins {
             match Browser::open(&self.http, &self.url, Some(origin), "").await {
                 Ok(_) => {}
@@ -77,7 +77,7 @@ impl Probe<'_> {
                     "centrifugo-origin",
                     format!("Centrifugo refuses pages of {origin}, which `[server] allowed_origins` names"),
                     "client.allowed_origins",
-                    MEND,
+                    FIX,
                 ),
                 Err(error) => {
                     findings.add(
@@ -95,7 +95,7 @@ impl Probe<'_> {
                 "centrifugo-origin",
                 "Centrifugo lets pages of any site connect, with the cookies of whoever visits them",
                 "client.allowed_origins",
-                MEND,
+                FIX,
             );
         }
         true

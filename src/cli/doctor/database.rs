@@ -29,7 +29,7 @@ pub(super) async fn look(
                 "database-unreachable",
                 format!("{error:#}"),
                 "[database] url",
-                "mend `[database] url`",
+                "fix `[database] url`",
             );
             return Ok(Vec::new());
         }
@@ -73,7 +73,7 @@ fn judge(health: &Health, findings: &mut Findings) {
             "replication-role",
             "session_replication_role is `replica`: no trigger fires, and changes are not captured",
             &setting.place,
-            &setting.mend,
+            &setting.fix,
         );
     }
     let ago = |seconds: f64| age::of(Duration::try_from_secs_f64(seconds).unwrap_or_default());

@@ -13,8 +13,8 @@ pub(super) struct Finding {
     pub(super) what: String,
     /// Where: a table, a role, a session, a channel.
     pub(super) place: String,
-    /// The command or statement that mends it.
-    pub(super) mend: String,
+    /// The command or statement that fixes it.
+    pub(super) fix: String,
 }
 
 /// What has been found so far.
@@ -25,12 +25,12 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Adds a finding.
-    pub(super) fn add(&mut self, code: &'static str, what: impl Into<String>, place: impl Into<String>, mend: impl Into<String>) {
+    pub(super) fn add(&mut self, code: &'static str, what: impl Into<String>, place: impl Into<String>, fix: impl Into<String>) {
         self.items.push(Finding {
             code,
             what: what.into(),
             place: place.into(),
-            mend: mend.into(),
+            fix: fix.into(),
         });
     }
 }
@@ -38,8 +38,8 @@ impl Findings {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            code, what, place, mend, ..
+            code, what, place, fix, ..
         } = self;
-        write!(f, "{code}: {what}\n  where: {place}\n  mend:  {mend}")
+        write!(f, "{code}: {what}\n  where: {place}\n  fix:   {fix}")
     }
 }

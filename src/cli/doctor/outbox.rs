@@ -31,7 +31,7 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
                 "database-unreachable",
                 error.to_string(),
                 URL,
-                "start PostgreSQL, or mend `[database] url`",
+                "start PostgreSQL, or fix `[database] url`",
             );
             return false;
         }

@@ -42,7 +42,7 @@ pub(super) fn check(rule: &Rule, parser: &mut Parser<'_>) {
     if let Some(when) = rule.when.as_ref().filter(|when| never_matches(when, rule.on)) {
         let message = "this rule can never fire, because its condition is false for everything that it hears";
         let problem = Diagnostic::error(code::NEVER_FIRES, when.span.clone(), message, "never true");
-        parser.report(problem.help("mend the condition, or name what it asks for in `on`".to_owned()));
+        parser.report(problem.help("fix the condition, or name what it asks for in `on`".to_owned()));
     }
 }
 

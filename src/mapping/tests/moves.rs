@@ -159,13 +159,13 @@ fn a_departure_that_fails_is_parked_under_its_own_key_and_can_be_mapped_again() 
     assert!(Origin::is_departure(&failed.origin.to_string()), "{}", failed.origin);
     assert!(outcomes[1].is_ok(), "the new audience gets its row all the same");
     let whole = version(1, "paid", 1);
-    let mended = Change {
+    let fixed = Change {
         old: Some(&whole),
         ..change
     };
     let mapping = Mapping::compile(&[watch], None, "").unwrap();
-    assert_eq!(&*mapping.map_by(1, true, &mended, &NoRows).unwrap().unwrap().channel, "1");
-    assert_eq!(&*mapping.map_by(1, false, &mended, &NoRows).unwrap().unwrap().channel, "2");
+    assert_eq!(&*mapping.map_by(1, true, &fixed, &NoRows).unwrap().unwrap().channel, "1");
+    assert_eq!(&*mapping.map_by(1, false, &fixed, &NoRows).unwrap().unwrap().channel, "2");
 }
 
 proptest! {
