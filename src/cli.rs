@@ -67,10 +67,10 @@ pub mod exit {
     after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 drift or unhealthy."
 )]
 pub struct Cli {
-    /// The configuration file [default: instant.toml, looked up from the current folder upwards].
+    /// Configuration file [default: instant.toml, searched for from the current folder upwards].
     #[arg(long, short, global = true, value_name = "FILE", env = "INSTANT_CONFIG")]
     config: Option<PathBuf>,
-    /// Connect here instead of `[database] url`, for example as the tables' owner.
+    /// Connect to this URL instead of `[database] url`, for example as the owner of the tables.
     #[arg(
         long,
         global = true,

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use super::Context;
 use crate::outbox::Operator;
 
-/// Go on in a database that was restored from a dump or upgraded.
+/// Continue in a database that was restored from a dump or upgraded.
 ///
-/// What was not settled is published, and subscribers are told to load again what they show.
+/// Changes that were not settled are published, and subscribers are notified to reload what they show.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant adopt --database-url postgresql://owner@localhost/shop")]
 pub(super) struct Args {}

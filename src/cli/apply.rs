@@ -9,7 +9,7 @@ use crate::capture;
 
 /// Install the schema and the triggers.
 ///
-/// What is installed already is brought up to date, and running it again changes nothing.
+/// An existing installation is brought up to date; running it again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant apply --database-url postgresql://owner@localhost/shop")]
 pub(super) struct Args {}

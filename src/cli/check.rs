@@ -13,14 +13,14 @@ use crate::config::nearest::did_you_mean;
 
 /// Find every problem in instant.toml.
 ///
-/// Syntax, keys, templates and names, without a database; with --db also whether the models, tables, columns, groups and roles exist.
+/// Checks syntax, keys, templates and names without a database; with --db also whether the models, tables, columns, groups and roles exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant check --db\n  instant check --explain never-fires")]
 pub(super) struct Args {
-    /// Ask the database too.
+    /// Check against the database too.
     #[arg(long)]
     db: bool,
-    /// Print what the code of a problem means, how it comes about and how to fix it.
+    /// Explain the code of a problem: what it means, how it arises and how to fix it.
     #[arg(long, value_name = "CODE", conflicts_with = "db")]
     explain: Option<String>,
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use super::Context;
 
-/// Look at the publications that were parked, send them again, or drop them.
+/// List, show, retry or drop the publications that were parked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant dead list --rule shop.Order/2 --newer 1h")]
 pub(super) struct Args {
@@ -22,7 +22,7 @@ pub(super) struct Args {
 enum Command {
     /// List dead letters.
     List(list::Args),
-    /// Show everything of a dead letter.
+    /// Show a dead letter in full.
     Show(show::Args),
     /// Send dead letters again.
     Retry(retry::Args),

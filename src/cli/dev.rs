@@ -27,13 +27,13 @@ const LOOK: Duration = Duration::from_millis(300);
 /// Before the outbox is followed again after PostgreSQL was away.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Everything for a developer's machine: apply, run with the hub, show each change, read a changed file again.
+/// Run everything for development: apply, publish through the hub, show changes, reload a changed file.
 ///
-/// A changed instant.toml is applied at once. `[centrifugo]` is left aside, and pages of `runserver` may connect.
+/// A changed instant.toml is applied immediately. `[centrifugo]` is ignored, and pages of `runserver` may connect.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant dev\n  instant dev --clean\n  instant dev --model shop.Order")]
 pub(super) struct Args {
-    /// Take everything of Instant out of the database when it ends, if nothing was there before.
+    /// Remove everything of Instant from the database on exit, if nothing was there before.
     #[arg(long)]
     clean: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ use finding::{Finding, Findings};
 
 /// Look for everything that keeps changes from arriving.
 ///
-/// Triggers, roles, sessions, the outbox, Centrifugo. Exits 3 when something is wrong.
+/// Checks triggers, roles, sessions, the outbox and Centrifugo. Exits with 3 if something is wrong.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  instant doctor\n  instant doctor --json | jq -r '.[].code'\n  instant doctor --as 42 room:7"
@@ -28,13 +28,13 @@ pub(super) struct Args {
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
-    /// From what age on a transaction counts as old.
+    /// Age from which a transaction counts as old.
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = age)]
     old: Duration,
-    /// Where browsers connect to Centrifugo, where that is not `[centrifugo] url` with `/connection/websocket`.
+    /// URL where browsers connect to Centrifugo, if it is not `[centrifugo] url` with `/connection/websocket`.
     #[arg(long, value_name = "URL", value_parser = websocket)]
     websocket: Option<String>,
-    /// Explain instead why the user of this key ('' for a visitor) may listen to a channel, or may not.
+    /// Explain instead why the user with this key ('' for an anonymous visitor) may or may not subscribe to a channel.
     #[arg(long = "as", num_args = 2, value_names = ["USER", "CHANNEL"], conflicts_with_all = ["old", "websocket"])]
     asked: Vec<String>,
 }

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use super::Context;
 use crate::config::schema;
 
-/// Print a ready configuration for another program, shell completions, or the manual.
+/// Print the configuration for another program, shell completions, or the manual.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  instant gen centrifugo > centrifugo.json\n  instant gen systemd > /etc/systemd/system/instant.service\n  instant gen schema > instant.schema.json\n  instant gen completions bash > ~/.local/share/bash-completion/completions/instant\n  instant gen man --output ~/.local/share/man/man1"
@@ -25,15 +25,15 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// The configuration of Centrifugo 6, as JSON: keys, origins, proxies, namespaces. It holds secrets.
+    /// Configuration for Centrifugo 6, as JSON: keys, origins, proxies, namespaces. Contains secrets.
     Centrifugo,
-    /// The unit of a service that runs this binary on this configuration.
+    /// A systemd unit that runs this binary with this configuration.
     Systemd,
-    /// The JSON Schema of instant.toml, for editors. It needs no configuration.
+    /// JSON Schema of instant.toml, for editors. Needs no configuration.
     Schema,
-    /// What a shell completes after `instant`. It needs no configuration.
+    /// Shell completions for `instant`. Needs no configuration.
     Completions(completions::Args),
-    /// The manual, as pages for `man`. It needs no configuration.
+    /// The manual, as pages for `man`. Needs no configuration.
     Man(man::Args),
 }
 

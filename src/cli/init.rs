@@ -28,23 +28,22 @@ const DJANGOS: [&str; 2] = ["django_", "auth_"];
 
 /// Write a commented instant.toml for a project.
 ///
-/// It asks the Django project for its models, or, without a manage.py, the database for its tables. An existing file stays as it
-/// is.
+/// Reads the models from the Django project, or, without a manage.py, the tables from the database. An existing file is left unchanged.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  instant init\n  instant init --manage shop/manage.py --python .venv/bin/python\n  instant init --diff --app auth"
 )]
 pub(super) struct Args {
-    /// The project's manage.py [default: manage.py, where it is in this folder].
+    /// Path to the project's manage.py [default: manage.py in the current folder, if there is one].
     #[arg(long, value_name = "FILE")]
     manage: Option<PathBuf>,
-    /// The project's interpreter [default: that of the active virtual environment, of one beside manage.py, or python3].
+    /// The project's Python interpreter [default: that of the active virtual environment, of one next to manage.py, or python3].
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
-    /// Propose the models of this installed app too, by its label; may be given again.
+    /// Also propose the models of this installed app, by its label; may be repeated.
     #[arg(long, value_name = "LABEL")]
     app: Vec<String>,
-    /// Print only what the file does not speak of yet, and write nothing.
+    /// Print only what the file does not mention yet, and write nothing.
     #[arg(long)]
     diff: bool,
 }

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use super::Context;
 use crate::capture;
 
-/// Stop capturing changes at once.
+/// Stop capturing changes immediately.
 ///
-/// It takes no lock on any table. Writes go on; what they change until `instant resume` is never published.
+/// Takes no lock on any table. Writes continue; what they change until `instant resume` is never published.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant pause --database-url postgresql://owner@localhost/shop")]
 pub(super) struct Args {}

@@ -8,7 +8,7 @@ use crate::capture;
 
 /// Show what `apply` would change in the database.
 ///
-/// Each step says why, and which lock it takes. Exits 3 when something differs.
+/// Each step is shown with its reason and the lock that it takes. Exits with 3 if anything differs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant plan --json")]
 pub(super) struct Args {

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use super::{Context, confirm, exit, step};
 use crate::capture;
 
-/// Take everything of Instant out of the database.
+/// Remove everything of Instant from the database.
 ///
-/// Every trigger, function and table. Changes that were not published are lost.
+/// Drops every trigger, function and table. Changes that were not published are lost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant remove --yes")]
 pub(super) struct Args {
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
 }

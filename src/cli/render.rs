@@ -17,10 +17,10 @@ use crate::outbox::foreign_statement;
 use request::Request;
 use rows::Known;
 
-/// Say what the rules make of changes, for tests of one's own project.
+/// Show what the rules make of changes, for the tests of a project.
 ///
-/// It prints a JSON object a line: `instant.testing` of the Python package asks it. It looks the configuration's names up in the
-/// database, and then reads standard input to its end without a connection.
+/// Prints one JSON object per line; `instant.testing` of the Python package uses it. Looks up the configuration's names in the database,
+/// then reads standard input to its end without a connection.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant render < changes.jsonl")]
 pub(super) struct Args {}

@@ -29,9 +29,9 @@ const WAITS: [Duration; 5] = [
 /// How many reasons are printed; a rule that fails may fail on every row.
 const REASONS: u64 = 10;
 
-/// Send again what the outbox still holds.
+/// Resend the changes that the outbox still holds.
 ///
-/// Settled changes alone, mapped with today's rules. Subscribers get them once more, under the same event ids.
+/// Only settled changes, mapped with the current rules. Subscribers receive them again, under the same event ids.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant replay --since 15m --model shop.Order\n  \
                         instant replay --since 2026-11-24T12:00:00Z --until 2026-11-24T12:30:00Z")]

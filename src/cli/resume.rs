@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use super::Context;
 use crate::capture;
 
-/// Capture changes again.
+/// Resume capturing changes.
 ///
-/// Subscribers are told to load again what they show, since the changes of the pause are never published.
+/// Subscribers are notified to reload what they show, since the changes made during the pause are never published.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant resume --database-url postgresql://owner@localhost/shop")]
 pub(super) struct Args {}

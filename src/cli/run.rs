@@ -17,24 +17,23 @@ use crate::mapping::Mapping;
 
 /// Publish every committed change.
 ///
-/// Runs until SIGTERM or SIGINT. SIGHUP reads the rules and the channels of instant.toml again; what it says of triggers is for
-/// `instant apply`.
+/// Runs until SIGTERM or SIGINT. SIGHUP reloads the rules and the channels of instant.toml; changes to triggers need `instant apply`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant run --events --log json")]
 pub(super) struct Args {
-    /// Log a line for each event and where it went, never its payload.
+    /// Log a line for each event and its destination, never its payload.
     #[arg(long)]
     events: bool,
-    /// How log lines look.
+    /// Format of the log.
     #[arg(long, value_enum, default_value_t = Log::Text)]
     log: Log,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Log {
-    /// For people.
+    /// Human-readable.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 

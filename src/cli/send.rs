@@ -8,27 +8,27 @@ use crate::outbox::{Message, Operator};
 
 /// Send a message by hand.
 ///
-/// It goes to browsers, as that of `instant.broadcast` does from SQL, and with neither a target nor a channel to everyone. `instant
-/// run` publishes it, now or when it starts.
+/// The message goes to browsers, like that of `instant.broadcast` in SQL; without a target or a channel, to everyone. `instant run`
+/// publishes it, now or when it starts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant send \"Back in five minutes\"\n  \
                         instant send \"New order\" --target staff --event-class order --data '{\"number\": 17}'")]
 pub(super) struct Args {
-    /// The text for people.
+    /// Human-readable text.
     message: String,
-    /// Who hears it: public, users, staff, superuser, group:NAME, or #ID for one user.
+    /// Who receives it: public, users, staff, superuser, group:NAME, or #ID for one user.
     #[arg(long, value_name = "TARGET", conflicts_with = "channel")]
     target: Option<String>,
-    /// A channel by its name, in place of a target; `[channels] prefix` is not put before it.
+    /// Publish to this channel instead of a target; `[channels] prefix` is not prepended.
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
-    /// The string that a browser dispatches on.
+    /// String that browsers dispatch on.
     #[arg(long, value_name = "CLASS", default_value = "default")]
     event_class: String,
     /// The event's data, a JSON object.
     #[arg(long, value_name = "JSON", value_parser = object)]
     data: Option<String>,
-    /// What the browser may group messages by.
+    /// Name that browsers may group messages by.
     #[arg(long, value_name = "NAME")]
     bucket: Option<String>,
     /// The site's name [default: the configured one].

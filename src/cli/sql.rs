@@ -8,7 +8,8 @@ use crate::capture;
 
 /// Print the SQL that `apply` would run, for a DBA.
 ///
-/// For a database without anything of Instant, with the lock that each statement takes and the grants for `[database] relay_role`.
+/// The script is for a database without anything of Instant, and includes the lock that each statement takes and the grants for `[database]
+/// relay_role`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant sql > instant.sql")]
 pub(super) struct Args {}

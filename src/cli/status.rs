@@ -18,19 +18,19 @@ use crate::outbox::{Operator, Status};
 /// Clears a terminal and goes to its corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-/// Show who leads, what waits, and what was parked or lost.
+/// Show the leader, the backlog, and what was parked or lost.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  instant status\n  instant status --watch 5s\n  instant status --json | jq .backlog\n  instant status --ready"
 )]
 pub(super) struct Args {
-    /// Print JSON: one object, or with --watch one a line.
+    /// Print JSON: one object, or with --watch one per line.
     #[arg(long)]
     json: bool,
-    /// Show it again and again, until Ctrl-C.
+    /// Repeat at this interval, until Ctrl-C.
     #[arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "2s", value_parser = every)]
     watch: Option<Duration>,
-    /// Ask the `instant run` of this machine alone, at `[server] listen`: exit 3 unless it leads without much lag, or stands by.
+    /// Ask only the `instant run` on this machine, at `[server] listen`: exit with 3 unless it leads without much lag, or stands by.
     #[arg(long, conflicts_with_all = ["json", "watch"])]
     ready: bool,
 }
@@ -97,7 +97,7 @@ fn print(args: &Args, status: &Status, paused: bool) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
-/// For people.
+/// Human-readable.
 fn text(named: &Named<'_>) -> String {
     let Named { status, paused } = named;
     let mut text = String::new();

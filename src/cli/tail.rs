@@ -24,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Show changes as they are committed, and where they go.
 ///
-/// The channels that the rules send each to, or why it goes nowhere. It reads the outbox by itself, beside any relay, and publishes
-/// nothing; what Centrifugo refuses is in `instant dead list`.
+/// Prints the channels that the rules send each change to, or why it goes nowhere. Reads the outbox by itself, next to any relay, and
+/// publishes nothing; what Centrifugo refuses is in `instant dead list`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant tail\n  instant tail --model shop.Order --json | jq .channel")]
 pub(super) struct Args {
@@ -36,13 +36,13 @@ pub(super) struct Args {
 /// What is shown, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Filter {
-    /// Changes of this model alone; may be given again.
+    /// Show only changes of this model; may be repeated.
     #[arg(long, value_name = "APP.MODEL")]
     model: Vec<String>,
-    /// What goes to this channel alone; may be given again.
+    /// Show only what goes to this channel; may be repeated.
     #[arg(long, value_name = "CHANNEL")]
     channel: Vec<String>,
-    /// Print a JSON object a line, with the whole event.
+    /// Print one JSON object per line, with the whole event.
     #[arg(long)]
     json: bool,
 }

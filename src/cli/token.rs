@@ -11,14 +11,14 @@ use crate::access::{self, Access, Who};
 
 /// Print a connection token for a user, for scripts.
 ///
-/// It is one of Centrifugo or of the hub, for an active user, with the channels that the user hears.
+/// The token is for Centrifugo or the hub, for an active user, with the channels that the user receives.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant token --user 42 --minutes 5")]
 pub(super) struct Args {
     /// The user's primary key.
     #[arg(long, value_name = "ID")]
     user: String,
-    /// How long it can be used.
+    /// Lifetime of the token.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
 }

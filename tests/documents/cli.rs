@@ -13,11 +13,11 @@ const PAGE: &str = "docs/cli.md";
 const HEAD: &str = "\
 # Commands
 
-Each command reads `instant.toml`, which is looked up from the current folder upwards, and explains itself with `--help`; `--config`,
-`--database-url` and `--help` belong to all of them. This page is made of these texts: `INSTA_UPDATE=always cargo test --test instant -- the_page_of_commands` writes it anew.
+Each command reads `instant.toml`, which is searched for from the current folder upwards, and explains itself with `--help`; `--config`,
+`--database-url` and `--help` apply to all of them. This page consists of these texts: `INSTA_UPDATE=always cargo test --test instant -- the_page_of_commands` regenerates it.
 
-Exit codes mean the same for every command. A file that can be used, but lacks what a command needs (`[django]` for `token`), or that is not
-there, is a failure:
+Exit codes are the same for every command. A file that is valid, but lacks what a command needs (`[django]` for `token`), or that does not
+exist, is a failure:
 
 | code | meaning |
 |---|---|
@@ -26,7 +26,7 @@ there, is a failure:
 | 2 | usage or configuration |
 | 3 | drift or unhealthy |
 
-[operations.md](operations.md) says when to use which on a running system, and [configuration.md](configuration.md) what the file holds.
+[operations.md](operations.md) describes when to use which on a running system, and [configuration.md](configuration.md) the file.
 ";
 
 /// The width of the texts, as on a terminal of 100 columns.
@@ -71,7 +71,7 @@ fn the_page_of_commands_holds_the_help_of_every_command() {
     let kept = std::fs::read_to_string(manifest(PAGE)).unwrap_or_default();
     assert!(
         page == kept,
-        "{PAGE} is of another version: `INSTA_UPDATE=always cargo test --test instant -- the_page_of_commands` writes it anew"
+        "{PAGE} is of another version: `INSTA_UPDATE=always cargo test --test instant -- the_page_of_commands` regenerates it"
     );
     assert!(page.matches("```text").count() > 20, "{page}");
 }

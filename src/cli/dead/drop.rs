@@ -13,7 +13,7 @@ use crate::outbox::Operator;
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
 }

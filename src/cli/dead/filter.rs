@@ -19,7 +19,7 @@ pub(super) struct Filter {
     /// Only for this channel.
     #[arg(long)]
     channel: Option<String>,
-    /// Only with this text in the reason, in any case.
+    /// Only with this text in the reason, ignoring case.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Only those parked longer ago: 90s, 30m, 24h, 7d.

@@ -16,7 +16,7 @@ use crate::outbox::{Operator, StoredLetter};
 pub(super) struct Args {
     #[command(flatten)]
     filter: Filter,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
 }

@@ -11,7 +11,7 @@ use crate::cli::Cli;
                   instant gen completions fish > ~/.config/fish/completions/instant.fish"
 )]
 pub(super) struct Args {
-    /// The shell.
+    /// Shell to print completions for.
     shell: Shell,
 }
 

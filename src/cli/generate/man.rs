@@ -14,7 +14,7 @@ const SOURCE: &str = concat!("instant ", env!("CARGO_PKG_VERSION"));
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant gen man | man -l -\n  instant gen man --output ~/.local/share/man/man1")]
 pub(super) struct Args {
-    /// Write the page of each command too, all into this folder, which is made if it is not there.
+    /// Write the pages of all commands to this folder, which is created if it does not exist.
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
 }

@@ -58,7 +58,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// For people.
+    /// Human-readable.
     pub(super) fn text(&self) -> String {
         let Self {
             at,
