@@ -44,9 +44,9 @@ use context::Context;
 
 pub use context::Reported;
 
-/// What is missing where publications have nowhere to go.
+/// The error when publications have nowhere to go.
 const NOWHERE: &str =
-    "instant.toml has neither [centrifugo] nor [server]: say where publications go, or where browsers connect to the hub";
+    "instant.toml has neither [centrifugo] nor [server]: set where publications go, or where browsers connect to the hub";
 
 /// Exit codes, the same for every command.
 pub mod exit {

@@ -35,7 +35,7 @@ async fn a_new_project_gets_a_file_that_passes_as_it_is_and_an_existing_file_sta
     );
     project.take_all_and_run().await;
     let said = project.init().await;
-    assert!(said.contains("stays as it is") && said.contains("--diff"), "{said}");
+    assert!(said.contains("is left unchanged") && said.contains("--diff"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

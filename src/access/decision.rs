@@ -1,30 +1,30 @@
-//! The decision about one channel: what is answered, and what `doctor --as` tells.
+//! The decision about one channel, for answers and for `doctor --as`.
 
 use super::error::Error;
 use super::rule::Rule;
 use super::{Access, Who};
 
-/// Whether somebody may listen to a channel, and why.
+/// Whether somebody may subscribe to a channel, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Refused: visitors may not connect.
+    /// Refused: anonymous visitors may not connect.
     MayNotConnect,
     /// Allowed: the server subscribes to it by itself.
     OwnChannel,
-    /// Allowed: the rule that was asked last lets in.
-    LetIn,
-    /// Refused: no rule that speaks of it lets in.
+    /// Allowed: by the last rule that was evaluated.
+    ByRule,
+    /// Refused: no rule that matches it allows it.
     Refused,
 }
 
 impl Decision {
     pub(super) const fn is_allowed(self) -> bool {
-        matches!(self, Self::OwnChannel | Self::LetIn)
+        matches!(self, Self::OwnChannel | Self::ByRule)
     }
 }
 
 impl Access {
-    /// Whether `who` may listen to `channel`: one of their own, or one that a rule lets them into.
+    /// Whether `who` may subscribe to `channel`: one of their own, or one that a rule allows.
     ///
     /// # Errors
     /// When the database does not answer in time, or a rule's query is broken.
@@ -32,7 +32,7 @@ impl Access {
         self.decide(who, channel, |_, _, _| {}).await.map(Decision::is_allowed)
     }
 
-    /// The decision. `asked` is told of each rule that speaks of the channel, with its variables' values and its answer.
+    /// The decision. Calls `asked` with each rule that matches the channel, its variables' values and its answer.
     pub(super) async fn decide(
         &self,
         who: &Who,
@@ -50,7 +50,7 @@ impl Access {
             let lets_in = self.in_time(rule.lets_in(&self.pool, &self.queries, who, &values)).await?;
             asked(rule, values, lets_in);
             if lets_in {
-                return Ok(Decision::LetIn);
+                return Ok(Decision::ByRule);
             }
         }
         Ok(Decision::Refused)

@@ -73,8 +73,8 @@ impl Access {
         let decision = self.decide(&who, channel, |rule, values, lets_in| rules.push(rule.asked(values, lets_in)));
         let decision = decision.await?;
         let as_visitor = match &person {
-            Some(user) if !user.exists => "there is no such user, and a session of one counts as a visitor's: ",
-            Some(user) if !user.is_active => "the user is not active, and counts as a visitor: ",
+            Some(user) if !user.exists => "there is no such user, and a session of one counts as anonymous: ",
+            Some(user) if !user.is_active => "the user is not active, and counts as anonymous: ",
             _ => "",
         };
         Ok(Explanation {
@@ -125,12 +125,12 @@ impl Access {
 /// A decision in words; `rules` are those that were asked.
 fn reason(decision: Decision, rules: &[Asked]) -> String {
     let reason = match (decision, rules) {
-        (Decision::MayNotConnect, _) => "visitors may not connect: `[channels] anonymous` is false",
+        (Decision::MayNotConnect, _) => "anonymous visitors may not connect: `[channels] anonymous` is false",
         (Decision::OwnChannel, _) => "it is one of the channels that the server subscribes to by itself",
-        (Decision::LetIn, [.., asked]) => return format!("the rule `{}` lets in: {}", asked.rule, asked.allow),
-        (Decision::LetIn | Decision::Refused, []) => "it is no channel of this user, and no rule speaks of it",
-        (Decision::Refused, [_]) => "the one rule that speaks of it does not let in",
-        (Decision::Refused, _) => "none of the rules that speak of it lets in",
+        (Decision::ByRule, [.., asked]) => return format!("the rule `{}` allows it: {}", asked.rule, asked.allow),
+        (Decision::ByRule | Decision::Refused, []) => "it is not a channel of this user, and no rule matches it",
+        (Decision::Refused, [_]) => "the only rule that matches it does not allow it",
+        (Decision::Refused, _) => "none of the rules that match it allows it",
     };
     reason.to_owned()
 }

@@ -21,8 +21,8 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
         None => writeln!(stdout, "nothing to do: the cursor belongs to this cluster")?,
         Some(adopted) => writeln!(
             stdout,
-            "the cursor belongs to this cluster now: the relay goes on with {} changes that were not settled, {} settled ones were \
-             removed, and subscribers are told to reload",
+            "the cursor belongs to this cluster now: the relay continues with {} unsettled changes, {} settled ones were removed, \
+             and subscribers are notified to reload",
             adopted.unsettled, adopted.settled
         )?,
     }

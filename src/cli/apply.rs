@@ -25,7 +25,7 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     if !paused.is_empty() {
         writeln!(
             anstream::stderr(),
-            "warning: capture is paused, and `apply` leaves it so; tables: {}; `instant resume` captures again",
+            "warning: capture is paused, and `apply` leaves it paused; tables: {}; `instant resume` captures again",
             paused.steps.len()
         )?;
     }

@@ -70,7 +70,7 @@ fn explain(code: &str) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let hint = did_you_mean(code, page::codes())
-        .unwrap_or_else(|| format!("there are {}", page::codes().collect::<Vec<_>>().join(", ")));
-    writeln!(anstream::stderr(), "error: there is no code `{code}`: {hint}")?;
+        .unwrap_or_else(|| format!("the codes are {}", page::codes().collect::<Vec<_>>().join(", ")));
+    writeln!(anstream::stderr(), "error: unknown code `{code}`: {hint}")?;
     Ok(ExitCode::from(exit::USAGE))
 }

@@ -42,7 +42,7 @@ impl Context {
         match &self.config {
             Some(path) => Ok(path.clone()),
             None => config::find(&std::env::current_dir()?)
-                .context("there is no instant.toml in this folder or above it; name it with --config"),
+                .context("there is no instant.toml in this folder or a parent folder; name one with --config"),
         }
     }
 
@@ -126,5 +126,5 @@ pub(super) fn report(diagnostics: &Diagnostics, source: &Source) -> std::io::Res
     writeln!(stderr, "{}", diagnostics.render(source, true))?;
     let codes: BTreeSet<&str> = diagnostics.items.iter().map(|item| item.code).collect();
     let codes: Vec<&str> = codes.into_iter().collect();
-    writeln!(stderr, "explained by `instant check --explain CODE`: {}\n", codes.join(", "))
+    writeln!(stderr, "see `instant check --explain CODE`: {}\n", codes.join(", "))
 }

@@ -83,7 +83,7 @@ async fn serve(
         tokio::select! {
             Ok(()) = role.changed() => match *role.borrow_and_update() {
                 Role::Leading => greet(config, service.invite()?.as_deref())?,
-                Role::Standby => warn!("another `instant run` or `instant dev` leads on this database: this one waits for its end"),
+                Role::Standby => warn!("another `instant run` or `instant dev` leads on this database: this one waits until it ends"),
                 Role::Starting | Role::Reconnecting => {}
             },
             ended = service.ended() => {
@@ -135,7 +135,7 @@ fn follow(config: Config, shown: Filter, rules: watch::Receiver<Arc<Rules>>) -> 
         loop {
             let followed = async { Tail::open(&config, shown.clone(), rules.clone()).await?.follow().await };
             if let Err(error) = followed.await {
-                warn!("changes are not shown for now: {error:#}");
+                warn!("changes cannot be shown for now: {error:#}");
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -147,7 +147,7 @@ async fn clean(context: &Context, config: &Config, is_new: bool) -> anyhow::Resu
     if !is_new {
         writeln!(
             anstream::stderr(),
-            "nothing was removed: Instant was in the database before; `instant remove` takes it out"
+            "nothing was removed: Instant was in the database before; to remove it, run `instant remove`"
         )?;
         return Ok(());
     }
@@ -170,10 +170,10 @@ fn greet(config: &Config, live: Option<&str>) -> anyhow::Result<()> {
     if config.django.is_none() {
         writeln!(
             stdout,
-            "users      everyone is a visitor and hears `public` alone: instant.toml has no [django]"
+            "users      everyone is anonymous and receives only `public`: instant.toml has no [django]"
         )?;
     }
-    writeln!(stdout, "waiting for changes; Ctrl-C ends")?;
+    writeln!(stdout, "waiting for changes; press Ctrl-C to stop")?;
     Ok(())
 }
 

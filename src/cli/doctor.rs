@@ -91,13 +91,13 @@ fn print(args: &Args, config: &Config, watches: &[Watch], findings: &[Finding]) 
 }
 
 fn age(text: &str) -> Result<Duration, &'static str> {
-    duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), as in 15m")
+    duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), such as 15m")
 }
 
 fn websocket(text: &str) -> Result<String, &'static str> {
     if text.starts_with("ws://") || text.starts_with("wss://") {
         Ok(text.to_owned())
     } else {
-        Err("a WebSocket's address begins with ws:// or wss://")
+        Err("a WebSocket URL begins with ws:// or wss://")
     }
 }

@@ -44,9 +44,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         What::Centrifugo => {
             let config = context.load()?;
             let server = config.centrifugo.as_ref();
-            let server = server.context("instant.toml has no [centrifugo]: say where it listens, and its API key")?;
+            let server = server.context("instant.toml has no [centrifugo]: set where it listens, and its API key")?;
             let web = config.server.as_ref();
-            let web = web.context("instant.toml has no [server]: Centrifugo asks it who may listen")?;
+            let web = web.context("instant.toml has no [server]: Centrifugo asks it who may subscribe")?;
             serde_json::to_string_pretty(&centrifugo::configuration(&config, server, web))?
         }
         What::Schema => serde_json::to_string_pretty(&schema::schema())?,

@@ -71,7 +71,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     if known.is_some() && !args.diff {
         writeln!(
             anstream::stdout(),
-            "{} is there already and stays as it is; `instant init --diff` shows what it does not speak of yet",
+            "{} already exists and is left unchanged; `instant init --diff` shows what it does not mention yet",
             path.display()
         )?;
         return Ok(ExitCode::SUCCESS);
@@ -82,7 +82,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         let known = known.unwrap_or_default();
         let new: Vec<&Subject> = found.subjects.iter().filter(|subject| !subject.is_in(&known)).collect();
         if new.is_empty() {
-            writeln!(stdout, "{} speaks of everything that {} has", path.display(), found.source)?;
+            writeln!(stdout, "{} mentions everything that {} has", path.display(), found.source)?;
         }
         for subject in new {
             writeln!(stdout, "{}", subject.proposal())?;
@@ -104,7 +104,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         stdout,
         "  for completion in an editor: instant gen schema > instant.schema.json"
     )?;
-    writeln!(stdout, "  take the `#` off what is to be live")?;
+    writeln!(stdout, "  remove the `#` from what should be live")?;
     let secret = if found.project.is_some() {
         " and DJANGO_SECRET_KEY"
     } else {
@@ -128,7 +128,7 @@ async fn look(args: &Args, manage: Option<&Path>, context: &Context) -> anyhow::
         .clone()
         .or_else(|| std::env::var(URL_VARIABLE).ok().map(SecretString::from));
     let Some(url) = url.filter(|url| !url.expose_secret().is_empty()) else {
-        bail!("there is no manage.py in this folder, and no {URL_VARIABLE}: name one with --manage or --database-url");
+        bail!("there is no manage.py in this folder, and {URL_VARIABLE} is not set: name one with --manage or --database-url");
     };
     let pool = super::context::connect(&url).await?;
     let tables = capture::survey(&pool).await?;
@@ -166,12 +166,12 @@ fn subject(table: &Surveyed) -> Subject {
 fn text(found: &Found) -> String {
     let mut text = String::from(
         "#:schema ./instant.schema.json
-# What moves in the browser, and who sees it.
+# What updates in the browser, and who sees it.
 # `instant check --db` finds every mistake, `instant plan` shows what `instant apply` would install.
 
 [database]
 url = \"${DATABASE_URL}\"              # a direct connection, not a transaction pooler
-# relay_role = \"instant_relay\"       # the role of `instant run`, where it is not the tables' owner
+# relay_role = \"instant_relay\"       # the role of `instant run`, if it is not the tables' owner
 
 # Browsers connect to `instant run` itself. With these lines Centrifugo takes its place; `instant gen centrifugo` prints its
 # configuration.
@@ -188,11 +188,11 @@ allowed_origins = [\"http://127.0.0.1:8000\", \"http://localhost:8000\"]   # whe
         text.push_str(&django(project));
     }
     if found.subjects.is_empty() {
-        text.push_str("\n# Nothing of the project's own was found to watch. A model of any app may be named:\n# [[watch]]\n# model = \"auth.User\"\n");
+        text.push_str("\n# Found nothing of the project's own to watch. A model of any app may be named:\n# [[watch]]\n# model = \"auth.User\"\n");
     } else {
         text.push_str(
-            "\n# Below: what there is to watch, each with a rule for staff, and one for the user that a row belongs to. Other targets are
-# \"public\", \"users\", \"superuser\" and { group = \"editors\" }; `on`, `changed`, `when`, `message` and `data` say more.\n",
+            "\n# Below: what can be watched, each with a rule for staff, and one for the user that a row belongs to. Other targets are
+# \"public\", \"users\", \"superuser\" and { group = \"editors\" }; `on`, `changed`, `when`, `message` and `data` refine a rule.\n",
         );
     }
     for subject in &found.subjects {
@@ -208,7 +208,7 @@ fn django(project: &Project) -> String {
     let is_readable = project.sessions && matches!(engine, "db" | "cached_db" | "signed_cookies");
     let Some(model) = project.user_model.as_deref().filter(|_| is_readable) else {
         return "
-# The project's log-ins are no sessions that Instant could read: name an endpoint of the site that says who asks.
+# Instant cannot read the project's sessions: name an endpoint of the site that identifies the user of a request.
 # [django]
 # whoami = \"http://127.0.0.1:8000/whoami\"
 "

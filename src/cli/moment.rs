@@ -16,7 +16,8 @@ impl FromStr for Moment {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const FORMS: &str = "a moment is an age as in 90s, 24h or 7d, or a time as in 2026-11-24T12:00:00Z or '2026-11-24 12:00'";
+        const FORMS: &str =
+            "a moment is an age such as 90s, 24h or 7d, or a time such as 2026-11-24T12:00:00Z or '2026-11-24 12:00'";
         if let Some(age) = duration::parse(text) {
             let age = SignedDuration::try_from(age).map_err(|_| FORMS)?;
             return Timestamp::now().checked_sub(age).map(Self).map_err(|_| FORMS);

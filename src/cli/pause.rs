@@ -19,7 +19,7 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     let paused = capture::pause(&pool).await?;
     writeln!(
         anstream::stdout(),
-        "capture is paused; tables: {paused}. What was captured before is still published; `instant resume` captures again"
+        "capture is paused; tables: {paused}. Changes captured before are still published; `instant resume` captures again"
     )?;
     Ok(ExitCode::SUCCESS)
 }

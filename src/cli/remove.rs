@@ -19,7 +19,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
-    let question = "Remove every trigger and the schema `instant`, with changes that were not published?";
+    let question = "Remove every trigger and the schema `instant`, including changes that were not published?";
     if !args.yes && !confirm(question)? {
         writeln!(anstream::stderr(), "nothing was removed; `--yes` removes without asking")?;
         return Ok(ExitCode::from(exit::USAGE));

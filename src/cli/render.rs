@@ -97,7 +97,7 @@ fn answer(mapping: &Mapping, line: &str) -> serde_json::Result<String> {
     let wrong = |error: String| serde_json::to_string(&Answer::Wrong { error });
     let request: Request = match serde_json::from_str(line) {
         Ok(request) => request,
-        Err(error) => return wrong(format!("this is no request: {error}")),
+        Err(error) => return wrong(format!("this is not a request: {error}")),
     };
     let changes: Vec<Change<'_>> = match request.changes.iter().map(request::Captured::change).collect() {
         Ok(changes) => changes,
@@ -105,7 +105,7 @@ fn answer(mapping: &Mapping, line: &str) -> serde_json::Result<String> {
     };
     let known = match Known::new(&request.rows) {
         Ok(known) => known,
-        Err(error) => return wrong(format!("a value of a row is no JSON: {error}")),
+        Err(error) => return wrong(format!("a value of a row is not JSON: {error}")),
     };
     let missing = known.missing(mapping, &changes);
     if !missing.is_empty() {
@@ -181,16 +181,16 @@ mod tests {
     #[test]
     fn what_is_no_request_is_told_and_the_next_one_is_answered() {
         for (line, said) in [
-            ("nonsense", "this is no request: expected ident"),
+            ("nonsense", "this is not a request: expected ident"),
             ("{}", "missing field `changes`"),
             (r#"{"changes": [], "row": []}"#, "unknown field `row`"),
             (
                 r#"{"changes": [{"id": 1, "at": "2026-11-24T12:00:00Z", "source": "x", "op": "X"}]}"#,
-                "`X` is no operation's letter",
+                "`X` is not the letter of an operation",
             ),
             (
                 r#"{"changes": [], "rows": [{"lookup": 0, "key": "1", "values": ["{"], "refused": null}]}"#,
-                "a value of a row is no JSON",
+                "a value of a row is not JSON",
             ),
         ] {
             let answer = answered(line);

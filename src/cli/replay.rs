@@ -173,7 +173,7 @@ impl<P: Publisher> Progress<'_, P> {
             let Some(wait) = waits.next() else {
                 return Err(anyhow::anyhow!(interrupted.told())).with_context(|| {
                     format!(
-                        "sent: {}; go on with `instant replay --since {}`, which may repeat some",
+                        "sent: {}; continue with `instant replay --since {}`, which may repeat some",
                         self.sent, self.reached
                     )
                 });
@@ -186,7 +186,7 @@ impl<P: Publisher> Progress<'_, P> {
         self.refused += 1;
         match self.refused {
             1..=REASONS => writeln!(anstream::stderr(), "refused: {reason}"),
-            more if more == REASONS + 1 => writeln!(anstream::stderr(), "refused: … more of them are counted only"),
+            more if more == REASONS + 1 => writeln!(anstream::stderr(), "refused: … further ones are only counted"),
             _ => Ok(()),
         }
     }

@@ -23,7 +23,7 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     }
     writeln!(
         anstream::stdout(),
-        "capture goes on; what was changed during the pause counts as one loss, so that subscribers are told to reload"
+        "capture has resumed; the changes made during the pause count as one loss, so that subscribers are notified to reload"
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -102,7 +102,7 @@ fn start_log(args: &Args) {
 }
 
 fn stop(service: &Service) {
-    info!("stopping: what is in flight is published first");
+    info!("stopping: publications in flight are finished first");
     systemd::stopping();
     service.stop();
 }

@@ -108,7 +108,7 @@ fn text(named: &Named<'_>) -> String {
     line(
         "leader",
         status.leader.as_ref().map_or_else(
-            || "nobody: start `instant run`".to_owned(),
+            || "none: start `instant run`".to_owned(),
             |leader| {
                 let since = leader.since.map_or_else(|| "?".to_owned(), age::since);
                 let from = leader.address.as_deref().unwrap_or("a local socket");
@@ -133,7 +133,7 @@ fn text(named: &Named<'_>) -> String {
     line("dead letters", depth.dead_letters.to_string());
     line("lost", depth.lost.counted.to_string());
     if *paused {
-        line("capture", "paused: `instant resume` goes on".to_owned());
+        line("capture", "paused: `instant resume` captures again".to_owned());
     }
     for (model, at) in &status.last_changes {
         line("last change", format!("{model}, {} ago", age::since(*at)));
@@ -164,7 +164,7 @@ pub(super) fn size(bytes: i64) -> String {
 fn every(text: &str) -> Result<Duration, &'static str> {
     duration::parse(text)
         .filter(|every| !every.is_zero())
-        .ok_or("a duration is a number and a unit, as in 2s")
+        .ok_or("a duration is a number and a unit, such as 2s")
 }
 
 #[cfg(test)]

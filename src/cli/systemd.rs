@@ -44,6 +44,6 @@ pub(super) fn stopping() {
 fn notify(states: &[NotifyState<'_>]) {
     // Without systemd there is nobody to be told, which is no failure.
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd could not be told");
+        tracing::warn!(%error, "systemd could not be notified");
     }
 }

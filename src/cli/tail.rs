@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     let (_unchanging, rules) = watch::channel(Rules::new(&watches, mapping));
     let tail = Tail::open(&config, args.filter, rules).await?;
-    writeln!(anstream::stderr(), "waiting for changes; Ctrl-C ends")?;
+    writeln!(anstream::stderr(), "waiting for changes; press Ctrl-C to stop")?;
     tokio::select! {
         ended = tail.follow() => ended?,
         _ = tokio::signal::ctrl_c() => {}

@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.load()?;
-    anyhow::ensure!(config.django.is_some(), "instant.toml has no [django]: say where users are");
+    anyhow::ensure!(config.django.is_some(), "instant.toml has no [django]: set where users are");
     let secret = token::secret(&config).context("instant.toml has no key to sign tokens with")?;
     let access = Access::new(&config)?;
     let user = access.user(&args.user).await?;

@@ -33,15 +33,15 @@ async fn a_decision_is_explained_with_the_user_the_rule_and_its_values() {
     let rule = json!([{ "rule": "room:{room_id}", "allow": "a query", "values": [["room_id", "7"]], "lets_in": true }]);
     assert_eq!((&member["rules"], &member["allowed"]), (&rule, &json!(true)));
     for (user, channel, allowed, reason) in [
-        ("1", "room:8", false, "does not let in"),
+        ("1", "room:8", false, "does not allow it"),
         ("1", "#1", true, "by itself"),
-        ("1", "#2", false, "no rule speaks of it"),
+        ("1", "#2", false, "no rule matches it"),
         ("2", "users", false, "not active"),
         ("2", "news:all", true, "not active"),
         ("3", "users", false, "no such user"),
         ("x", "users", false, "no such user"),
-        ("", "news:all", true, "lets in: everyone"),
-        ("", "room:7", false, "does not let in"),
+        ("", "news:all", true, "allows it: everyone"),
+        ("", "room:7", false, "does not allow it"),
     ] {
         let found = explain(user, channel).await;
         assert_eq!(found["allowed"], allowed, "{found}");

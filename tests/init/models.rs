@@ -25,7 +25,7 @@ async fn own_models_are_proposed_without_what_looks_secret_and_diff_shows_the_ne
     // The models of Django's own apps are not the project's.
     assert!(!file.contains("auth.Group") && !file.contains("LogEntry"), "{file}");
     let diff = ["init", "--diff", "--python", project.python.to_str().unwrap()];
-    assert!(project.instant(&diff).await.contains("speaks of everything"));
+    assert!(project.instant(&diff).await.contains("mentions everything"));
     let models = project.path().join("shop/models.py");
     let more = std::fs::read_to_string(&models).unwrap() + "class Invoice(models.Model):\n    number = models.IntegerField()\n";
     std::fs::write(&models, more).unwrap();

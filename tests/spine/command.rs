@@ -48,7 +48,7 @@ async fn what_is_wrong_with_the_call_is_said_and_told_by_the_exit_code() {
     assert_eq!(missing.status.code(), Some(1));
     assert_eq!(
         text(&missing.stderr),
-        "error: there is no instant.toml in this folder or above it; name it with --config\n"
+        "error: there is no instant.toml in this folder or a parent folder; name one with --config\n"
     );
     let unknown = in_nowhere(&["aply"], &[]).await;
     assert_eq!(unknown.status.code(), Some(2));
@@ -177,7 +177,7 @@ async fn a_problem_names_its_code_and_the_code_is_explained() {
     assert_eq!(slip.status.code(), Some(2));
     assert_eq!(
         text(&slip.stderr),
-        "error: there is no code `never-fire`: did you mean `never-fires`?\n"
+        "error: unknown code `never-fire`: did you mean `never-fires`?\n"
     );
 }
 

@@ -26,12 +26,12 @@ async fn a_pause_stops_capture_at_once_without_a_lock_and_a_resume_tells_subscri
         let status = stack.command(&["status"], 0).await;
         assert!(status.contains("paused: `instant resume`"), "{status}");
         let applied = stack.command(&["apply"], 0).await;
-        assert!(applied.contains("`apply` leaves it so; tables: 4"), "{applied}");
+        assert!(applied.contains("`apply` leaves it paused; tables: 4"), "{applied}");
         stack.django.run("Order.objects.create(number='still')").await;
         assert_eq!(stack.count("select count(*) from instant.outbox").await, captured);
 
         let output = stack.command(&["resume"], 0).await;
-        assert!(output.contains("capture goes on"), "{output}");
+        assert!(output.contains("capture has resumed"), "{output}");
         assert_eq!(stack.public.next(SOON).await.value()["event_class"], "instant.resync");
         let events = stack.events("Order.objects.create(number='after')").await;
         assert_eq!(events.len(), 1, "{events:#?}");

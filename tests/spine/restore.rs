@@ -80,7 +80,7 @@ async fn a_database_restored_elsewhere_is_recognised_and_goes_on_with_one_comman
             "{said}"
         );
         let (code, said) = run(&["adopt"]).await;
-        assert!(code == 0 && said.contains("goes on with 4 changes"), "{said}");
+        assert!(code == 0 && said.contains("continues with 4 unsettled changes"), "{said}");
         assert_eq!(
             run(&["adopt"]).await,
             (0, "nothing to do: the cursor belongs to this cluster\n".to_owned())

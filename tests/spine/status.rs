@@ -52,7 +52,7 @@ async fn status_tells_leader_backlog_lag_size_last_events_dead_letters_and_losse
         assert_eq!(status["lost"], json!({"counted": 1, "told": 0}));
         let text = stack.command(&["status"], 0).await;
         assert!(
-            text.contains("nobody: start `instant run`") && text.contains("7 changes"),
+            text.contains("none: start `instant run`") && text.contains("7 changes"),
             "{text}"
         );
     }

@@ -67,10 +67,7 @@ impl Selection {
         if self.filter.is_empty() == self.all {
             return Ok(Some(self.filter.into()));
         }
-        writeln!(
-            anstream::stderr(),
-            "name ids or conditions, or every dead letter with `--all`"
-        )?;
+        writeln!(anstream::stderr(), "give ids or conditions, or `--all` for every dead letter")?;
         Ok(None)
     }
 }
@@ -97,12 +94,12 @@ impl FromStr for RuleFilter {
         let (model, number) = match text.rsplit_once('/') {
             None => (text, None),
             Some((model, number)) => {
-                let number = number.parse().map_err(|_| "after the slash stands a rule's number, from 1")?;
+                let number = number.parse().map_err(|_| "a rule's number, from 1, must follow the slash")?;
                 (model, Some(number))
             }
         };
         if model.is_empty() {
-            return Err("a rule is MODEL or MODEL/N, as in shop.Order/2");
+            return Err("a rule is MODEL or MODEL/N, such as shop.Order/2");
         }
         Ok(Self {
             model: model.to_owned(),
@@ -112,7 +109,7 @@ impl FromStr for RuleFilter {
 }
 
 fn age(text: &str) -> Result<Duration, &'static str> {
-    duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), as in 30m or 1h30m")
+    duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), such as 30m or 1h30m")
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
             0 => writeln!(stdout, "no dead letters")?,
             _ => writeln!(
                 stdout,
-                "\n{found} found; `instant dead show ID` prints one, `instant dead retry` sends again"
+                "\n{found} found; `instant dead show ID` prints one, `instant dead retry` resends them"
             )?,
         }
     }

@@ -35,7 +35,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     } = Box::pin(redeliver(&operator, &publisher, &filter, &mut related, rules)).await?;
     if let Some(interrupted) = interrupted {
         let why = interrupted.told();
-        anyhow::bail!("{why}; sent before: {sent}, the others wait for another `instant dead retry`");
+        anyhow::bail!("{why}; sent before that: {sent}; run `instant dead retry` again for the others");
     }
     writeln!(
         anstream::stdout(),

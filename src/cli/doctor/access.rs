@@ -11,7 +11,7 @@ pub(super) async fn explain(config: &Config, user: &str, channel: &str, json: bo
     let key = (!user.is_empty()).then_some(user);
     anyhow::ensure!(
         key.is_none() || config.django.is_some(),
-        "instant.toml has no [django]: everyone is a visitor, which is `--as ''`"
+        "instant.toml has no [django]: everyone is anonymous, which is `--as ''`"
     );
     let explanation = Access::new(config)?.explain(key, channel).await?;
     let mut stdout = anstream::stdout().lock();
@@ -26,8 +26,8 @@ pub(super) async fn explain(config: &Config, user: &str, channel: &str, json: bo
 fn text(explanation: &Explanation) -> String {
     let mut lines = Vec::new();
     match &explanation.user {
-        None => lines.push(("user", "a visitor".to_owned())),
-        Some(user) if !user.exists => lines.push(("user", format!("{}: there is none", user.key))),
+        None => lines.push(("user", "anonymous".to_owned())),
+        Some(user) if !user.exists => lines.push(("user", format!("{}: no such user", user.key))),
         Some(user) => {
             let active = if user.is_active { "active" } else { "not active" };
             let (staff, superuser) = (yes(user.is_staff), yes(user.is_superuser));
@@ -49,7 +49,7 @@ fn text(explanation: &Explanation) -> String {
         } else {
             format!(", with {}", values.join(", "))
         };
-        let answer = if asked.lets_in { "lets in" } else { "refuses" };
+        let answer = if asked.lets_in { "allows" } else { "refuses" };
         lines.push(("rule", format!("{} ({}){with}: {answer}", asked.rule, asked.allow)));
     }
     let decision = if explanation.allowed { "allowed" } else { "refused" };

@@ -75,7 +75,7 @@ impl Probe<'_> {
                 Ok(_) => {}
                 Err(OpenError::Origin) => findings.add(
                     "centrifugo-origin",
-                    format!("Centrifugo refuses pages of {origin}, which `[server] allowed_origins` names"),
+                    format!("Centrifugo refuses pages from {origin}, which `[server] allowed_origins` names"),
                     "client.allowed_origins",
                     FIX,
                 ),
@@ -84,7 +84,7 @@ impl Probe<'_> {
                         "centrifugo-websocket",
                         format!("there is no WebSocket at {}: {error}", self.url),
                         &self.url,
-                        "say where browsers connect: instant doctor --websocket wss://…/connection/websocket",
+                        "name the URL where browsers connect: instant doctor --websocket wss://…/connection/websocket",
                     );
                     return false;
                 }
@@ -93,7 +93,7 @@ impl Probe<'_> {
         if Browser::open(&self.http, &self.url, Some(STRANGER), "").await.is_ok() {
             findings.add(
                 "centrifugo-origin",
-                "Centrifugo lets pages of any site connect, with the cookies of whoever visits them",
+                "Centrifugo allows pages of any site to connect, with the cookies of their visitors",
                 "client.allowed_origins",
                 FIX,
             );
@@ -143,7 +143,7 @@ impl Probe<'_> {
                 })
                 | Ok(_) => continue,
                 Err(Refused::Error { code, .. }) if code >= 400 => continue,
-                Err(refused) => format!("gets no answer of Instant: {refused}"),
+                Err(refused) => format!("gets no answer from Instant: {refused}"),
             };
             findings.add(
                 "centrifugo-subscribe",
@@ -163,7 +163,7 @@ impl Probe<'_> {
         if let Err(refused) = browser.ask(1, "connect", json!({ "token": token })).await {
             findings.add(
                 "centrifugo-token",
-                format!("Centrifugo does not take a token of Instant's key: {refused}"),
+                format!("Centrifugo does not accept a token signed with Instant's key: {refused}"),
                 "client.token.hmac_secret_key",
                 "set it as `instant gen centrifugo` prints it, or `[centrifugo] token_secret` to Centrifugo's",
             );
@@ -180,7 +180,7 @@ fn was_asked(answer: &Value) -> bool {
 fn lost_cookie(findings: &mut Findings) {
     findings.add(
         "centrifugo-cookie",
-        "Centrifugo does not hand the cookies of browsers on: everyone is a visitor",
+        "Centrifugo does not pass on the cookies of browsers: everyone is anonymous",
         "client.proxy.connect.http_headers",
         "add \"Cookie\" to the `http_headers` of Centrifugo's proxies, as `instant gen centrifugo` prints them",
     );

@@ -81,7 +81,7 @@ fn judge(health: &Health, findings: &mut Findings) {
         findings.add(
             "old-snapshot",
             format!(
-                "a transaction is open for {} ({}): vacuum cleans nothing that is newer",
+                "a transaction has been open for {} ({}): vacuum cleans up nothing that is newer",
                 ago(session.age),
                 session.state
             ),
@@ -93,7 +93,7 @@ fn judge(health: &Health, findings: &mut Findings) {
         findings.add(
             "prepared-transaction",
             format!(
-                "a transaction is prepared for {} and not ended: its changes wait, and vacuum with them",
+                "a transaction has been prepared for {} and has not ended: its changes wait, and so does vacuum",
                 ago(prepared.age)
             ),
             &prepared.name,
@@ -104,7 +104,7 @@ fn judge(health: &Health, findings: &mut Findings) {
         findings.add(
             "notify-queue",
             format!(
-                "the queue of notifications is full by {:.0} %: some listener stays in a transaction",
+                "the notification queue is {:.0} % full: some listener stays in a transaction",
                 health.notify_queue * 100.0
             ),
             "pg_notification_queue_usage()",
@@ -115,7 +115,7 @@ fn judge(health: &Health, findings: &mut Findings) {
     if difference.abs() > CLOCK_DIFFERENCE {
         findings.add(
             "clock",
-            format!("PostgreSQL's clock differs from this one by {difference} s"),
+            format!("PostgreSQL's clock differs from this machine's by {difference} s"),
             "PostgreSQL",
             "timedatectl set-ntp true, on both machines",
         );

@@ -48,7 +48,7 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
         Ok(status) => judge(&status, findings),
         Err(Error::Schema(_)) => findings.add(
             "schema",
-            "the schema `instant` is not as this version needs it",
+            "the schema `instant` is not the one that this version needs",
             "instant",
             "instant apply",
         ),
@@ -66,7 +66,7 @@ fn judge(status: &Status, findings: &mut Findings) {
     if status.leader.is_none() {
         findings.add(
             "no-leader",
-            "no relay is at work: nothing is published",
+            "no relay is running: nothing is published",
             "the leader's lock",
             "instant run",
         );
@@ -76,19 +76,19 @@ fn judge(status: &Status, findings: &mut Findings) {
         findings.add(
             "lag",
             format!(
-                "the oldest change that is not published is {:.0} s old, behind it wait {}{}",
+                "the oldest unpublished change is {:.0} s old; backlog: {}{} changes",
                 backlog.lag_seconds,
                 if backlog.more { "more than " } else { "" },
                 backlog.changes
             ),
             "instant.outbox",
-            "look at the log of `instant run`: it says what it waits for",
+            "check the log of `instant run`: it shows what it waits for",
         );
     }
     if status.depth.outbox.bytes > OUTBOX_BYTES {
         findings.add(
             "outbox-large",
-            format!("the outbox takes {}", size(status.depth.outbox.bytes)),
+            format!("the outbox takes up {}", size(status.depth.outbox.bytes)),
             "instant.outbox",
             "lower `[outbox] retention`; vacuum instant.outbox gives the space back to new changes",
         );
@@ -103,14 +103,14 @@ fn judge(status: &Status, findings: &mut Findings) {
     }
     if status.depth.lost.counted > 0 {
         let told = if status.depth.lost.told >= status.depth.lost.counted {
-            "subscribers were told to reload"
+            "subscribers were notified to reload"
         } else {
-            "subscribers are not told yet"
+            "subscribers are not notified yet"
         };
         findings.add(
             "lost",
             format!(
-                "{} changes were lost so that writes could go on; {told}",
+                "{} changes were lost so that writes could continue; {told}",
                 status.depth.lost.counted
             ),
             "instant.lost",

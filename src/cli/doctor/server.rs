@@ -27,7 +27,7 @@ pub(super) async fn look(
             if difference.abs() > CLOCK_DIFFERENCE {
                 findings.add(
                     "clock",
-                    format!("Centrifugo's clock differs from this one by {difference} s"),
+                    format!("Centrifugo's clock differs from this machine's by {difference} s"),
                     URL,
                     "timedatectl set-ntp true, on both machines",
                 );
@@ -58,7 +58,7 @@ pub(super) async fn look(
     for (namespace, channel) in channels {
         let looked = namespace_known(server, namespace, channel, config, findings).await;
         if let Err(error) = looked {
-            findings.add("centrifugo-unreachable", error.to_string(), URL, "look at Centrifugo's log");
+            findings.add("centrifugo-unreachable", error.to_string(), URL, "check Centrifugo's log");
             return false;
         }
     }
@@ -79,7 +79,7 @@ async fn grpc_answers(server: &Centrifugo, findings: &mut Findings) -> bool {
             "centrifugo-unreachable",
             error.to_string(),
             "[centrifugo] grpc_url",
-            "switch Centrifugo's `grpc_api` on, as `instant gen centrifugo` prints it, or set `grpc_url` to its address, with the port 10000 as a rule",
+            "enable Centrifugo's `grpc_api`, as `instant gen centrifugo` prints it, or set `grpc_url` to its address, usually with port 10000",
         ),
     }
     false
@@ -96,7 +96,7 @@ async fn namespace_known(
     if !server.knows(channel).await? {
         findings.add(
             "namespace",
-            format!("Centrifugo does not know the namespace `{namespace}`: publications to it are parked, subscriptions refused"),
+            format!("Centrifugo has no namespace `{namespace}`: publications to it are parked, subscriptions refused"),
             channel,
             format!("add {{\"name\": \"{namespace}\"}} to Centrifugo's `channel.namespaces`, as `instant gen centrifugo` prints it, then: instant dead retry --all"),
         );

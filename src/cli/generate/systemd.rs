@@ -12,7 +12,7 @@ pub(super) fn unit(binary: &Path, config: &Path) -> String {
 Description=Instant: row changes of a Django project for browsers
 Wants=network-online.target
 After=network-online.target postgresql.service
-# However long PostgreSQL is away, the service starts once it is back.
+# However long PostgreSQL is down, the service starts once it is back.
 StartLimitIntervalSec=0
 
 [Service]
@@ -20,14 +20,14 @@ Type=notify
 NotifyAccess=main
 ExecStart={binary} --config {config} run --log json
 ExecReload=/bin/kill -HUP $MAINPID
-# DATABASE_URL and the other variables that the configuration names, one NAME=value a line, readable by root alone.
+# DATABASE_URL and the other variables that the configuration names, one NAME=value per line, readable only by root.
 EnvironmentFile=-/etc/instant/environment
 Restart=always
 RestartSec=1s
-# A stop publishes what is in flight, for ten seconds at most.
+# A stop publishes what is in flight, for at most ten seconds.
 TimeoutStopSec=20s
 WatchdogSec=30s
-# Each connection to the hub is one.
+# Each connection to the hub takes one.
 LimitNOFILE=65536
 
 DynamicUser=yes

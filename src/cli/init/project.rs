@@ -106,9 +106,9 @@ impl Project {
                 .lines()
                 .rev()
                 .find(|line| !line.trim().is_empty())
-                .unwrap_or("it said nothing");
+                .unwrap_or("it printed nothing");
             bail!(
-                "the project does not load under {}: {last}\nname its interpreter with --python, and set what its settings need",
+                "the project does not load under {}: {last}\nname its interpreter with --python, and set the variables that its settings need",
                 python.display()
             );
         };
@@ -131,7 +131,7 @@ impl Project {
             let known: BTreeSet<String> = self.models.iter().map(app).collect();
             let known: Vec<String> = known.into_iter().collect();
             bail!(
-                "the project has no models in an app `{unknown}`; it has them in {}",
+                "the project has no models in an app `{unknown}`; the apps with models are {}",
                 known.join(", ")
             );
         }

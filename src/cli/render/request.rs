@@ -47,7 +47,8 @@ impl Captured {
     /// # Errors
     /// A letter that is no operation's, for people.
     pub(super) fn change(&self) -> Result<Change<'_>, String> {
-        let operation = Operation::from_letter(self.op).ok_or_else(|| format!("`{}` is no operation's letter", self.op))?;
+        let operation =
+            Operation::from_letter(self.op).ok_or_else(|| format!("`{}` is not the letter of an operation", self.op))?;
         Ok(Change {
             id: self.id,
             at: self.at,

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Prints what `/readyz` answers; the exit code says whether that is yes.
 pub(super) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let server = config.server.as_ref();
-    let server = server.context("instant.toml has no [server]: nothing says whether `instant run` is ready")?;
+    let server = server.context("instant.toml has no [server]: `instant run` does not report whether it is ready")?;
     let url = format!("{}/readyz", server.local_url());
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let answer = client.get(&url).send().await;

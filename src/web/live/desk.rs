@@ -80,7 +80,7 @@ pub(super) async fn letters(State(web): State<Arc<Web>>) -> Response {
 /// it would be heard twice when it is sent again later.
 pub(super) async fn retry(State(web): State<Arc<Web>>, Json(chosen): Json<Chosen>) -> Response {
     if !(1..=LETTERS).contains(&chosen.ids.len()) {
-        return (StatusCode::BAD_REQUEST, "which letters?\n").into_response();
+        return (StatusCode::BAD_REQUEST, "give 1 to 1000 letters\n").into_response();
     }
     let sent = web.tasks.spawn(redeliver(Arc::clone(&web), chosen.ids));
     sent.await
@@ -89,7 +89,7 @@ pub(super) async fn retry(State(web): State<Arc<Web>>, Json(chosen): Json<Chosen
 
 async fn redeliver(web: Arc<Web>, ids: Vec<i64>) -> Response {
     let Some(backend) = &web.backend else {
-        return (StatusCode::BAD_REQUEST, "letters are sent nowhere\n").into_response();
+        return (StatusCode::BAD_REQUEST, "there is nowhere to send letters\n").into_response();
     };
     let filter = LetterFilter {
         ids,

@@ -18,8 +18,8 @@ use crate::django::mac;
 /// The cookie of whoever came by a link.
 const COOKIE: &str = "instant_live";
 /// The answer to everyone else.
-pub(super) const REFUSAL: &str = "this page is for the staff: log in to the site as staff or superuser, under the address that this \
-                                  page has, or open the link that `instant dev` prints\n";
+pub(super) const REFUSAL: &str = "this page is for staff: log in to the site as staff or superuser, at the address of this \
+                                  page, or open the link that `instant dev` prints\n";
 
 /// Lets guests in.
 #[derive(Debug)]

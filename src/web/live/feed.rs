@@ -42,7 +42,7 @@ struct Feed {
 
 pub(super) async fn open(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
     let Ok(place) = Arc::clone(&web.live.viewers).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many look at this page\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "this page has too many viewers\n").into_response();
     };
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);

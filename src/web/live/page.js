@@ -90,7 +90,7 @@ let skipped = 0
 let scheduled = false
 
 const take = ({ channel, refused, event }) => {
-  const { event_class: name = '', message = '', model = '', at = '' } = event ?? { message: 'too large to be shown' }
+  const { event_class: name = '', message = '', model = '', at = '' } = event ?? { message: 'too large to show' }
   classes.count(name || 'default')
   channels.count(channel)
   total += 1
@@ -116,7 +116,7 @@ const show = () => {
   held.hidden = !(paused && fresh.length) && !skipped
   held.textContent = [
     paused && fresh.length ? counted(fresh.length, 'event waits', 'events wait') : '',
-    skipped ? `${counted(skipped, 'event', 'events')} passed faster than this page could take them` : '',
+    skipped ? `${counted(skipped, 'event', 'events')} arrived faster than this page could take them` : '',
   ].filter(Boolean).join('; ')
   if (paused) return
   kept = kept.concat(fresh).slice(-KEPT)
@@ -273,7 +273,7 @@ find('filter').addEventListener('input', again)
 const pause = () => {
   paused = !paused
   find('pause').setAttribute('aria-pressed', String(paused))
-  find('pause').textContent = paused ? 'Go on' : 'Pause'
+  find('pause').textContent = paused ? 'Resume' : 'Pause'
   schedule()
 }
 find('pause').addEventListener('click', pause)
@@ -319,8 +319,8 @@ const listen = () => {
   const source = new EventSource('/live/events')
   source.addEventListener('open', () => state('live', 'open'))
   source.addEventListener('error', () => {
-    if (source.readyState !== EventSource.CLOSED) return state('connecting again')
-    state('ended: log in again, or wait for the process that leads', 'closed')
+    if (source.readyState !== EventSource.CLOSED) return state('reconnecting')
+    state('ended: log in again, or wait for the leader', 'closed')
     setTimeout(listen, 5000)
   })
   source.addEventListener('event', ({ data }) => take(JSON.parse(data)))
