@@ -1,4 +1,4 @@
-//! The command line: a file a subcommand.
+//! The command line: one file per subcommand.
 
 mod adopt;
 mod age;
@@ -54,7 +54,7 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// The command line or the configuration is wrong.
     pub const USAGE: u8 = 2;
-    /// The database is not as the configuration wants it.
+    /// The database differs from what the configuration wants.
     pub const DRIFT: u8 = 3;
 }
 
@@ -143,7 +143,7 @@ impl Cli {
     }
 }
 
-/// Where the configuration publishes to: Centrifugo, or the hub of the process that runs, whose API has the same shape.
+/// Where the configuration publishes to: Centrifugo, or the hub of the running process, whose API has the same shape.
 fn publisher(config: &Config) -> anyhow::Result<Centrifugo> {
     match (&config.centrifugo, &config.server) {
         (Some(server), _) => Ok(Centrifugo::configured(server)?),

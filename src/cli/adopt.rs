@@ -1,4 +1,4 @@
-//! `instant adopt`: goes on in a database that was restored from another cluster.
+//! `instant adopt`: continues in a database that was restored from another cluster.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! How long ago something was, for a glance.
+//! Ages in a short, human-readable form.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub(super) fn since(moment: Timestamp) -> String {
     of(Duration::try_from(Timestamp::now().duration_since(moment)).unwrap_or_default())
 }
 
-/// The same of a duration.
+/// The same for a duration.
 pub(super) fn of(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {

@@ -1,4 +1,4 @@
-//! What every command begins with: the configuration that the command line names, and its database.
+//! What every command starts with: the configuration that the command line names, and its database.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Context {
     /// The file that the command line names.
     pub(super) config: Option<PathBuf>,
-    /// Where to connect instead of the file's URL.
+    /// The URL to connect to instead of the file's.
     pub(super) database_url: Option<SecretString>,
 }
 
@@ -46,18 +46,18 @@ impl Context {
         }
     }
 
-    /// Reads the configuration; prints its problems, and fails with [`Reported`] when it cannot be used. What only the database can
-    /// tell is left to it.
+    /// Reads the configuration; prints its problems, and fails with [`Reported`] when it cannot be used. What only the database can decide
+    /// is left to it.
     pub(crate) fn load(&self) -> anyhow::Result<Config> {
         self.read(|problem| problem.code != code::UNCERTAIN_COLUMN)
     }
 
-    /// The same where no database is asked.
+    /// The same if no database is asked.
     pub(crate) fn load_alone(&self) -> anyhow::Result<Config> {
         self.read(|_| true)
     }
 
-    /// Reads the configuration, of whose warnings `is_told` says which are printed.
+    /// Reads the configuration, and prints the warnings that `is_told` accepts.
     fn read(&self, is_told: impl Fn(&Diagnostic) -> bool) -> anyhow::Result<Config> {
         match config::load(&self.path()?) {
             Ok((mut config, mut warnings)) => {

@@ -1,4 +1,4 @@
-//! `instant dev`: everything for a developer's machine, in one process.
+//! `instant dev`: everything for development, in one process.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ use crate::config::{Config, Server};
 use crate::mapping::Mapping;
 use crate::relay::Role;
 
-/// Between two looks at instant.toml.
+/// Between two checks of instant.toml.
 const LOOK: Duration = Duration::from_millis(300);
-/// Before the outbox is followed again after PostgreSQL was away.
+/// Before the outbox is followed again after PostgreSQL was unavailable.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Run everything for development: apply, publish through the hub, show changes, reload a changed file.
@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     start_log();
     let pool = context.pool(&config).await?;
     let is_new = capture::schema_state(&pool).await? == SchemaState::Missing;
-    // Of a file with errors, which are told later on, not all watches are known.
+    // Not all watches of a file with errors, which are reported later, are found.
     let resolved = capture::resolve(&pool, &config).await?;
     pool.close().await;
     if !resolved.diagnostics.has_errors() && args.shown.names_unknown(&resolved.watches)? {
@@ -100,7 +100,7 @@ async fn serve(
     }
 }
 
-/// Applies the file as it is now, and puts its rules in place; the number of watched tables.
+/// Applies the file as it is now, and puts its rules in place; returns the number of watched tables.
 async fn reload(
     project: &mut Project<'_>,
     running: &Config,
@@ -115,11 +115,11 @@ async fn reload(
     Ok(watches.len())
 }
 
-/// Applies the configuration; its watches, and its rules.
+/// Applies the configuration; returns its watches and its rules.
 async fn install(context: &Context, config: &Config) -> anyhow::Result<(Vec<Watch>, Mapping)> {
     let pool = context.pool(config).await?;
     let watches = context.resolve(&pool, config).await?;
-    // Rules that cannot be used are told before anything changes.
+    // Rules that cannot be used are reported before anything changes.
     let mapping = Mapping::compile(&watches, config.site.as_deref(), &config.prefix)?;
     let applied = capture::apply(&pool, config, &watches, step::report).await?;
     pool.close().await;
@@ -129,7 +129,7 @@ async fn install(context: &Context, config: &Config) -> anyhow::Result<(Vec<Watc
     Ok((watches, mapping))
 }
 
-/// Shows changes as they are committed, in a task of its own, also after PostgreSQL was away.
+/// Shows changes as they are committed, in a separate task, also after PostgreSQL was unavailable.
 fn follow(config: Config, shown: Filter, rules: watch::Receiver<Arc<Rules>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
@@ -142,7 +142,7 @@ fn follow(config: Config, shown: Filter, rules: watch::Receiver<Arc<Rules>>) -> 
     })
 }
 
-/// Takes out of the database what this command has put there.
+/// Removes from the database what this command has installed.
 async fn clean(context: &Context, config: &Config, is_new: bool) -> anyhow::Result<()> {
     if !is_new {
         writeln!(
@@ -158,7 +158,7 @@ async fn clean(context: &Context, config: &Config, is_new: bool) -> anyhow::Resu
     Ok(())
 }
 
-/// Says where everything is.
+/// Prints where everything is.
 fn greet(config: &Config, live: Option<&str>) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout().lock();
     let url = config.server.as_ref().map_or_else(String::new, |server| server.url.clone());
@@ -192,7 +192,7 @@ impl<'a> Project<'a> {
         Ok(Self { context, path, text })
     }
 
-    /// The configuration as a developer's machine has it: with the hub, and with the pages of `runserver`.
+    /// The configuration for development: with the hub, and with the pages of `runserver`.
     fn read(&mut self) -> anyhow::Result<Config> {
         self.text = std::fs::read_to_string(&self.path).with_context(|| format!("{} cannot be read", self.path.display()))?;
         let mut config = self.context.load()?;
@@ -201,7 +201,7 @@ impl<'a> Project<'a> {
         Ok(config)
     }
 
-    /// Waits until the file says something else. One that is not there is being written.
+    /// Waits until the file's text changes. A missing file is being written.
     async fn changed(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -213,7 +213,7 @@ impl<'a> Project<'a> {
     }
 }
 
-/// `RUST_LOG` decides what is logged; warnings alone otherwise, next to what is shown.
+/// `RUST_LOG` sets what is logged; only warnings otherwise, next to what is shown.
 fn start_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()

@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             context.load()?;
             let config = std::path::absolute(context.path()?)?;
             let binary = std::env::current_exe()?;
-            // A link and what it leads to must be seen, both.
+            // Both a link and its target must be visible.
             let target = config.canonicalize()?;
             let read = if systemd::is_hidden(&config) { &config } else { &target };
             for warning in systemd::warnings(&binary, read) {
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints bytes as they are: scripts and pages hold what a terminal would be spared.
+/// Prints bytes unchanged: scripts and pages contain bytes that are otherwise stripped.
 fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
     std::io::stdout().write_all(bytes)?;
     Ok(ExitCode::SUCCESS)

@@ -17,13 +17,13 @@ use crate::config::TableName;
 use project::{Project, default_table, table_name};
 use subject::{Field, Subject, is_secret, quoted};
 
-/// The configuration's name.
+/// The name of the configuration file.
 const FILE: &str = "instant.toml";
-/// Where the database's URL is taken from, if nothing else says it.
+/// The variable with the database's URL, if nothing else gives it.
 const URL_VARIABLE: &str = "DATABASE_URL";
 /// Django's default age of a session, in seconds.
 const TWO_WEEKS: u64 = 14 * 24 * 3600;
-/// What the names of the tables of Django and its own apps begin with.
+/// Prefixes of the tables of Django and its own apps.
 const DJANGOS: [&str; 2] = ["django_", "auth_"];
 
 /// Write a commented instant.toml for a project.
@@ -48,11 +48,11 @@ pub(super) struct Args {
     diff: bool,
 }
 
-/// What there is to watch, and what is known of the project.
+/// What can be watched, and the project.
 struct Found {
     subjects: Vec<Subject>,
     project: Option<Project>,
-    /// What was asked, for people.
+    /// What was asked, human-readable.
     source: String,
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         }
         return Ok(ExitCode::SUCCESS);
     }
-    // Not over a file that came into being meanwhile.
+    // Not over a file that was created meanwhile.
     let mut file = std::fs::File::create_new(&path).with_context(|| format!("{} cannot be written", path.display()))?;
     file.write_all(text(&found).as_bytes())?;
     writeln!(
@@ -202,7 +202,7 @@ allowed_origins = [\"http://127.0.0.1:8000\", \"http://localhost:8000\"]   # whe
     text
 }
 
-/// What Instant must know of log-ins.
+/// The settings for log-ins.
 fn django(project: &Project) -> String {
     let engine = project.session_engine.rsplit('.').next().unwrap_or_default();
     let is_readable = project.sessions && matches!(engine, "db" | "cached_db" | "signed_cookies");

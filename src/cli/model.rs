@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::capture::watch::Watch;
 use crate::config::nearest::did_you_mean;
 
-/// Whether one of `names` is no watch's model, which is said with the one that may be meant.
+/// Whether one of `names` is not the model of a watch, which is reported with the likely intended one.
 pub(super) fn any_unknown(names: &[String], watches: &[Watch]) -> std::io::Result<bool> {
     let known = || watches.iter().map(|watch| watch.model.as_str());
     let Some(unknown) = names.iter().find(|name| known().all(|known| known != *name)) else {

@@ -1,4 +1,4 @@
-//! `instant pause`: stops capture at once.
+//! `instant pause`: stops capture immediately.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `instant remove`: takes everything out of the database.
+//! `instant remove`: removes everything from the database.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         return Ok(ExitCode::from(exit::USAGE));
     }
     let pool = context.pool(&config).await?;
-    // Of what does not resolve any more nobody can tell what was granted.
+    // What was granted on tables that no longer resolve cannot be determined.
     let watches = capture::resolve(&pool, &config).await?.watches;
     capture::remove(&pool, &config, &watches, step::report).await?;
     writeln!(anstream::stdout(), "done: nothing of Instant is left in the database")?;

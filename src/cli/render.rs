@@ -1,4 +1,4 @@
-//! `instant render`: what the rules make of changes, for tests of one's own project.
+//! `instant render`: what the rules make of changes, for the tests of a project.
 
 mod request;
 mod rows;
@@ -25,7 +25,7 @@ use rows::Known;
 #[command(after_help = "Example:\n  instant render < changes.jsonl")]
 pub(super) struct Args {}
 
-/// The first line: what a session must be set to before it answers look-ups.
+/// The first line: the settings that a session needs before it answers lookups.
 #[derive(Serialize)]
 struct Greeting {
     settings: [(&'static str, &'static str); 5],
@@ -35,7 +35,7 @@ struct Greeting {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Answer<'a> {
-    /// The changes cannot be mapped before these rows are known.
+    /// The changes cannot be mapped without these rows.
     Need { need: Vec<Need> },
     /// What the rules make of the changes.
     Done {
@@ -43,11 +43,11 @@ enum Answer<'a> {
         failures: Vec<Failed<'a>>,
         silent: Vec<Silent<'a>>,
     },
-    /// The request makes no sense.
+    /// The request is invalid.
     Wrong { error: String },
 }
 
-/// Rows to be looked up.
+/// Rows to look up.
 #[derive(Serialize)]
 struct Need {
     lookup: usize,
@@ -69,7 +69,7 @@ struct Failed<'a> {
     reason: &'a str,
 }
 
-/// A change that no rule makes anything of, and why.
+/// A change that no rule turns into an event, and why.
 #[derive(Serialize)]
 struct Silent<'a> {
     source: &'a str,
@@ -92,7 +92,7 @@ pub(super) async fn run(_: Args, context: &Context) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The line that answers a line.
+/// The answer to a line.
 fn answer(mapping: &Mapping, line: &str) -> serde_json::Result<String> {
     let wrong = |error: String| serde_json::to_string(&Answer::Wrong { error });
     let request: Request = match serde_json::from_str(line) {

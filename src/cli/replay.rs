@@ -1,4 +1,4 @@
-//! `instant replay`: sends again what the outbox still holds.
+//! `instant replay`: resends the changes that the outbox still holds.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use crate::relay::Related;
 const BATCH: usize = 200;
 /// … and the bytes of it.
 const BATCH_BYTES: usize = 1 << 20;
-/// The waits between attempts while the server cannot be reached; then the command gives up and says how far it came.
+/// The waits between attempts while the server cannot be reached; then the command stops and reports how far it got.
 const WAITS: [Duration; 5] = [
     Duration::from_millis(250),
     Duration::from_secs(1),
@@ -50,13 +50,13 @@ pub(super) struct Args {
 /// What has been sent so far.
 struct Progress<'a, P> {
     publisher: &'a P,
-    /// What makes this replay's keys different from those that the server may remember.
+    /// What makes this replay's keys different from those that the server may have cached.
     run: String,
     batch: Vec<Publication>,
     bytes: usize,
     sent: u64,
     refused: u64,
-    /// When the last change of what was sent was written.
+    /// When the last change that was sent was written.
     reached: Timestamp,
 }
 
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use crate::publisher::{BatchError, Rejection, Reply};
 
-    /// A publisher that takes two publications at once, and fails at the first change.
+    /// A publisher that accepts up to two publications per request, and fails on the first change.
     struct Narrow;
 
     impl Publisher for Narrow {

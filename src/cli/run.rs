@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         signal(SignalKind::hangup())?,
     );
     let mut service = Box::pin(Service::start(&config, rules(context, &config))).await?;
-    tokio::spawn(systemd::tell(service.roles()));
+    tokio::spawn(systemd::report(service.roles()));
     loop {
         tokio::select! {
             ended = service.ended() => {
@@ -64,14 +64,14 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
 }
 
-/// Puts the rules of the file as it is now in place, beside what `running` keeps until a restart.
+/// Puts the rules of the current file in place, next to what `running` keeps until a restart.
 async fn reload(context: &Context, running: &Config, service: &Service) -> anyhow::Result<()> {
     let config = running.reloaded(context.load()?);
     let mapping = rules(context, &config).await?;
     service.reload(&config, mapping)
 }
 
-/// Resolves and compiles the rules; says when the triggers are not those that the rules need.
+/// Resolves and compiles the rules; warns if the triggers are not those that the rules need.
 async fn rules(context: &Context, config: &Config) -> anyhow::Result<Arc<Mapping>> {
     let pool = context.pool(config).await?;
     let watches = context.resolve(&pool, config).await?;
@@ -83,7 +83,7 @@ async fn rules(context: &Context, config: &Config) -> anyhow::Result<Arc<Mapping
     Ok(Arc::new(mapping))
 }
 
-/// `RUST_LOG` decides what is logged; events only with `--events`.
+/// `RUST_LOG` sets what is logged; events only with `--events`.
 fn start_log(args: &Args) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     let level = if args.events { "info" } else { "off" };

@@ -36,7 +36,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Starts the service of `config`, with `rules` made once the port is known to be free and the database to be there.
+    /// Starts the service of `config`, with `rules` made once the port is free and the database reachable.
     pub(super) async fn start(
         config: &Config,
         rules: impl Future<Output = anyhow::Result<Arc<Mapping>>>,
@@ -46,11 +46,11 @@ impl Service {
             Some(server) => Some((server, listen(server).await?)),
             None => None,
         };
-        // First of all: through a pooler whatever follows fails in ways that only confuse.
+        // First: through a pooler everything that follows fails in confusing ways.
         drop(Operator::connect(&config.database.url).await?);
         let (replace, rules) = watch::channel(rules.await?);
         let (metrics, observers, shutdown) = (Arc::new(Metrics::default()), Observers::default(), CancellationToken::new());
-        // Whoever listens to the hub hears what is in flight before it closes.
+        // The hub's subscribers receive publications in flight before it closes.
         let closing = hub.as_ref().map_or_else(|| shutdown.clone(), |_| CancellationToken::new());
         let web = match listener {
             Some((server, listener)) => {
@@ -81,7 +81,7 @@ impl Service {
         })
     }
 
-    /// The address of the live page that lets one browser in, once.
+    /// The address of the live page that admits one browser, once.
     pub(super) fn invite(&self) -> anyhow::Result<Option<String>> {
         let path = self.web.as_ref().map(|(web, _)| web.live().invite());
         Ok(path.transpose()?)
@@ -101,17 +101,17 @@ impl Service {
         Ok(())
     }
 
-    /// Asks it to end: what is in flight is published first.
+    /// Asks it to stop: publications in flight are finished first.
     pub(super) fn stop(&self) {
         self.shutdown.cancel();
     }
 
-    /// Waits until the relay has ended, which is not to be waited for again; waiting can be given up.
+    /// Waits until the relay has ended, which must not be awaited again; waiting can be cancelled.
     pub(super) async fn ended(&mut self) -> Ended {
         (&mut self.relay).await
     }
 
-    /// Closes the HTTP server after the relay, and tells how that has ended.
+    /// Closes the HTTP server after the relay, and returns how the relay has ended.
     pub(super) async fn finish(self, ended: Ended) -> anyhow::Result<()> {
         self.closing.cancel();
         if let Some((_, serving)) = self.web {
@@ -123,7 +123,7 @@ impl Service {
     }
 }
 
-/// The hub, where there is no Centrifugo.
+/// The hub, if there is no Centrifugo.
 fn hub(config: &Config) -> anyhow::Result<Option<Arc<Hub>>> {
     if config.centrifugo.is_some() {
         return Ok(None);
@@ -134,7 +134,7 @@ fn hub(config: &Config) -> anyhow::Result<Option<Arc<Hub>>> {
         ..Limits::default()
     };
     let hub = Hub::new(config, limits);
-    // Nobody is to listen where nothing is published.
+    // Nobody should subscribe where nothing is published.
     hub.admit(false);
     Ok(Some(Arc::new(hub)))
 }
@@ -157,14 +157,14 @@ fn relay<P>(
     }
 }
 
-/// Runs the relay on a thread of its own. Its tasks hand work to each other all the time, and on one thread that wakes no other, whose
-/// core PostgreSQL and Centrifugo can use. With the hub it stays beside the connections that it hands its publications to.
+/// Runs the relay on a thread of its own. Its tasks hand work to each other all the time, which on one thread wakes no other, whose core
+/// PostgreSQL and Centrifugo can use. With the hub it stays next to the connections that receive its publications.
 fn alone<P: Publisher>(relay: Relay<P>) -> anyhow::Result<JoinHandle<Result<(), outbox::Error>>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(tokio::task::spawn_blocking(move || runtime.block_on(relay.run())))
 }
 
-/// Opens the server's port, so that a port that is taken is told before anything starts.
+/// Opens the server's port, so that a port in use is reported before anything starts.
 async fn listen(server: &Server) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(&server.listen).await;
     let listener = listener.with_context(|| format!("`[server] listen`: {} cannot be used", server.listen))?;

@@ -15,7 +15,7 @@ use crate::capture;
 use crate::config::{Config, duration};
 use crate::outbox::{Operator, Status};
 
-/// Clears a terminal and goes to its corner.
+/// Clears a terminal and moves to its corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// Show the leader, the backlog, and what was parked or lost.
@@ -35,12 +35,12 @@ pub(super) struct Args {
     ready: bool,
 }
 
-/// A status, and what the triggers say beside it.
+/// A status, and the state of the triggers.
 #[derive(Serialize)]
 struct Named<'a> {
     #[serde(flatten)]
     status: &'a Status,
-    /// Whether triggers were told to capture nothing.
+    /// Whether triggers are set to capture nothing.
     paused: bool,
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
 }
 
-/// The model of each watch, as far as the database knows the configuration's names; their problems are for `instant check`.
+/// The model of each watch, as far as the database has the configuration's names; their problems are for `instant check`.
 async fn models(pool: &sqlx::PgPool, config: &Config) -> HashMap<String, String> {
     capture::resolve(pool, config).await.map_or_else(
         |_| HashMap::new(),
@@ -97,7 +97,7 @@ fn print(args: &Args, status: &Status, paused: bool) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
-/// Human-readable.
+/// The human-readable form.
 fn text(named: &Named<'_>) -> String {
     let Named { status, paused } = named;
     let mut text = String::new();

@@ -1,10 +1,10 @@
-//! How the steps of `apply` and `remove` are told.
+//! How the steps of `apply` and `remove` are reported.
 
 use std::io::Write;
 
 use crate::capture::{Progress, Step};
 
-/// Prints how a step fares: one line when it is done, and one on standard error for each time its table was busy.
+/// Prints the progress of a step: one line when it is done, and one on standard error for each time its table was busy.
 pub(super) fn report(step: &Step, progress: Progress) {
     // A closed output does not stop what is under way.
     let _ = match progress {

@@ -1,14 +1,14 @@
-//! What systemd is told, where it has started this process: <https://www.freedesktop.org/software/systemd/man/sd_notify.html>.
+//! Notifications to systemd, if it has started this process: <https://www.freedesktop.org/software/systemd/man/sd_notify.html>.
 
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
 use crate::relay::Role;
 
-/// Tells that the relay is ready once it leads or stands by, and its role whenever that changes; feeds the watchdog meanwhile.
+/// Notifies that the relay is ready once it leads or stands by, and of its role whenever that changes; feeds the watchdog meanwhile.
 ///
-/// The watchdog is fed through outages too, which a new start would not end: it is there for a process that hangs.
-pub(super) async fn tell(mut roles: watch::Receiver<Role>) {
+/// The watchdog is fed through outages too, which a restart would not end: it is there for a process that hangs.
+pub(super) async fn report(mut roles: watch::Receiver<Role>) {
     let watchdog = sd_notify::watchdog_enabled();
     let mut is_ready = false;
     loop {
@@ -36,13 +36,13 @@ pub(super) async fn tell(mut roles: watch::Receiver<Role>) {
     }
 }
 
-/// Tells that the end has begun.
+/// Notifies that the process is stopping.
 pub(super) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
 fn notify(states: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to be told, which is no failure.
+    // Without systemd there is nobody to notify, which is no failure.
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd could not be notified");
     }

@@ -19,7 +19,7 @@ use crate::outbox::{ChangeRow, Operator, Reader};
 use crate::relay::Related;
 use line::{End, Line};
 
-/// Between two looks at the outbox.
+/// Between two reads of the outbox.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Show changes as they are committed, and where they go.
@@ -48,7 +48,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Whether it names a model that nobody watches, which is said.
+    /// Whether it names a model that is not watched, which is reported.
     pub(super) fn names_unknown(&self, watches: &[Watch]) -> std::io::Result<bool> {
         model::any_unknown(&self.model, watches)
     }
@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
 /// What a tail maps changes with.
 #[derive(Debug)]
 pub(super) struct Rules {
-    /// The model of each watch, by what the outbox calls it.
+    /// The model of each watch, by its name in the outbox.
     models: BTreeMap<String, String>,
     mapping: Arc<Mapping>,
 }
@@ -94,7 +94,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Begins with what is committed from now on. Other rules count from the next page on.
+    /// Starts with what is committed from now on. New rules apply from the next page on.
     pub(super) async fn open(config: &Config, filter: Filter, rules: watch::Receiver<Arc<Rules>>) -> anyhow::Result<Self> {
         let position = Operator::connect(&config.database.url).await?.here().await?;
         let now = Arc::clone(&rules.borrow());
@@ -121,7 +121,7 @@ impl Tail {
         }
     }
 
-    /// Prints a page; whether its window ended with it.
+    /// Prints a page; returns whether its window ended with it.
     async fn page(&mut self) -> anyhow::Result<bool> {
         let Self { reader, printer, .. } = self;
         let mut page = reader.page().await?;
@@ -144,7 +144,7 @@ impl Tail {
     }
 }
 
-/// Maps changes, and prints what comes of them.
+/// Maps changes, and prints the results.
 struct Printer {
     filter: Filter,
     rules: Arc<Rules>,

@@ -1,4 +1,4 @@
-//! `/live`: a page for the staff that shows events as they pass, and who is there. What it needs is in the binary.
+//! `/live`: a page for the staff that shows events as they are published, and who is connected. Its assets are in the binary.
 
 mod desk;
 mod door;
@@ -28,14 +28,14 @@ use crate::mapping::Mapping;
 use crate::publisher::Observers;
 use door::Door;
 
-/// Those who look at once; each is sent every event.
+/// The most viewers at a time; each is sent every event.
 const VIEWERS: usize = 32;
-/// Nothing from elsewhere, and nothing inside of the page but what is served beside it.
+/// Nothing from elsewhere, and nothing in the page but what is served next to it.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// What the page is made of.
+/// The assets of the page.
 const PAGE: &str = include_str!("live/page.html");
 const SCRIPT: &str = include_str!("live/page.js");
 const STYLE: &str = include_str!("live/page.css");
@@ -76,7 +76,7 @@ impl Live {
         })
     }
 
-    /// The path of a link that lets one browser in, once. Another invitation takes the place of this one.
+    /// The path of a link that admits one browser, once. Another invitation replaces this one.
     ///
     /// # Errors
     /// When the system has no random numbers.
@@ -106,11 +106,11 @@ pub(super) fn routes(web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/live/page.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
 }
 
-/// The page, or how to come to it. A key comes as `?key=KEY`.
+/// The page, or how to get access to it. A key comes as `?key=KEY`.
 async fn page(State(web): State<Arc<Web>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let key = query.as_deref().and_then(|query| query.strip_prefix("key="));
     if let Some(cookie) = key.and_then(|key| web.live.door.redeem(key)) {
-        // A page without the key in its address takes the place of this one.
+        // A page without the key in its address replaces this one.
         return (StatusCode::SEE_OTHER, [(LOCATION, "/live".to_owned()), (SET_COOKIE, cookie)]).into_response();
     }
     match door::enters(&web, &headers).await {

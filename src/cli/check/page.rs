@@ -1,4 +1,4 @@
-//! The pages that explain the codes of problems, as the binary carries them.
+//! The pages that explain the codes of problems, as embedded in the binary.
 
 /// The pages of `docs/diagnostics`, by their codes.
 macro_rules! pages {
@@ -74,14 +74,14 @@ mod tests {
     use super::*;
     use crate::config::{Config, Source};
 
-    /// What stands in the code blocks of a language, in the page's order.
+    /// The contents of the code blocks of a language, in the order of the page.
     fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
         let opening = format!("```{language}\n");
         let parts = page.split(opening.as_str()).skip(1);
         parts.filter_map(|part| part.split("```").next()).collect()
     }
 
-    /// The codes of the problems of an example, which leaves the database out; one that repeats stands once.
+    /// The codes of the problems of an example, which leaves the database out; a repeated one is listed once.
     fn problems(example: &str) -> Vec<&'static str> {
         let source = Source {
             path: "instant.toml".into(),

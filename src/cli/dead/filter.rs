@@ -1,4 +1,4 @@
-//! Which dead letters a command means.
+//! Which dead letters a command selects.
 
 use std::io::Write;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::duration;
 use crate::outbox::LetterFilter;
 
-/// Ids and conditions; a letter must fit all of them.
+/// Ids and conditions; a letter must match all of them.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Filter {
     /// Only these, by the ids that `list` shows.
@@ -30,7 +30,7 @@ pub(super) struct Filter {
     newer: Option<Duration>,
 }
 
-/// The letters that a command changes: those of a filter, or all when that is said.
+/// The letters that a command changes: those of a filter, or all if that is requested.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Selection {
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) struct Selection {
     all: bool,
 }
 
-/// A model, and maybe one of its rules.
+/// A model, and optionally one of its rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct RuleFilter {
     model: String,
@@ -48,7 +48,7 @@ struct RuleFilter {
 }
 
 impl Filter {
-    /// Whether it means every letter.
+    /// Whether it matches every letter.
     fn is_empty(&self) -> bool {
         let narrows = [
             self.rule.is_some(),
@@ -62,7 +62,7 @@ impl Filter {
 }
 
 impl Selection {
-    /// What is selected; none, with a word on standard error, when that is not said, or said twice.
+    /// The selection; `None`, with a message on standard error, if it is missing or given twice.
     pub(super) fn filter(self) -> std::io::Result<Option<LetterFilter>> {
         if self.filter.is_empty() == self.all {
             return Ok(Some(self.filter.into()));

@@ -8,8 +8,8 @@ use super::filter::Selection;
 use crate::outbox::Operator;
 use crate::relay::{Redelivery, Related, redeliver};
 
-/// Send dead letters again, those of older changes first, under the same idempotency keys. What is taken is deleted; what is refused
-/// again stays with its new reason. A letter whose rule failed is mapped again with today's rules.
+/// Send dead letters again, those of older changes first, under the same idempotency keys. What is accepted is deleted; what is refused
+/// again stays with its new reason. A letter whose rule failed is mapped again with the current rules.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant dead retry --reason 'unknown channel'")]
 pub(super) struct Args {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::super::{Context, exit};
 use crate::outbox::{LetterFilter, Operator, StoredLetter};
 
-/// Show everything of a dead letter as JSON, its payload too.
+/// Show a dead letter in full as JSON, including its payload.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant dead show 17")]
 pub(super) struct Args {
@@ -18,7 +18,7 @@ pub(super) struct Args {
     id: i64,
 }
 
-/// A letter with everything that is known of it.
+/// A letter with everything that is recorded of it.
 #[derive(Serialize)]
 struct Whole<'a> {
     id: i64,

@@ -1,4 +1,4 @@
-//! `doctor --as`: why somebody may listen to a channel, or may not.
+//! `doctor --as`: why a user may or may not subscribe to a channel.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::access::{Access, Explanation};
 use crate::config::Config;
 
-/// Prints why the user of this key, or a visitor where it is empty, may listen to `channel`, or may not.
+/// Prints why the user with this key, or an anonymous visitor if it is empty, may or may not subscribe to `channel`.
 pub(super) async fn explain(config: &Config, user: &str, channel: &str, json: bool) -> anyhow::Result<ExitCode> {
     let key = (!user.is_empty()).then_some(user);
     anyhow::ensure!(

@@ -27,10 +27,10 @@ pub(super) struct Browser {
 /// Why there is no WebSocket.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
-    /// The server does not want this page.
+    /// The server rejects this page.
     #[error("it refuses the origin")]
     Origin,
-    /// There is a server, and no WebSocket.
+    /// There is a server, but no WebSocket.
     #[error("it answers {0}")]
     Status(StatusCode),
     /// There is no server.
@@ -52,17 +52,17 @@ pub(super) enum Refused {
     /// The connection was closed.
     #[error("closed with {code}, {reason}")]
     Closed {
-        /// Centrifugo's, or Instant's; 0: none.
+        /// Centrifugo's, or Instant's; 0 if there is none.
         code: u32,
         /// Its text.
         reason: String,
     },
-    /// Nothing came.
+    /// No answer came.
     #[error("no answer in time")]
     Silence,
 }
 
-/// A line of a frame; only what is looked at.
+/// A line of a frame; only what is read.
 #[derive(Deserialize)]
 struct Line {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Centrifugo as browsers meet it: origins, proxies, cookies, the key of tokens.
+//! Centrifugo as browsers see it: origins, proxies, cookies, the key of tokens.
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -8,15 +8,15 @@ use super::browser::{Browser, OpenError, Refused};
 use crate::access::{self, probe, token};
 use crate::config::{Centrifugo, Config, Server};
 
-/// A page that nobody has: RFC 2606 keeps the top-level domain free.
+/// A page that does not exist: RFC 2606 reserves the top-level domain.
 const STRANGER: &str = "https://instant-doctor.invalid";
 /// Where Centrifugo's WebSocket is unless its configuration says otherwise.
 const PATH: &str = "/connection/websocket";
-/// Centrifugo's own refusal of a subscription, where no proxy was asked.
+/// Centrifugo's own refusal of a subscription, if no proxy was asked.
 const PERMISSION_DENIED: u32 = 103;
 /// The code of a channel whose namespace is not configured, which is a finding of its own.
 const UNKNOWN_CHANNEL: u32 = 102;
-/// Instant's terminal close code for whoever may not connect.
+/// Instant's terminal close code for a client that may not connect.
 const NOT_LOGGED_IN: u32 = 4501;
 
 /// What the probes share.
@@ -26,7 +26,7 @@ struct Probe<'a> {
     url: String,
     /// What Centrifugo calls.
     server: &'a Server,
-    /// What it is known by.
+    /// The secret that identifies it.
     secret: SecretString,
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn look<'a>(
 }
 
 impl Probe<'_> {
-    /// Whether pages of the site may connect, and others may not; false when nothing more can be seen.
+    /// Whether pages of the site may connect, and others may not; false if nothing more can be checked.
     async fn origins(&self, findings: &mut Findings) -> bool {
         const FIX: &str = "set Centrifugo's `client.allowed_origins` as `instant gen centrifugo` prints it";
         for origin in &self.server.allowed_origins {
@@ -105,7 +105,7 @@ impl Probe<'_> {
         self.server.allowed_origins.first().map(String::as_str)
     }
 
-    /// Whether Centrifugo asks Instant who connects, with the cookie: the connection, if it has come to be.
+    /// Whether Centrifugo asks Instant who connects, with the cookie; returns the connection if there is one.
     async fn proxies(&self, findings: &mut Findings) -> anyhow::Result<Option<Browser>> {
         let cookies = probe::header(&self.secret, access::now())?;
         let Ok(mut browser) = Browser::open(&self.http, &self.url, self.origin(), &cookies).await else {
@@ -154,7 +154,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether Centrifugo takes tokens of `key`.
+    /// Whether Centrifugo accepts tokens signed with `key`.
     async fn token(&self, key: &SecretString, findings: &mut Findings) -> anyhow::Result<()> {
         let token = probe::token(key, access::now())?;
         let Ok(mut browser) = Browser::open(&self.http, &self.url, self.origin(), "").await else {
@@ -172,7 +172,7 @@ impl Probe<'_> {
     }
 }
 
-/// Whether the answer to a connection is one of Instant's, which gives every visitor channels.
+/// Whether the answer to a connection is one of Instant's, which gives channels even to anonymous visitors.
 fn was_asked(answer: &Value) -> bool {
     answer["subs"].as_object().is_some_and(|channels| !channels.is_empty())
 }

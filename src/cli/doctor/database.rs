@@ -10,12 +10,12 @@ use crate::capture::watch::Watch;
 use crate::capture::{self, Health};
 use crate::config::Config;
 
-/// A share of the notify queue from which on a listener somewhere is stuck; from half on the triggers notify no more.
+/// The share of the notify queue from which some listener counts as stuck; from half on the triggers no longer notify.
 const QUEUE_SHARE: f64 = 0.25;
 /// A difference of clocks that shows in lags and times; HTTP dates are whole seconds.
 pub(super) const CLOCK_DIFFERENCE: i64 = 3;
 
-/// Looks at the database; returns the watches, as far as their names are found.
+/// Checks the database; returns the watches whose names are found.
 pub(super) async fn look(
     context: &Context,
     config: &Config,
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_wrong_is_told_and_one_that_is_nearly_right_is_not() {
-        // A machine's clock cannot be set for PostgreSQL alone.
+        // A machine's clock cannot be set only for PostgreSQL.
         let found = |seconds: i64| {
             let mut findings = Findings::default();
             let health = Health {

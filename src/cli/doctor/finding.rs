@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(super) struct Finding {
     /// A stable name, documented in `docs/operations.md`.
     pub(super) code: &'static str,
-    /// What is wrong, for people.
+    /// What is wrong, human-readable.
     pub(super) what: String,
     /// Where: a table, a role, a session, a channel.
     pub(super) place: String,

@@ -5,15 +5,14 @@ use super::Findings;
 use crate::config::Config;
 use crate::outbox::{Error, Operator, Status};
 
-/// A lag from which on the relay does not keep up.
+/// The lag from which the relay does not keep up.
 const LAG_SECONDS: f64 = 60.0;
-/// A size from which on the outbox is worth a look.
+/// The size from which the outbox is worth a look.
 const OUTBOX_BYTES: i64 = 4 << 30;
-/// Where the configuration says how the database is reached.
+/// The setting that defines how the database is reached.
 const URL: &str = "[database] url";
 
-/// Looks at the outbox; false when there is no session to look with: through a pooler whatever
-/// follows fails in ways that only confuse.
+/// Checks the outbox; false if there is no session to check with: through a pooler everything that follows fails in confusing ways.
 pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
     let operator = match Operator::connect(&config.database.url).await {
         Ok(operator) => operator,

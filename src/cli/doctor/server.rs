@@ -1,4 +1,4 @@
-//! Centrifugo: is it there, does it take the key, does it know the rules' namespaces and keep what they say, what time is it.
+//! Centrifugo: is it there, does it accept the key, does it have the rules' namespaces with their options, what time is it.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::config::Config;
 use crate::config::channel::namespace;
 use crate::publisher::centrifugo::{CallError, Centrifugo};
 
-/// Where the configuration says which Centrifugo.
+/// The setting that names Centrifugo.
 const URL: &str = "[centrifugo] url";
 
-/// Looks at Centrifugo; false when it does not answer, or not to this key.
+/// Checks Centrifugo; false if it does not answer, or not with this key.
 pub(super) async fn look(
     server: &Centrifugo,
     channels: &BTreeMap<String, String>,
@@ -65,7 +65,7 @@ pub(super) async fn look(
     true
 }
 
-/// Looks at the gRPC API, where publications go there.
+/// Checks the gRPC API, if publications go there.
 async fn grpc_answers(server: &Centrifugo, findings: &mut Findings) -> bool {
     match server.reach_grpc().await {
         Ok(()) => return true,
@@ -85,7 +85,7 @@ async fn grpc_answers(server: &Centrifugo, findings: &mut Findings) -> bool {
     false
 }
 
-/// Looks at one namespace: is it there, does it keep what `[channels]` says.
+/// Checks one namespace: is it there, does it keep what `[channels]` defines.
 async fn namespace_known(
     server: &Centrifugo,
     namespace: &str,
@@ -130,7 +130,7 @@ pub(super) fn namespaces(watches: &[Watch], config: &Config) -> BTreeMap<String,
     let mut namespaces: BTreeMap<_, _> = names.map(|name| (name.clone(), format!("{name}:instant"))).collect();
     for rule in watches.iter().flat_map(|watch| &watch.rules) {
         let channel = match &rule.destination {
-            // Up to the first expression the text is what it is.
+            // Up to the first expression the text is literal.
             Destination::Channel(template) => template.text.split('{').next().unwrap_or_default(),
             _ => &config.prefix,
         };

@@ -59,7 +59,7 @@ pub(super) fn configuration(config: &Config, server: &Centrifugo, web: &Server) 
     made
 }
 
-/// Where the server listens, as far as its URL tells: the address only when it is this machine's own.
+/// Where the server listens, as far as its URL shows: the address only if it is this machine's own.
 fn address(url: &str) -> Value {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
@@ -74,7 +74,7 @@ fn address(url: &str) -> Value {
     Value::Object(server)
 }
 
-/// A namespace for each that may be published to: publishing to any other is an error.
+/// One namespace for each that may be published to: publishing to any other is an error.
 fn namespaces(config: &Config) -> Vec<Value> {
     let found = config.namespaces();
     found.into_iter().map(|(name, channel)| options(&name, channel)).collect()
@@ -86,7 +86,7 @@ fn options(name: &str, channel: Option<&ChannelRule>) -> Value {
     if let Some(history) = channel.history {
         options["history_size"] = history.size.into();
         options["history_ttl"] = format!("{}s", history.ttl.as_secs()).into();
-        // Who may subscribe is Instant's answer; what subscribers may ask is the same for visitors, as in the hub.
+        // Instant decides who may subscribe; what subscribers may ask is the same for anonymous ones, as in the hub.
         options["allow_history_for_subscriber"] = true.into();
         options["allow_history_for_anonymous"] = true.into();
     }

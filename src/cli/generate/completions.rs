@@ -1,4 +1,4 @@
-//! What a shell completes after `instant`.
+//! Shell completions for `instant`.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;

@@ -8,7 +8,7 @@ use clap_mangen::Man;
 
 use crate::cli::Cli;
 
-/// What stands at the foot of each page.
+/// The footer of each page.
 const SOURCE: &str = concat!("instant ", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, clap::Args)]
@@ -19,10 +19,10 @@ pub(super) struct Args {
     output: Option<PathBuf>,
 }
 
-/// The page of `instant` itself; or nothing, where all pages were written to files.
+/// The page of `instant` itself; or nothing if all pages were written to files.
 pub(super) fn pages(args: &Args) -> anyhow::Result<Vec<u8>> {
     let mut command = Cli::command().disable_help_subcommand(true);
-    // Commands learn the names that their pages have.
+    // Gives commands the names of their pages.
     command.build();
     let mut text = Vec::new();
     match &args.output {

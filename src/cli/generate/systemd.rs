@@ -101,9 +101,9 @@ mod tests {
 
     #[test]
     fn what_lies_in_a_home_folder_is_told_with_a_place_that_the_service_sees() {
-        let told = |binary: &str, config: &str| warnings(Path::new(binary), Path::new(config));
+        let warned = |binary: &str, config: &str| warnings(Path::new(binary), Path::new(config));
         assert_eq!(
-            told("/root/.cargo/bin/instant", "/home/ada/shop/instant.toml"),
+            warned("/root/.cargo/bin/instant", "/home/ada/shop/instant.toml"),
             [
                 "the service cannot see /root/.cargo/bin/instant, since the unit hides home folders from it: install the binary under \
                  /usr/local, with `cargo install --path . --root /usr/local`",
@@ -111,7 +111,7 @@ mod tests {
                  elsewhere, such as /etc/instant/instant.toml",
             ]
         );
-        assert_eq!(told("/usr/local/bin/instant", "/etc/instant/instant.toml"), [""; 0]);
-        assert_eq!(told("/homes/instant", "/run/instant/instant.toml"), [""; 0]);
+        assert_eq!(warned("/usr/local/bin/instant", "/etc/instant/instant.toml"), [""; 0]);
+        assert_eq!(warned("/homes/instant", "/run/instant/instant.toml"), [""; 0]);
     }
 }

@@ -1,4 +1,4 @@
-"""Say what a Django project is made of, as one line of JSON. Run by `instant init` in the project's own interpreter."""
+"""Describe a Django project as one line of JSON. Run by `instant init` in the project's own interpreter."""
 
 import json
 import sysconfig
@@ -11,7 +11,7 @@ libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "p
 
 
 def is_own(config):
-    """Whether an app is the project's, and not installed from elsewhere."""
+    """Whether an app is the project's own, and not installed from elsewhere."""
     path = Path(config.path).resolve()
     return not any(path.is_relative_to(library) for library in libraries) and "site-packages" not in path.parts
 

@@ -1,4 +1,4 @@
-//! What a Django project says of itself, asked in its own interpreter.
+//! The description of a Django project, obtained in its own interpreter.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use tokio::process::Command;
 use super::subject::{Field, Subject, is_secret, quoted};
 use crate::config::TableName;
 
-/// What is run there.
+/// The script that is run there.
 const PROBE: &str = include_str!("probe.py");
-/// What its line begins with: a project may print what it likes before and after.
+/// The prefix of its line: a project may print anything before and after it.
 const MARK: &str = "instant:";
 /// How long a project may take to load its apps.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -60,7 +60,7 @@ struct ModelField {
 }
 
 impl ModelField {
-    /// How a watch of the model names it: the database knows a field's name only as its column or as that of a foreign key.
+    /// How a watch of the model names it: the database has a field's name only as its column or as that of a foreign key.
     fn named(&self) -> &str {
         if self.column == self.name || self.column == format!("{}_id", self.name) {
             &self.name
@@ -101,7 +101,7 @@ impl Project {
         let text = String::from_utf8_lossy(&output.stdout);
         let Some(line) = text.lines().find_map(|line| line.strip_prefix(MARK)) else {
             let said = String::from_utf8_lossy(&output.stderr);
-            // A traceback ends with what is wrong.
+            // A traceback ends with the error.
             let last = said
                 .lines()
                 .rev()
@@ -137,7 +137,7 @@ impl Project {
         }
         let wanted = |model: &&Model| model.own || apps.contains(&app(model));
         let subject = |model: &Model| {
-            // A table of another name is not found by the model's.
+            // A table with another name is not found by the model's name.
             let is_default = model.table == default_table(&model.label);
             let field = |field: &ModelField| Field {
                 name: if is_default { field.named() } else { &field.column }.to_owned(),
@@ -175,12 +175,12 @@ fn table_place(table: &str) -> String {
     format!("table = {}", quoted(&table_name(table)))
 }
 
-/// The table that Django gives a model which names none.
+/// The table that Django gives a model that names none.
 pub(super) fn default_table(label: &str) -> String {
     label.replacen('.', "_", 1).to_lowercase()
 }
 
-/// A table as a watch names it. With a schema Django has it in quotes of its own: `shop"."order`.
+/// A table as a watch names it. Django quotes one with a schema in its own way: `shop"."order`.
 pub(super) fn table_name(table: &str) -> String {
     let (schema, name) = match table.trim_matches('"').split_once("\".\"") {
         Some((schema, name)) => (Some(schema.to_owned()), name),
@@ -190,7 +190,7 @@ pub(super) fn table_name(table: &str) -> String {
     TableName { schema, name }.to_string()
 }
 
-/// The interpreter of the virtual environment that is active or lies beside `manage.py`, or else the system's.
+/// The interpreter of the virtual environment that is active or next to `manage.py`, or else the system's.
 fn interpreter(folder: &Path) -> PathBuf {
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
     let beside = [".venv", "venv", "env"].map(|name| folder.join(name));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Parts of names of columns that nobody wants to publish by accident.
+/// Parts of the names of columns that should not be published by accident.
 const SECRET: [&str; 21] = [
     "password",
     "passwd",
@@ -33,7 +33,7 @@ pub(super) struct Field {
     pub(super) name: String,
     /// Whether it belongs to the primary key, which every event carries.
     pub(super) is_key: bool,
-    /// Whether it is left out: its values are of no use in a browser, too large for one, or by its name secret.
+    /// Whether it is left out: its values are of no use in a browser, too large for one, or secret by its name.
     pub(super) is_hidden: bool,
     /// Whether it leads to the users.
     pub(super) is_user: bool,
@@ -53,13 +53,13 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Whether a file speaks of it already, in a watch or in a comment.
+    /// Whether a file mentions it already, in a watch or in a comment.
     pub(super) fn is_in(&self, text: &str) -> bool {
         text.lines()
             .any(|line| line.trim_start_matches(['#', ' ', '\t']).starts_with(&self.place))
     }
 
-    /// The watch that is proposed, as a comment.
+    /// The proposed watch, as a comment.
     pub(super) fn proposal(&self) -> String {
         let (hidden, shown): (Vec<_>, Vec<_>) = self
             .fields

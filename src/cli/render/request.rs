@@ -1,4 +1,4 @@
-//! What is asked of `instant render`.
+//! The requests to `instant render`.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -29,13 +29,13 @@ pub(super) struct Captured {
     new: Option<String>,
 }
 
-/// What a look-up found under a key.
+/// What a lookup found under a key.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LookedUp {
     pub(super) lookup: usize,
     pub(super) key: String,
-    /// The columns' values as JSON text; null for SQL's null. None: there is no such row.
+    /// The columns' values as JSON text; null for SQL's null. `None` if there is no such row.
     pub(super) values: Option<Vec<Option<String>>>,
     /// Why it could not be looked up.
     pub(super) refused: Option<String>,
@@ -45,7 +45,7 @@ impl Captured {
     /// The change.
     ///
     /// # Errors
-    /// A letter that is no operation's, for people.
+    /// When the letter is not an operation's; the text is human-readable.
     pub(super) fn change(&self) -> Result<Change<'_>, String> {
         let operation =
             Operation::from_letter(self.op).ok_or_else(|| format!("`{}` is not the letter of an operation", self.op))?;

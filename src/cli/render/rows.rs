@@ -1,4 +1,4 @@
-//! The rows of other tables that whoever asks has looked up.
+//! The rows of other tables that the client has looked up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,11 +8,11 @@ use super::request::LookedUp;
 use crate::change::Change;
 use crate::mapping::{Found, Mapping, Rows};
 
-/// What is known, by the look-up's number and the key.
+/// The results so far, by the lookup's number and the key.
 #[derive(Debug)]
 pub(super) struct Known(HashMap<usize, HashMap<String, End>>);
 
-/// What a look-up came to.
+/// The result of a lookup.
 #[derive(Debug)]
 enum End {
     Row(Vec<Box<RawValue>>),
@@ -24,7 +24,7 @@ impl Known {
     /// Reads the rows of a request.
     ///
     /// # Errors
-    /// A value that is no JSON.
+    /// When a value is not JSON.
     pub(super) fn new(rows: &[LookedUp]) -> serde_json::Result<Self> {
         let mut known: HashMap<usize, HashMap<String, End>> = HashMap::new();
         let value = |text: &Option<String>| match text {
@@ -42,7 +42,7 @@ impl Known {
         Ok(Self(known))
     }
 
-    /// The keys that `changes` need and that are not known, by the look-ups' numbers. Those that they lead on to come later.
+    /// The keys that `changes` need and that have no result, by the lookups' numbers. Keys that these lead to come later.
     pub(super) fn missing(&self, mapping: &Mapping, changes: &[Change<'_>]) -> BTreeMap<usize, BTreeSet<String>> {
         let mut missing: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
         let mut wanted: Vec<(usize, String)> = Vec::new();

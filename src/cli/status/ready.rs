@@ -1,4 +1,4 @@
-//! `instant status --ready`: what the process on this machine says of itself, for health checks that know commands and not HTTP.
+//! `instant status --ready`: what the process on this machine reports of itself, for health checks that support commands but not HTTP.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::config::Config;
 /// How long it may take to answer: it asks nobody else for that.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Prints what `/readyz` answers; the exit code says whether that is yes.
+/// Prints what `/readyz` answers; the exit code reports whether that is yes.
 pub(super) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let server = config.server.as_ref();
     let server = server.context("instant.toml has no [server]: `instant run` does not report whether it is ready")?;

@@ -40,10 +40,10 @@ pub(super) enum End<'a> {
 struct Shown<'a> {
     #[serde(borrow)]
     event_class: Cow<'a, str>,
-    /// The row's key; none where it tells of no row, as a truncate or a message by hand.
+    /// The row's key; `None` if it covers no row, like a truncate or a message by hand.
     #[serde(borrow)]
     pk: Option<&'a RawValue>,
-    /// How many changes it tells of, where these are several.
+    /// How many changes it covers, if there are several.
     count: Option<u64>,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Human-readable.
+    /// The human-readable form.
     pub(super) fn text(&self) -> String {
         let Self {
             at,

@@ -13,7 +13,7 @@ use super::super::Web;
 use crate::outbox::{Error, LetterFilter, Message, Operator};
 use crate::relay::Related;
 
-/// The most letters that are sent again at once.
+/// The most letters that are sent again in one request.
 const LETTERS: usize = 1000;
 
 /// A message, as `instant send` has it.
@@ -76,8 +76,8 @@ pub(super) async fn letters(State(web): State<Arc<Web>>) -> Response {
     }
 }
 
-/// Sends dead letters again, as `instant dead retry` does. That outlives a request that is given up: what has been sent is settled, or
-/// it would be heard twice when it is sent again later.
+/// Sends dead letters again, as `instant dead retry` does. That outlives a cancelled request: what has been sent is settled, or it would be
+/// received twice when it is sent again later.
 pub(super) async fn retry(State(web): State<Arc<Web>>, Json(chosen): Json<Chosen>) -> Response {
     if !(1..=LETTERS).contains(&chosen.ids.len()) {
         return (StatusCode::BAD_REQUEST, "give 1 to 1000 letters\n").into_response();

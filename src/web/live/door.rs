@@ -1,4 +1,4 @@
-//! Who may see the page: the staff by the site's session, and whoever was given a link.
+//! Who may see the page: the staff by the site's session, and anyone with a link.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,18 +15,18 @@ use super::super::{Credentials, Web};
 use crate::access::{Error, Who, cookie};
 use crate::django::mac;
 
-/// The cookie of whoever came by a link.
+/// The cookie of a guest with a link.
 const COOKIE: &str = "instant_live";
 /// The answer to everyone else.
 pub(super) const REFUSAL: &str = "this page is for staff: log in to the site as staff or superuser, at the address of this \
                                   page, or open the link that `instant dev` prints\n";
 
-/// Lets guests in.
+/// Admits guests.
 #[derive(Debug)]
 pub(super) struct Door {
     /// The key of the next guest.
     invitation: Mutex<Option<SecretString>>,
-    /// The cookie of those who are in.
+    /// The cookie of admitted guests.
     guests: SecretString,
 }
 
@@ -38,14 +38,14 @@ impl Door {
         })
     }
 
-    /// The key of an invitation, in place of the one before.
+    /// The key of an invitation, which replaces the one before.
     pub(super) fn invite(&self) -> Result<String, NoRandomness> {
         let key = secret()?;
         *self.invitation.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone().into());
         Ok(key)
     }
 
-    /// The `Set-Cookie` header for whoever brings the key of the invitation, which is worth nothing from then on.
+    /// The `Set-Cookie` header for a request with the key of the invitation, which is invalid from then on.
     pub(super) fn redeem(&self, key: &str) -> Option<String> {
         let mut invitation = self.invitation.lock().unwrap_or_else(PoisonError::into_inner);
         invitation.take_if(|wanted| equal(key, wanted))?;
@@ -62,7 +62,7 @@ fn equal(given: &str, wanted: &SecretString) -> bool {
     mac::equal(given.as_bytes(), wanted.expose_secret().as_bytes())
 }
 
-/// Whether whoever sends these headers may see what passes.
+/// Whether the sender of these headers may see the events.
 pub(super) async fn enters(web: &Web, headers: &HeaderMap) -> Result<bool, Error> {
     let given = Credentials::of(headers);
     if web.live.door.knows(&given.cookies) {
@@ -72,7 +72,7 @@ pub(super) async fn enters(web: &Web, headers: &HeaderMap) -> Result<bool, Error
     Ok(matches!(who, Who::User(user) if user.is_staff || user.is_superuser))
 }
 
-/// Lets those pass who may see the page.
+/// Accepts requests that may see the page.
 pub(super) async fn guard(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     match enters(&web, request.headers()).await {
         Ok(true) => next.run(request).await,
@@ -81,7 +81,7 @@ pub(super) async fn guard(State(web): State<Arc<Web>>, request: Request, next: N
     }
 }
 
-/// Lets requests of the page itself pass: no other site can send one with its origin, nor with this content type unasked.
+/// Accepts requests of the page itself: no other site can send one with its origin, nor with this content type without permission.
 pub(super) async fn same_origin(request: Request, next: Next) -> Response {
     if is_own(request.headers()) {
         next.run(request).await

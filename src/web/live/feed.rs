@@ -1,7 +1,7 @@
-//! `GET /live/events`: what passes, and how things are, as server-sent events.
+//! `GET /live/events`: events as they are published, and the status, as server-sent events.
 //!
-//! `event` is `{ channel, refused, event }`, where `event` is null when it is too large to be shown; `skipped` is the number of events
-//! that passed while this browser was slow; `status` is how things are, every two seconds.
+//! `event` is `{ channel, refused, event }`, where `event` is null if it is too large to show; `skipped` is the number of events that
+//! passed while this browser was slow; `status` comes every two seconds.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,17 +23,17 @@ use super::super::emulation::UNBUFFERED;
 use super::door;
 use crate::publisher::Passed;
 
-/// Between two looks at how things are; also, whether the viewer may still see it.
+/// Between two statuses, and two checks that the viewer may still see them.
 const LOOK: Duration = Duration::from_secs(2);
-/// Events that are sent at once, when that many wait.
+/// Events that are sent at once, if that many wait.
 const CHUNK: usize = 256;
-/// The most users and channels of a look.
+/// The most users and channels of a status.
 const LISTED: usize = 100;
 
 /// What one browser is sent.
 struct Feed {
     web: Arc<Web>,
-    /// What the browser is known by.
+    /// The headers that identify the browser.
     headers: HeaderMap,
     passed: Receiver<Arc<Passed>>,
     look: Interval,
@@ -62,10 +62,10 @@ pub(super) async fn open(State(web): State<Arc<Web>>, headers: HeaderMap) -> Res
 }
 
 impl Feed {
-    /// The next bytes; none: it is over.
+    /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         let closing = self.web.live.closing.clone();
-        // In this order: a browser that has read nothing for long is looked at before it reads on.
+        // In this order: a browser that has read nothing for long is checked before it reads on.
         tokio::select! {
             biased;
             () = closing.cancelled() => None,
@@ -74,7 +74,7 @@ impl Feed {
         }
     }
 
-    /// An event, and those that wait behind it.
+    /// An event, and those that wait after it.
     fn passed(&mut self, first: Result<Arc<Passed>, RecvError>) -> Option<Bytes> {
         let mut chunk = Vec::new();
         match first {
@@ -92,7 +92,7 @@ impl Feed {
         Some(chunk.into())
     }
 
-    /// How things are; none: the viewer is no longer of the staff. A database that does not answer changes nothing.
+    /// The status; `None` if the viewer is no longer staff. A database that does not answer changes nothing.
     async fn status(&self) -> Option<Bytes> {
         if matches!(door::enters(&self.web, &self.headers).await, Ok(false)) {
             return None;

@@ -1,4 +1,4 @@
-// The live page: what passes is counted at once, and shown a frame at a time, so that thousands of events a second stay readable.
+// The live page: events are counted immediately and shown frame by frame, so that thousands of events per second stay readable.
 
 const KEPT = 1000 // events that can be searched
 const SHOWN = 200 // of those that match
@@ -17,7 +17,7 @@ const make = (tag, text = '', kind = '') => {
 const number = (value) => value.toLocaleString('en')
 const counted = (value, one, many) => `${number(value)} ${value === 1 ? one : many}`
 
-// The kind of a class is its last word that says one: "Order edited" is edited, "Log ERROR" an error.
+// The kind of a class is its last word that names one: "Order edited" is edited, "Log ERROR" an error.
 const kindOf = (name) => {
   const words = name.toLowerCase().split(/[^a-z]+/).reverse()
   return words.find((word) => KINDS.includes(word)) ?? ''
@@ -41,7 +41,7 @@ class Counter {
     row.seconds[SECONDS - 1] += 1
   }
 
-  // Once a second.
+  // Once per second.
   draw(label) {
     const largest = [...this.names].sort(([, a], [, b]) => b.total - a.total).slice(0, LISTED)
     this.body.replaceChildren(...largest.map(([name, row]) => {
@@ -127,13 +127,13 @@ const show = () => {
   find('empty').hidden = list.children.length > 0
 }
 
-// Everything that is kept, under another filter.
+// Everything that is kept, with another filter.
 const again = () => {
   list.replaceChildren(...kept.filter(matches).slice(-SHOWN).reverse().map(row))
   find('empty').hidden = list.children.length > 0
 }
 
-// The reader's own time, to the millisecond.
+// The viewer's local time, to the millisecond.
 const timeOf = (at) => {
   const time = new Date(at)
   return Number.isNaN(time.valueOf()) ? '' : `${time.toTimeString().slice(0, 8)}.${String(time.getMilliseconds()).padStart(3, '0')}`
@@ -176,7 +176,7 @@ const status = ({ site, role, lag_seconds: lag, depth, connected }) => {
   if (connected) present(connected)
 }
 
-const present = ({ clients, users, channels: heard, listed_users: people, listed_channels: audiences }) => {
+const present = ({ clients, users, channels: subscribed, listed_users: people, listed_channels: audiences }) => {
   find('clients').textContent = number(clients)
   find('users').textContent = number(users)
   const named = (people ?? []).filter(([user]) => user)
@@ -184,7 +184,7 @@ const present = ({ clients, users, channels: heard, listed_users: people, listed
   const parts = [
     named.length ? `users ${named.map(([user, count]) => (count > 1 ? `${user} (${count})` : user)).join(', ')}` : '',
     visitors ? counted(visitors, 'visitor', 'visitors') : '',
-    people ? '' : [counted(clients, 'connection', 'connections'), counted(users, 'user', 'users'), counted(heard, 'channel', 'channels')].join(', '),
+    people ? '' : [counted(clients, 'connection', 'connections'), counted(users, 'user', 'users'), counted(subscribed, 'channel', 'channels')].join(', '),
   ]
   find('who').textContent = parts.filter(Boolean).join(', ') || 'Nobody is connected.'
   const table = find('audiences')
@@ -205,7 +205,7 @@ const ask = async (path, body) => {
   return answer.json()
 }
 
-const told = (id, text, failed = false) => {
+const report = (id, text, failed = false) => {
   find(id).textContent = text
   find(id).classList.toggle('failed', failed)
 }
@@ -231,12 +231,12 @@ const letters = async () => {
 }
 
 const retry = async (ids) => {
-  told('retried', 'sending …')
+  report('retried', 'sending …')
   try {
     const { sent, obsolete, refused, interrupted } = await ask('/live/dead/retry', { ids })
-    told('retried', `sent ${sent}, needed no more ${obsolete}, refused again ${refused}${interrupted ? `; ${interrupted}` : ''}`, refused > 0)
+    report('retried', `sent ${sent}, needed no more ${obsolete}, refused again ${refused}${interrupted ? `; ${interrupted}` : ''}`, refused > 0)
   } catch (error) {
-    told('retried', error.message, true)
+    report('retried', error.message, true)
   }
   letters()
 }
@@ -262,10 +262,10 @@ form.addEventListener('submit', async (event) => {
   try {
     if (data.value.trim()) draft.data = JSON.parse(data.value)
     await ask('/live/send', draft)
-    told('sent', 'sent')
+    report('sent', 'sent')
     message.value = ''
   } catch (error) {
-    told('sent', error.message, true)
+    report('sent', error.message, true)
   }
 })
 
@@ -314,14 +314,14 @@ const state = (text, kind = '') => {
   find('connection').textContent = text
   find('connection').className = kind
 }
-// What is refused ends the stream for good: after a log-out, or while no process leads. Either may pass.
-const listen = () => {
+// A refusal ends the stream for good: after a log-out, or while no process leads. Either may be temporary.
+const connect = () => {
   const source = new EventSource('/live/events')
   source.addEventListener('open', () => state('live', 'open'))
   source.addEventListener('error', () => {
     if (source.readyState !== EventSource.CLOSED) return state('reconnecting')
     state('ended: log in again, or wait for the leader', 'closed')
-    setTimeout(listen, 5000)
+    setTimeout(connect, 5000)
   })
   source.addEventListener('event', ({ data }) => take(JSON.parse(data)))
   source.addEventListener('status', ({ data }) => status(JSON.parse(data)))
@@ -330,4 +330,4 @@ const listen = () => {
     schedule()
   })
 }
-listen()
+connect()
