@@ -1,26 +1,26 @@
-//! A change: one row inserted, updated or deleted, as it stands in the outbox.
+//! A change: one inserted, updated or deleted row, as recorded in the outbox.
 
 use jiff::Timestamp;
 
-/// One change, borrowed from the row that it was read from.
+/// A change, borrowed from the outbox row that it was read from.
 #[derive(Clone, Copy, Debug, Hash)]
 pub struct Change<'a> {
-    /// Its number in the outbox: ids order the changes of one row.
+    /// The number in the outbox. Ids order the changes of one row.
     pub id: i64,
-    /// When the row was written, to the microsecond. With `id` it names a change for good: after a crash ids can come again.
+    /// When the row was written, to the microsecond. Only together with `id` is it unique: after a crash, ids can be reused.
     pub at: Timestamp,
-    /// The watch that captured it, as its trigger names it.
+    /// The watch that captured it, as named by its trigger.
     pub source: &'a str,
     /// What happened.
     pub operation: Operation,
-    /// The captured columns before, a flat JSON object.
+    /// The captured columns before the change, a flat JSON object.
     pub old: Option<&'a str>,
-    /// The captured columns after, a flat JSON object.
+    /// The captured columns after the change, a flat JSON object.
     pub new: Option<&'a str>,
 }
 
 impl Change<'_> {
-    /// What its columns weigh.
+    /// Returns the size of its columns, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.old.map_or(0, str::len) + self.new.map_or(0, str::len)
@@ -38,7 +38,7 @@ pub enum Operation {
     Delete,
     /// The table was emptied by `truncate`.
     Truncate,
-    /// No row's: somebody sent a message with `instant.broadcast`.
+    /// No row changed: a message was sent with `instant.broadcast`.
     Broadcast,
 }
 
@@ -46,7 +46,7 @@ impl Operation {
     /// Every operation of a table.
     pub const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Delete, Self::Truncate];
 
-    /// The name in TOML, events and logs.
+    /// Returns the name in TOML, events and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Operation {
         }
     }
 
-    /// Django's word for it, used in event classes.
+    /// Returns the past participle used in event classes, after Django's terms.
     #[must_use]
     pub const fn verb(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl Operation {
         }
     }
 
-    /// Its letter in the outbox's column `op`.
+    /// Returns its letter in the outbox's column `op`.
     #[must_use]
     pub const fn letter(self) -> char {
         match self {
@@ -82,7 +82,7 @@ impl Operation {
         }
     }
 
-    /// The operation of a letter of the outbox's column `op`.
+    /// Returns the operation with this letter in the outbox's column `op`.
     #[must_use]
     pub fn from_letter(letter: char) -> Option<Self> {
         let mut known = Self::ALL.into_iter().chain([Self::Broadcast]);
@@ -95,30 +95,30 @@ impl Operation {
 pub struct Operations(u8);
 
 impl Operations {
-    /// No operation.
+    /// The empty set.
     pub const NONE: Self = Self(0);
-    /// What a rule without `on` hears: every row inserted, updated or deleted.
+    /// The operations of a rule without `on`: insert, update and delete.
     pub const ROWS: Self = Self(0b0111);
 
-    /// The set with `operation` in it.
+    /// Returns the set with `operation` added.
     #[must_use]
     pub const fn with(self, operation: Operation) -> Self {
         Self(self.0 | 1 << operation as u8)
     }
 
-    /// The operations of either set.
+    /// Returns the union of both sets.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether `operation` is in the set.
+    /// Returns whether `operation` is in the set.
     #[must_use]
     pub const fn contains(self, operation: Operation) -> bool {
         self.0 & (1 << operation as u8) != 0
     }
 
-    /// The operations of the set, in the order of [`Operation::ALL`].
+    /// Iterates over the operations of the set, in the order of [`Operation::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Operation> {
         Operation::ALL.into_iter().filter(move |operation| self.contains(*operation))
     }

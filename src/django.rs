@@ -1,17 +1,17 @@
-//! What Instant knows of Django: which table a model has, which models a project has, and how it signs.
+//! Django's conventions: table names of models, the models of a project, and signing.
 
 pub mod mac;
 pub mod signing;
 
 use sqlx::PgPool;
 
-/// Characters of the longest name that Django gives a table on PostgreSQL (`DatabaseOperations.max_name_length`).
+/// The most characters in a table name that Django chooses on PostgreSQL (`DatabaseOperations.max_name_length`).
 const NAME_LENGTH: usize = 63;
 
-/// Hexadecimal digits that end a shortened name (`truncate_name`).
+/// The number of hexadecimal digits at the end of a shortened name (`truncate_name`).
 const HASH_LENGTH: usize = 4;
 
-/// A model, as `django_content_type` lists it.
+/// A model, as listed in `django_content_type`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// The app label.
@@ -20,10 +20,10 @@ pub struct Model {
     pub name: String,
 }
 
-/// The table that Django gives a model without `db_table`: `app_model` in lower case, shortened as Django's `truncate_name` does.
+/// Returns the table of a model without `db_table`: `app_model` in lower case, shortened like Django's `truncate_name`.
 ///
 /// # Errors
-/// When PostgreSQL cannot be asked for the hash, which only a long name needs.
+/// When the query for the hash fails. Only a long name needs it.
 pub async fn default_table(pool: &PgPool, app: &str, model: &str) -> Result<String, sqlx::Error> {
     let name = format!("{app}_{}", model.to_lowercase());
     if name.chars().count() <= NAME_LENGTH {
@@ -33,7 +33,7 @@ pub async fn default_table(pool: &PgPool, app: &str, model: &str) -> Result<Stri
     Ok(shortened(&name, &digest))
 }
 
-/// `name` cut to [`NAME_LENGTH`] characters, the last of which are those of `digest`.
+/// Shortens `name` to [`NAME_LENGTH`] characters, the last of which are the first of `digest`.
 fn shortened(name: &str, digest: &str) -> String {
     name.chars()
         .take(NAME_LENGTH - HASH_LENGTH)
@@ -41,13 +41,13 @@ fn shortened(name: &str, digest: &str) -> String {
         .collect()
 }
 
-/// The md5 of a text in hexadecimal digits: Django's `names_digest`. Takes no lock.
+/// Returns the MD5 of a text in hexadecimal digits, like Django's `names_digest`. Takes no lock.
 async fn md5(pool: &PgPool, text: &str) -> Result<String, sqlx::Error> {
     sqlx::query_scalar("select md5($1)").bind(text).fetch_one(pool).await
 }
 
-/// The models that the project has migrated, in no order; empty where the table of content types is missing or may not be read.
-/// Without the check a missing right would abort the look-up of every other name. Takes ACCESS SHARE on that table for a moment.
+/// Returns the models that the project has migrated; empty if the table of content types is missing or not readable. Without that
+/// check, a missing privilege would abort the lookup of every other name. Briefly takes ACCESS SHARE on that table.
 ///
 /// # Errors
 /// When the connection fails.
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_long_name_ends_in_four_digits_of_its_hash() {
-        // What Django 5 answers: truncate_name("app_" + "m" * 70, 63).
+        // The result of Django 5: truncate_name("app_" + "m" * 70, 63).
         let name = format!("app_{}", "m".repeat(70));
         let short = shortened(&name, "d3dc1b");
         assert_eq!(short, format!("app_{}d3dc", "m".repeat(55)));

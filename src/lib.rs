@@ -1,4 +1,4 @@
-//! Instant carries every committed change of watched PostgreSQL rows to the browsers of a Django project.
+//! Instant delivers every committed change of watched PostgreSQL rows to the browsers of a Django project.
 //!
 //! ```text
 //!  Django ──INSERT/UPDATE/DELETE──▶ table ──trigger──▶ instant.outbox ──(NOTIFY only while dozing)──▶ relay
@@ -6,7 +6,7 @@
 //!  browser ──cookie──▶ Centrifugo or hub ──▶ web ──▶ access: session → user → channels
 //! ```
 //!
-//! Each module is a room of that path, in this order; a room imports only from the rooms before it.
+//! The modules follow that path in this order; each imports only from those before it.
 
 pub mod change;
 

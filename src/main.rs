@@ -1,4 +1,4 @@
-//! The command `instant`: parse, run, print the chain of causes.
+//! The `instant` command: parses its arguments, runs, and prints the error chain.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is::<Reported>() => ExitCode::from(exit::USAGE),
         Err(error) => {
-            // Nothing can be done about a standard error that is closed.
+            // A failure to write to standard error cannot be reported.
             let _ = writeln!(anstream::stderr(), "error: {error:#}");
             ExitCode::from(exit::FAILED)
         }

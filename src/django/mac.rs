@@ -4,43 +4,45 @@ use hmac::digest::Key;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-/// Bytes of a SHA-256 block, to which a key is padded.
+/// The size of a SHA-256 block in bytes, to which a key is padded.
 pub const BLOCK: usize = 64;
 
-/// What the padded key is combined with before the inner and the outer hash (RFC 2104).
+/// The byte with which the padded key is combined before the inner hash (`ipad` of RFC 2104).
 const INNER: u8 = 0x36;
+/// The byte with which the padded key is combined before the outer hash (`opad` of RFC 2104).
 const OUTER: u8 = 0x5c;
 
-/// HMAC-SHA256, keyed.
+/// A keyed HMAC-SHA256.
 pub type HmacSha256 = Hmac<Sha256>;
 
-/// HMAC-SHA256 keyed with `key`; as RFC 2104 wants it, a key longer than a block is hashed first.
+/// Returns an HMAC-SHA256 keyed with `key`. As RFC 2104 requires, a key longer than a block is hashed first.
 #[must_use]
 pub fn keyed(key: &[u8]) -> HmacSha256 {
     HmacSha256::new(&Key::<HmacSha256>::from(block(key)))
 }
 
-/// The HMAC-SHA256 of `message`.
+/// Returns the HMAC-SHA256 of `message`.
 #[must_use]
 pub fn digest(key: &[u8], message: &[u8]) -> Vec<u8> {
     keyed(key).chain_update(message).finalize().into_bytes().to_vec()
 }
 
-/// The padded key for the inner and for the outer hash: with them, whoever has SHA-256 alone can make the HMAC.
+/// Returns the padded keys for the inner and the outer hash. With them, the HMAC can be computed with SHA-256 only.
 #[must_use]
 pub fn pads(key: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let combined = |with: u8| block(key).map(|byte| byte ^ with).to_vec();
     (combined(INNER), combined(OUTER))
 }
 
-/// Whether two texts are equal, in a time that tells only whether their lengths differ.
+/// Returns whether two texts are equal. The time it takes reveals only whether their lengths differ.
 #[must_use]
 pub fn equal(left: &[u8], right: &[u8]) -> bool {
-    // Compared under a random key, a difference's place tells nothing about the texts.
+    // Under a random key, the position of the first difference reveals nothing about the texts.
     let key: [u8; 32] = std::array::from_fn(|_| fastrand::u8(..));
     left.len() == right.len() && keyed(&key).chain_update(left).verify_slice(&digest(&key, right)).is_ok()
 }
 
+/// Pads `key` to a block, or hashes it first if it is longer.
 fn block(key: &[u8]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     if key.len() > BLOCK {

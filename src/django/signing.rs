@@ -1,4 +1,4 @@
-//! Signed values as `django.core.signing` writes and reads them: `payload:timestamp:signature`.
+//! Signed values in the format of `django.core.signing`: `payload:timestamp:signature`.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -14,16 +14,16 @@ use sha2::{Digest, Sha256};
 
 use super::mac::{self, HmacSha256};
 
-/// What separates the parts.
+/// The separator of the parts.
 const SEPARATOR: char = ':';
-/// What begins a compressed payload.
+/// The prefix of a compressed payload.
 const COMPRESSED: char = '.';
-/// Bytes of a payload beyond which nothing is decompressed: no session is as large, and a small cookie can hold a huge one.
+/// The most bytes that a payload may decompress to: no session is larger, and a small cookie can expand to a huge payload.
 const LARGEST: u64 = 1 << 20;
-/// The digits of a timestamp.
+/// The base62 digits of a timestamp.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Django's `SECRET_KEY`, which signs, and its `SECRET_KEY_FALLBACKS`, which are accepted too.
+/// Django's `SECRET_KEY`, which signs, and `SECRET_KEY_FALLBACKS`, which are also accepted.
 #[derive(Clone, Debug)]
 pub struct Keys {
     /// `SECRET_KEY`.
@@ -42,28 +42,28 @@ pub struct Signer {
 /// Why a value is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is not in the form of a signed value.
+    /// It does not have the format of a signed value.
     #[error("it is not a signed value")]
     Malformed,
-    /// No key has made its signature.
+    /// Its signature matches no key.
     #[error("its signature does not match SECRET_KEY or a fallback")]
     Forged,
-    /// It is too old.
+    /// It is older than allowed.
     #[error("it has expired")]
     Expired,
-    /// Its payload is larger than anything that is accepted.
+    /// Its payload exceeds the accepted size.
     #[error("its payload is too large")]
     Large,
 }
 
 impl Keys {
-    /// All keys, the signing one first.
+    /// Iterates over all keys, the signing one first.
     pub fn iter(&self) -> impl Iterator<Item = &SecretString> {
         std::iter::once(&self.current).chain(&self.fallbacks)
     }
 }
 
-/// The key of a purpose: `salted_hmac` hashes the purpose's name and the secret together.
+/// Derives the key for a purpose like `salted_hmac`, which hashes the name of the purpose and the secret together.
 #[must_use]
 pub fn derived(purpose: &str, secret: &SecretString) -> [u8; 32] {
     Sha256::new()
@@ -74,7 +74,7 @@ pub fn derived(purpose: &str, secret: &SecretString) -> [u8; 32] {
 }
 
 impl Signer {
-    /// A signer for `salt`.
+    /// Creates a signer for `salt`.
     #[must_use]
     pub fn new(keys: &Keys, salt: &str) -> Self {
         let purpose = format!("{salt}signer");
@@ -85,7 +85,7 @@ impl Signer {
         }
     }
 
-    /// The signed form of `payload`, made at `at` (seconds of the Unix epoch), compressed where that is shorter: `signing.dumps`.
+    /// Signs `payload` at `at` (Unix time in seconds), compressed if that is shorter: `signing.dumps`.
     #[must_use]
     pub fn sign(&self, payload: &[u8], at: u64) -> String {
         let encoded = match compressed(payload).filter(|short| short.len() + 1 < payload.len()) {
@@ -97,13 +97,13 @@ impl Signer {
         format!("{value}{SEPARATOR}{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The payload of a signed value: `signing.loads`. `now` is in seconds of the Unix epoch.
+    /// Verifies a signed value and returns its payload: `signing.loads`. `now` is Unix time in seconds.
     ///
     /// # Errors
-    /// When it was not signed here, is older than `max_age`, or is too large.
+    /// When the value is malformed, matches no key, is older than `max_age`, or is too large.
     pub fn unsign(&self, signed: &str, max_age: Option<Duration>, now: u64) -> Result<Vec<u8>, Refusal> {
         let (value, signature) = signed.rsplit_once(SEPARATOR).ok_or(Refusal::Malformed)?;
-        // Decoding accepts one spelling alone, so that no other text has the same signature.
+        // Decoding accepts only the canonical encoding, so that no other text has the same signature.
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Refusal::Forged)?;
         let is_ours = |key: &HmacSha256| key.clone().chain_update(value).verify_slice(&signature).is_ok();
         if !self.accepted.iter().any(is_ours) {
@@ -122,20 +122,21 @@ impl Signer {
     }
 }
 
-/// Keys are left out.
+/// Omits the keys.
 impl std::fmt::Debug for Signer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Signer").finish_non_exhaustive()
     }
 }
 
-/// The zlib form; none when it cannot be made, for which memory has no reason.
+/// Compresses with zlib; `None` on an error, which an in-memory buffer gives no reason for.
 fn compressed(payload: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(payload).ok()?;
     encoder.finish().ok()
 }
 
+/// Decompresses a payload of up to [`LARGEST`] bytes.
 fn decompressed(short: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut payload = Vec::new();
     let mut decoder = ZlibDecoder::new(short).take(LARGEST + 1);
@@ -146,7 +147,7 @@ fn decompressed(short: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(payload)
 }
 
-/// `b62_encode`.
+/// Encodes like Django's `b62_encode`.
 fn base62(mut number: u64) -> String {
     let mut digits = Vec::new();
     loop {
@@ -159,7 +160,7 @@ fn base62(mut number: u64) -> String {
     }
 }
 
-/// `b62_decode`, of what is not negative.
+/// Decodes like Django's `b62_decode`, but no negative numbers.
 fn from_base62(text: &str) -> Option<u64> {
     text.bytes().try_fold(0_u64, |number, byte| {
         let digit = DIGITS.iter().position(|digit| *digit == byte)?;
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_signed_value_is_refused() {
+    fn anything_but_a_signed_value_is_refused() {
         for text in ["", ":", "::", "a", "a:b", "a:b:c", "é:é:é", ".:.:.", &":".repeat(5000)] {
             assert!(signer(&["key"]).unsign(text, None, 0).is_err(), "{text}");
         }
