@@ -1,4 +1,4 @@
-//! `instant.toml` as domain types: parsed once, every problem reported at once, with its line.
+//! `instant.toml` as domain types: parsed once, with all problems reported together, each with its line.
 
 pub mod channel;
 mod column;
@@ -57,7 +57,7 @@ pub struct Spanned<T> {
 /// The text of a configuration file, kept for diagnostics. Its `Debug` form leaves the text out, which may hold secrets.
 #[derive(Clone)]
 pub struct Source {
-    /// The file it was read from, as the user would name it.
+    /// The file it was read from, as displayed to the user.
     pub path: PathBuf,
     /// Its whole text.
     pub text: Arc<str>,
@@ -75,15 +75,15 @@ impl std::fmt::Debug for Source {
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it came from.
+    /// The file it was parsed from.
     pub source: Source,
-    /// The site's name, in every event.
+    /// The site's name, included in every event.
     pub site: Option<String>,
-    /// The database beside which Instant runs.
+    /// The database that Instant watches.
     pub database: Database,
-    /// The Centrifugo server that publications go to; `None`: they go to the hub of this process.
+    /// The Centrifugo server that receives the publications; `None` if the hub of this process does.
     pub centrifugo: Option<Centrifugo>,
-    /// What the hub needs to know, where there is no Centrifugo.
+    /// The settings of the hub, used without Centrifugo.
     pub hub: Hub,
     /// How the project's sessions are read.
     pub django: Option<Django>,
@@ -97,9 +97,9 @@ pub struct Config {
     pub prefix: String,
     /// Whether anonymous visitors may connect and subscribe to `public`.
     pub anonymous: bool,
-    /// Who may subscribe to channels other than those of targets, in the file's order.
+    /// The rules for channels other than those of targets, in the order of the file.
     pub channels: Vec<ChannelRule>,
-    /// The watched models, in the file's order.
+    /// The watched models, in the order of the file.
     pub watches: Vec<Watch>,
 }
 
@@ -111,7 +111,7 @@ pub const UNREADABLE_URL: &str = "the database URL cannot be read; it must look 
 pub struct Database {
     /// A libpq URL of a direct connection.
     pub url: SecretString,
-    /// The role that `run` connects as, when `apply` runs as another; `apply` grants it what it needs.
+    /// The role that `run` connects as, if `apply` runs as another; `apply` grants it the privileges it needs.
     pub relay_role: Option<Spanned<String>>,
 }
 
@@ -122,50 +122,51 @@ pub struct Centrifugo {
     pub url: String,
     /// The key of its APIs.
     pub api_key: SecretString,
-    /// `client.token.hmac_secret_key`; `None`: it is derived from `api_key`.
+    /// `client.token.hmac_secret_key`; `None` if it is derived from `api_key`.
     pub token_secret: Option<SecretString>,
-    /// The address of its gRPC API, which publications then go to; `None`: they go to the HTTP API.
+    /// The address of its gRPC API, which then receives the publications; `None` if the HTTP API does.
     pub grpc_url: Option<String>,
 }
 
 /// `[[watch]]`: a model and the columns captured from it.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    /// What is watched.
+    /// The watched model or table.
     pub subject: Spanned<Subject>,
-    /// Django field or column names; if empty, the key alone is captured.
+    /// Django field or column names; if empty, only the key is captured.
     pub fields: Vec<Spanned<String>>,
-    /// The rows of other tables that its rules may read; parents come before what they lead to.
+    /// The rows of other tables that its rules may read, parents before children.
     pub related: Vec<Related>,
-    /// What a change is published as; never empty, since a watch without rules has the default one.
+    /// The rules that publish a change; never empty, since a watch without rules has the default one.
     pub rules: Vec<Rule>,
 }
 
-/// An entry of `related`: a row of another table, by a key that the watched row holds, or the row before it in the path.
+/// An entry of `related`: a row of another table, found by a key in the watched row or in the previous row of the path.
 #[derive(Clone, Debug)]
 pub struct Related {
-    /// The names from the watched row on: `customer`, `customer.user`.
+    /// The path from the watched row: `customer`, `customer.user`.
     pub path: Spanned<String>,
-    /// The column or field that holds the key, where it is not the last name of the path.
+    /// The column or field that holds the key, if it is not the last name of the path.
     pub column: Option<Spanned<String>>,
-    /// The other table, where no foreign key leads to it.
+    /// The other table, if no foreign key references it.
     pub table: Option<Spanned<TableName>>,
-    /// The other table's column that holds the key; `None`: what the foreign key refers to, or the primary key.
+    /// The column of the other table in which the key is looked up; `None` for the one that the foreign key references, or the
+    /// primary key.
     pub key: Option<Spanned<String>>,
     /// Django field or column names to read.
     pub fields: Vec<Spanned<String>>,
 }
 
-/// What a watch names. `model` alone finds the table by Django's naming; `table` beside it overrides that.
+/// The subject of a watch. With only `model`, the table follows Django's naming; `table` next to it overrides that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// `model = "app.Model"`, with `table = "…"` where the model sets `db_table`.
+    /// `model = "app.Model"`, with `table = "…"` if the model sets `db_table`.
     Model {
         /// The app label.
         app: String,
         /// The model's class name, as written (`Order`, or `Order_tags` for a many-to-many table).
         model: String,
-        /// The table, where it is not Django's default.
+        /// The table, if it is not Django's default.
         table: Option<TableName>,
     },
     /// `table = "legacy.orders"`.
@@ -175,9 +176,9 @@ pub enum Subject {
 /// A table as named in `instant.toml`: exact case, quotes removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
-    /// The schema; `None`: found through the connection's search path.
+    /// The schema; `None` if the table is found through the connection's search path.
     pub schema: Option<String>,
-    /// The table.
+    /// The table's name.
     pub name: String,
 }
 
@@ -186,7 +187,7 @@ pub struct TableName {
 pub struct Rule {
     /// The operations it applies to.
     pub on: Operations,
-    /// Updates only count when one of these fields changed; if empty, any captured column.
+    /// An update counts only if one of these fields changed; if empty, any captured column.
     pub changed: Vec<Spanned<String>>,
     /// A condition on the row.
     pub when: Option<Expression>,
@@ -194,13 +195,13 @@ pub struct Rule {
     pub follow: bool,
     /// Its audience.
     pub destination: Destination,
-    /// The string that browsers dispatch on; `None`: `<Model> created`, `edited`, `deleted` or `truncated`.
+    /// The string that browsers dispatch on; `None` for `<Model> created`, `edited`, `deleted` or `truncated`.
     pub event_class: Option<Template>,
-    /// The human-readable text; `None`: the model and key.
+    /// The human-readable text; `None` for the model and key.
     pub message: Option<Template>,
-    /// The fields published; `None`: every captured column of the watch's `fields`.
+    /// The published fields; `None` for every captured column of the watch's `fields`.
     pub data: Option<Vec<Spanned<String>>>,
-    /// Whether many changes of one transaction become one publication.
+    /// When many changes of one transaction become one publication; `None` for never.
     pub collapse: Option<Collapse>,
     /// The rule's location: its table header, or the watch's for the default rule.
     pub span: Span,
@@ -209,13 +210,13 @@ pub struct Rule {
 /// `collapse = { above = 20 }`: many changes of one transaction become one publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collapse {
-    /// Up to so many changes of one kind on one channel are published one by one; at least one.
+    /// The most changes of one kind on one channel that are published one by one; at least one.
     pub above: u32,
-    /// The human-readable text of the one publication that more of them become; `None`: the default.
+    /// The human-readable text of the publication that more of them become; `None` for the default.
     pub message: Option<Template>,
 }
 
-/// Where a rule's publications go.
+/// The destination of a rule's publications.
 #[derive(Clone, Debug)]
 pub enum Destination {
     /// `channel = "…"`, a template.
@@ -239,9 +240,9 @@ pub enum Destination {
 pub struct Template {
     /// Its text.
     pub text: String,
-    /// Where it is in the file.
+    /// Its location.
     pub span: Span,
-    /// What it reads; empty for a constant.
+    /// The names that it reads; empty for a constant.
     pub references: Vec<Reference>,
 }
 
@@ -250,13 +251,13 @@ pub struct Template {
 pub struct Expression {
     /// Its text.
     pub text: String,
-    /// Where it is in the file.
+    /// Its location.
     pub span: Span,
-    /// What it reads.
+    /// The names that it reads.
     pub references: Vec<Reference>,
 }
 
-/// What a template or an expression reads.
+/// A name that a template or an expression reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reference {
     /// `row.COLUMN`.
@@ -267,21 +268,21 @@ pub enum Reference {
     Related(Side, String),
     /// `row` or `old` as a whole (iterated, passed to a filter, indexed by a variable).
     Whole(Side),
-    /// One of `pk`, `op`, `verb`, `model`, `at`; `count` too where many changes became one publication.
+    /// One of `pk`, `op`, `verb`, `model`, `at`; also `count` if many changes became one publication.
     Variable(String),
 }
 
 /// A version of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
-    /// The new one, or the old one of a delete.
+    /// The new version, or the old one of a delete.
     Row,
-    /// The one before an update.
+    /// The version before an update.
     Old,
 }
 
 impl Reference {
-    /// The version of the row that is read; `None` for a variable.
+    /// Returns the version of the row that is read; `None` for a variable.
     #[must_use]
     pub const fn side(&self) -> Option<Side> {
         match self {

@@ -1,4 +1,4 @@
-//! `[channels."room:{room_id}"]`: who may subscribe to channels other than those of targets, and what the server keeps of them.
+//! `[channels."room:{room_id}"]`: who may subscribe to channels other than those of targets, and their options.
 
 pub(super) mod name;
 mod pattern;
@@ -46,25 +46,25 @@ const HISTORY: Keys = Keys::new(
 );
 /// The audiences of `publish`.
 const PUBLISHERS: [&str; 2] = ["everyone", "users"];
-/// The audiences of `allow` that are a word.
+/// The audiences of `allow` that are a single word.
 const WORDS: [&str; 3] = ["everyone", "users", "staff"];
 
-/// Who may listen to the channels that match a pattern, and the options of their namespace.
+/// Who may subscribe to the channels that match a pattern, and the options of their namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelRule {
     /// The channels that it matches.
     pub pattern: Pattern,
-    /// Where its table is.
+    /// The location of its table.
     pub span: Span,
-    /// Who may listen.
+    /// Who may subscribe.
     pub allow: Allow,
-    /// What the server keeps of each channel's publications.
+    /// The history of each channel; `None` if nothing is kept.
     pub history: Option<History>,
-    /// Whether subscribers may ask who else is subscribed.
+    /// Whether subscribers may query who else is subscribed.
     pub presence: bool,
-    /// Whether a client that reconnects gets what it missed.
+    /// Whether a client that reconnects receives the publications that it missed.
     pub recover: bool,
-    /// Which subscribers may publish; `None`: nobody but Instant and the API.
+    /// Which subscribers may publish; `None` if only Instant and the API may.
     pub publish: Option<Publish>,
 }
 
@@ -73,16 +73,16 @@ pub struct ChannelRule {
 pub enum Publish {
     /// All of them.
     Everyone,
-    /// Those who are logged in.
+    /// The logged-in ones.
     Users,
 }
 
-/// Who may listen.
+/// Who may subscribe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Allow {
     /// Anonymous visitors too.
     Everyone,
-    /// Users who are logged in.
+    /// Logged-in users.
     Users,
     /// Users with `is_staff`.
     Staff,
@@ -93,21 +93,21 @@ pub enum Allow {
 /// `history = { size, ttl }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
-    /// How many publications are kept in each channel.
+    /// The most publications kept per channel.
     pub size: u32,
-    /// How long each is kept.
+    /// How long they are kept.
     pub ttl: Duration,
 }
 
 impl ChannelRule {
-    /// The part of its channels before the first colon, whose options Centrifugo keeps together.
+    /// Returns the part of its channels before the first colon. Centrifugo has options per namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.pattern.namespace()
     }
 }
 
-/// The channel tables of `[channels]`, in the order of the file.
+/// Parses the channel tables of `[channels]`, in the order of the file.
 pub(super) fn channels(root: &TomlTable<'_>, prefix: &str, parser: &mut Parser<'_>) -> Vec<ChannelRule> {
     let Some((DeValue::Table(table), _)) = root.value("channels") else {
         return Vec::new();
@@ -167,14 +167,18 @@ fn publish(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Publish> {
     }
     let message = "`publish` must be \"everyone\" or \"users\"";
     let help = did_you_mean(&text.value, PUBLISHERS);
-    let help = help.unwrap_or_else(|| "without it, subscribers only listen".to_owned());
+    let help = help.unwrap_or_else(|| "without it, subscribers only receive".to_owned());
     parser.report(Diagnostic::error(code::BAD_VALUE, text.span, message, "none of these").help(help));
     None
 }
 
 fn allow(table: &TomlTable<'_>, pattern: Option<&Pattern>, parser: &mut Parser<'_>) -> Option<Allow> {
     if !table.has("allow") {
-        table.missing("allow", "add `allow = \"users\"`, or a query of who may listen", parser);
+        table.missing(
+            "allow",
+            "add `allow = \"users\"`, or a query that finds who may subscribe",
+            parser,
+        );
         return None;
     }
     let text = table.string("allow", parser)?;
@@ -190,7 +194,7 @@ fn allow(table: &TomlTable<'_>, pattern: Option<&Pattern>, parser: &mut Parser<'
     }
     let message = "`allow` must be \"everyone\", \"users\", \"staff\" or a query";
     let help = did_you_mean(&text.value, WORDS);
-    let help = help.unwrap_or_else(|| "a query begins with `select`, and lets in whom it finds a row for".to_owned());
+    let help = help.unwrap_or_else(|| "a query begins with `select`, and admits the users for whom it finds a row".to_owned());
     parser.report(Diagnostic::error(code::BAD_VALUE, text.span, message, "none of these").help(help));
     None
 }
@@ -205,7 +209,7 @@ fn history(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<History> {
     Some(History { size: size?, ttl: ttl? })
 }
 
-/// Reports rules of one namespace whose options differ: Centrifugo has options per namespace.
+/// Reports rules of one namespace with different options, since Centrifugo has options per namespace.
 fn conflicts(found: &ChannelRule, others: &[ChannelRule], parser: &mut Parser<'_>) {
     let options = |channel: &ChannelRule| (channel.history, channel.presence, channel.recover, channel.publish);
     let other = others
@@ -216,7 +220,7 @@ fn conflicts(found: &ChannelRule, others: &[ChannelRule], parser: &mut Parser<'_
             "the channels of `{}:` differ in `history`, `presence`, `recover` or `publish`",
             found.namespace()
         );
-        let label = "Centrifugo keeps these by namespace";
+        let label = "Centrifugo has these options per namespace";
         let problem = Diagnostic::error(code::BAD_VALUE, found.span.clone(), message, label);
         parser.report(problem.help("give them the same options, or another name before the colon".to_owned()));
     }

@@ -1,4 +1,4 @@
-//! The columns that a watch captures, as far as the file alone can tell.
+//! The columns that a watch captures, as far as the file alone determines.
 
 use super::diagnostic::{Diagnostic, code};
 use super::nearest::{did_you_mean, nearest};
@@ -8,17 +8,17 @@ use super::{Related, Span, Spanned, related};
 /// Django's default primary key.
 const DEFAULT_KEY: &str = "id";
 
-/// The names that a watch's `fields` and `related` list.
+/// The names in a watch's `fields` and `related`.
 #[derive(Clone, Debug)]
 pub(super) struct Columns<'a> {
     /// `None` if the list is invalid, so that no name can be checked against it.
     fields: Option<Vec<&'a str>>,
-    /// The same for `related`.
+    /// Likewise for `related`.
     related: Option<&'a [Related]>,
 }
 
 impl<'a> Columns<'a> {
-    /// The columns of a list of fields, and of the rows that they lead to.
+    /// Creates the columns of a list of fields and of the related rows.
     pub(super) fn new(fields: Option<&'a [Spanned<String>]>, related: Option<&'a [Related]>) -> Self {
         Self {
             fields: fields.map(|fields| fields.iter().map(|field| field.value.as_str()).collect()),
@@ -26,7 +26,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Whether `name` is certainly captured. A foreign key's field and column count as the same: `customer` and `customer_id`.
+    /// Returns whether `name` is certainly captured. The field and column of a foreign key are equivalent: `customer`, `customer_id`.
     pub(super) fn has(&self, name: &str) -> bool {
         let holds_key = |related: &Related| {
             let column = related.column.as_ref().unwrap_or(&related.path);
@@ -39,7 +39,7 @@ impl<'a> Columns<'a> {
                 .is_none_or(|fields| fields.iter().any(|known| same(known, name)))
     }
 
-    /// The path and column of another table that `name` in a template reads, which has been checked; `None` if it does not begin with
+    /// Checks `name` in a template and returns the path and column of another table that it reads; `None` if it does not begin with
     /// a relation. `prefix` is that of [`Self::check`].
     pub(super) fn related(&self, name: &Spanned<String>, prefix: &str, parser: &mut Parser<'_>) -> Option<String> {
         let (path, column) = related::split(&name.value, |path| self.relation(path).is_some())?;
@@ -53,7 +53,7 @@ impl<'a> Columns<'a> {
         Some(format!("{path}.{column}"))
     }
 
-    /// Whether `name` in a list means a column of another table, which has been checked.
+    /// Checks `name` in a list, and returns whether it refers to a column of another table.
     pub(super) fn is_related(&self, name: &Spanned<String>, parser: &mut Parser<'_>) -> bool {
         let Some((path, column)) = related::split_field(&name.value, |path| self.relation(path).is_some()) else {
             return false;
@@ -66,7 +66,7 @@ impl<'a> Columns<'a> {
         self.related?.iter().find(|related| related.path.value == path)
     }
 
-    /// Reports a column that the relation `path` does not list.
+    /// Reports a column that is not among the fields of the relation `path`.
     fn check_related(&self, path: &str, column: &str, span: &Span, prefix: &str, parser: &mut Parser<'_>) {
         let fields = self.relation(path).map_or(&[][..], |related| &related.fields);
         if !fields.iter().any(|field| same(&field.value, column)) {
@@ -79,7 +79,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Reports a name that is not captured, or that only the database can decide on; `prefix` is `row.`, `old.` or empty.
+    /// Reports a name that is not captured, or that only the database can resolve; `prefix` is `row.`, `old.` or empty.
     pub(super) fn check(&self, name: &Spanned<String>, prefix: &str, parser: &mut Parser<'_>) {
         let text = name.value.as_str();
         let Some(fields) = self.fields.as_ref().filter(|_| !self.has(text) && text != DEFAULT_KEY) else {
@@ -95,13 +95,13 @@ impl<'a> Columns<'a> {
         } else {
             let message = format!("`{prefix}{text}` is only captured if it is the primary key");
             let problem = Diagnostic::warning(code::UNCERTAIN_COLUMN, name.span.clone(), message, "not in `fields`");
-            let help = format!("add `{text}` to `fields`, or let the database tell: `instant check --db`");
+            let help = format!("add `{text}` to `fields`, or let the database decide: `instant check --db`");
             parser.report(problem.help(help));
         }
     }
 }
 
-/// Whether two names mean the same column: a foreign key's field and column do.
+/// Returns whether two names refer to the same column, as the field and column of a foreign key do.
 fn same(one: &str, other: &str) -> bool {
     let field = |name: &str| name.strip_suffix("_id").unwrap_or(name).to_owned();
     one == other || field(one) == field(other)
@@ -132,21 +132,21 @@ mod tests {
     }
 
     #[test]
-    fn captured_names_and_the_default_key_pass() {
+    fn captured_names_and_the_default_key_are_accepted() {
         for name in ["status", "customer", "customer_id", "owner", "owner_id", "id"] {
             assert_eq!(codes(&["status", "customer", "owner_id"], name), Vec::<&str>::new(), "{name}");
         }
     }
 
     #[test]
-    fn a_slip_is_an_error_and_another_name_is_left_to_the_database() {
+    fn a_typo_is_an_error_and_another_name_is_left_to_the_database() {
         assert_eq!(codes(&["status"], "stauts"), [code::UNKNOWN_COLUMN]);
         assert_eq!(codes(&["status"], "number"), [code::UNCERTAIN_COLUMN]);
         assert_eq!(codes(&[], "status"), [code::UNCERTAIN_COLUMN]);
     }
 
     #[test]
-    fn nothing_is_said_when_the_list_cannot_be_read() {
+    fn nothing_is_reported_when_the_list_cannot_be_read() {
         let mut parser = Parser::new("", &|_| None);
         Columns::new(None, None).check(
             &Spanned {

@@ -6,29 +6,29 @@ mod render;
 
 use super::{Source, Span};
 
-/// One problem.
+/// A problem in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What kind of problem, stable: `unknown-key`, `unknown-column`, …
+    /// The stable code of its kind: `unknown-key`, `unknown-column`, …
     pub code: &'static str,
     /// Whether the file can still be used.
     pub severity: Severity,
-    /// What is wrong, in a sentence without a full stop.
+    /// The message, without a full stop.
     pub message: String,
-    /// Where it is; `None` if it concerns no line.
+    /// Its location; `None` if it concerns no particular line.
     pub span: Option<Span>,
     /// The label at the caret.
     pub label: String,
-    /// The suggestion, such as "did you mean `status`?".
+    /// A suggestion, such as "did you mean `status`?".
     pub help: Option<String>,
 }
 
-/// How bad a problem is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The file cannot be used.
     Error,
-    /// The file can be used, but likely not as meant.
+    /// The file can be used, but is probably not what was intended.
     Warning,
 }
 
@@ -40,7 +40,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostic {
-    /// A problem that forbids the use of the file; `code` is one of [`code`].
+    /// Creates a problem that prevents the use of the file; `code` is one of [`code`].
     #[must_use]
     pub fn error(code: &'static str, span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Diagnostic {
         }
     }
 
-    /// A problem with which the file can still be used; `code` is one of [`code`].
+    /// Creates a problem with which the file can still be used; `code` is one of [`code`].
     #[must_use]
     pub fn warning(code: &'static str, span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Diagnostic {
         }
     }
 
-    /// The problem with a suggestion, if there is one.
+    /// Sets the suggestion, if there is one.
     #[must_use]
     pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
         self.help = help.into();
@@ -71,7 +71,7 @@ impl Diagnostic {
 }
 
 impl Diagnostics {
-    /// Whether any of them forbids the use of the file.
+    /// Returns whether any of them prevents the use of the file.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.items.iter().any(|item| item.severity == Severity::Error)
@@ -82,7 +82,7 @@ impl Diagnostics {
         self.items.push(diagnostic);
     }
 
-    /// Puts the problems in the order of their locations; those without a location come last.
+    /// Sorts the problems by location; those without one come last.
     pub fn sort(&mut self) {
         self.items.sort_by_key(|item| {
             item.span
@@ -91,7 +91,7 @@ impl Diagnostics {
         });
     }
 
-    /// The problems as rustc would print them, a blank line between two; empty when there are none.
+    /// Renders the problems in the style of rustc, separated by blank lines; empty if there are none.
     ///
     /// Literal secrets in the excerpts of `source` are masked.
     #[must_use]

@@ -1,4 +1,4 @@
-//! `[django]`: what Instant needs to read the project's sessions.
+//! `[django]`: how the project's sessions are read.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) const KEYS: Keys = Keys {
 const SESSION_COOKIE: &str = "sessionid";
 /// Django's `SESSION_COOKIE_AGE`: two weeks.
 const SESSION_COOKIE_AGE: Duration = Duration::from_hours(14 * 24);
-/// The engines that can be read.
+/// The supported session engines.
 const ENGINES: [&str; 3] = ["db", "cached_db", "signed_cookies"];
 
 /// `[django]`.
@@ -52,7 +52,7 @@ pub struct Django {
     pub session_cookie_age: Duration,
     /// `AUTH_USER_MODEL`.
     pub user_model: UserModel,
-    /// The site's own endpoint that says who sends a request, in place of its sessions.
+    /// The URL of the site's endpoint that identifies the user of a request, instead of its sessions.
     pub whoami: Option<SecretString>,
     /// The location of the table's header.
     pub span: Span,
@@ -67,20 +67,20 @@ pub enum SessionEngine {
     SignedCookies,
 }
 
-/// The model of users.
+/// The user model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserModel {
     /// The app label.
     pub app: String,
     /// The class name.
     pub name: String,
-    /// The table, where it is not Django's default.
+    /// The table, if it is not Django's default.
     pub table: Option<TableName>,
-    /// Where the file names the table, or else the model; `None` if it names neither, and the model is Django's own.
+    /// Where the file names the table, or else the model; `None` if it names neither and the model is Django's own.
     pub place: Option<Span>,
 }
 
-/// `[django]`. `None` if it is missing or invalid, which has been reported.
+/// Parses `[django]`. `None` if it is missing or invalid, which has been reported.
 pub(super) fn django(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Django> {
     let table = root.table("django", &KEYS, parser)?;
     let whoami = whoami(&table, parser);
@@ -125,7 +125,7 @@ fn whoami(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<SecretString
     None
 }
 
-/// The fallbacks. An empty one, such as that of a variable which is only set while keys rotate, is left out.
+/// Parses the fallbacks. An empty one, such as a variable that is only set during key rotation, is omitted.
 fn fallbacks(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Vec<SecretString> {
     let keys = table.strings("secret_key_fallbacks", parser).unwrap_or_default();
     keys.into_iter()
@@ -139,7 +139,7 @@ fn engine(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> SessionEngine {
     let Some(engine) = text(table, "session_engine", parser) else {
         return SessionEngine::Database;
     };
-    // Django's own setting is a module path, which may be pasted here.
+    // Django's setting is a module path, which is accepted here too.
     let name = engine.value.rsplit('.').next().unwrap_or_default();
     match name {
         "db" | "cached_db" => {}
@@ -151,7 +151,7 @@ fn engine(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> SessionEngine {
                     did_you_mean(other, ENGINES).unwrap_or_else(|| "one of \"db\", \"cached_db\", \"signed_cookies\"".to_owned())
                 }
             };
-            let message = "`django.session_engine` is not one that can be read";
+            let message = "`django.session_engine` is not an engine that can be read";
             parser.report(Diagnostic::error(code::BAD_VALUE, engine.span, message, "no such engine").help(help));
         }
     }
@@ -189,7 +189,7 @@ fn user_model(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> UserModel {
 fn table_name(name: &Spanned<String>, parser: &mut Parser<'_>) -> Option<TableName> {
     TableName::parse(&name.value)
         .map_err(|wrong| {
-            let message = "`django.user_table` is not a table's name";
+            let message = "`django.user_table` is not a valid table name";
             parser.report(Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, wrong));
         })
         .ok()

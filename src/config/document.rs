@@ -1,16 +1,16 @@
-//! The text as a TOML document, as far as it can be read.
+//! Recovers the readable part of a TOML document with syntax errors.
 
 use super::Span;
 use super::diagnostic::{Diagnostic, code};
 use super::parser::Parser;
 
-/// How many syntax errors are looked for; after that many, the file is something else than TOML.
+/// The most syntax errors that are reported; a file with more is not TOML.
 const LIMIT: usize = 50;
-/// What begins a value that may go over several lines.
+/// The openings of values that may span several lines.
 const OPENINGS: [&str; 4] = ["[", "{", "\"\"\"", "'''"];
 
-/// A text of the same length that is TOML: each statement that is not was blanked and reported, so that the rest of the
-/// file, and the problems in it, can be read all the same. Duplicate keys are reported and left.
+/// Returns a valid TOML text of the same length: each invalid statement is reported and blanked, so that the rest of the file can
+/// still be checked. Duplicate keys are reported and left. Empty if the text cannot be repaired.
 pub(super) fn repair(parser: &mut Parser<'_>) -> String {
     let mut text = parser.text.to_owned();
     for _ in 0..LIMIT {
@@ -22,14 +22,14 @@ pub(super) fn repair(parser: &mut Parser<'_>) -> String {
         else {
             for error in duplicates {
                 let span = error.span().unwrap_or_default();
-                let message = format!("{} stands twice", key(&text, &span));
+                let message = format!("{} is defined twice", key(&text, &span));
                 parser.report(Diagnostic::error(code::DUPLICATE_KEY, span, message, "here again"));
             }
             return text;
         };
         let at = first.span().unwrap_or(text.len()..text.len());
-        let (place, statement, message) = match unclosed(&text, &at, &errors) {
-            Some((place, statement, message)) => (place, statement, message),
+        let (span, statement, message) = match unclosed(&text, &at, &errors) {
+            Some((span, statement, message)) => (span, statement, message),
             None => (at.clone(), statement(&text, at.start), first.message()),
         };
         let (title, label) = message.split_once(", expected ").unwrap_or((message, ""));
@@ -38,7 +38,7 @@ pub(super) fn repair(parser: &mut Parser<'_>) -> String {
         } else {
             format!("expected {label}")
         };
-        parser.report(Diagnostic::error(code::SYNTAX, place, title, label));
+        parser.report(Diagnostic::error(code::SYNTAX, span, title, label));
         if statement.is_empty() {
             return String::new();
         }
@@ -47,15 +47,15 @@ pub(super) fn repair(parser: &mut Parser<'_>) -> String {
     String::new()
 }
 
-/// The name of a key as a message may show it.
+/// Returns the name of a key as it may appear in a message.
 fn key(text: &str, span: &Span) -> String {
     text.get(span.clone())
-        .filter(|key| super::toml_table::is_harmless(key))
+        .filter(|key| super::toml_table::is_printable(key))
         .map_or("a key".to_owned(), |key| format!("`{key}`"))
 }
 
-/// The lines of the statement around `at`. A list, inline table or multi-line string goes to the next line that begins a
-/// statement; a header goes with all that stands under it, which would end up in the table before.
+/// Returns the lines of the statement around `at`. A list, inline table or multi-line string extends to the next line that begins
+/// a statement. A header includes all lines below it, which would otherwise belong to the previous table.
 fn statement(text: &str, at: usize) -> Span {
     let line = |start: usize| text[start..].split_inclusive('\n').next().unwrap_or_default();
     let own = lines(text)
@@ -81,12 +81,12 @@ fn statement(text: &str, at: usize) -> Span {
     first..end.unwrap_or(text.len())
 }
 
-/// What stands after a line's equals sign.
+/// Returns the text after a line's equals sign.
 fn value(line: &str) -> Option<&str> {
     line.split_once('=').map(|(_, value)| value.trim_start())
 }
 
-/// What was left open before the first error at `at`, if that is why: its opening, its statement, and a better message.
+/// If the first error, at `at`, is caused by an unclosed value: returns its opening, its statement, and a better message.
 fn unclosed(text: &str, at: &Span, errors: &[&toml::de::Error]) -> Option<(Span, Span, &'static str)> {
     let kinds: [(&str, &[&str], &'static str); 3] = [
         ("invalid multi-line", &["\"\"\"", "'''"], "unclosed multi-line string"),
@@ -118,7 +118,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Whether a line looks like `[header]` or `key = …`; what it holds may be broken.
+/// Returns whether a line looks like `[header]` or `key = …`; its content may be broken.
 fn begins_statement(line: &str) -> bool {
     let line = line.trim_start();
     let key = line
@@ -140,7 +140,7 @@ fn is_header(line: &str) -> bool {
     name.is_some_and(|name| name.starts_with(|first: char| first.is_ascii_alphabetic()))
 }
 
-/// Replaces all but line ends by spaces.
+/// Replaces everything except line ends with spaces.
 fn blank(text: &mut String, range: Span) {
     let blanks: String = text[range.clone()]
         .chars()
@@ -153,7 +153,7 @@ fn blank(text: &mut String, range: Span) {
 mod tests {
     use super::*;
 
-    /// The code, line and title of each problem, and what is left of the text.
+    /// The code, line and title of each problem, and the rest of the text.
     fn repaired(text: &str) -> (Vec<String>, String) {
         let mut parser = Parser::new(text, &|_| None);
         let left = repair(&mut parser);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unclosed_text_does_not_hide_the_rest_forever() {
+    fn an_unclosed_string_does_not_hide_the_rest_forever() {
         let (problems, _) = repaired("a = \"\"\"\nb = 1\nc = 2\n");
         assert_eq!(problems, ["1 syntax: unclosed multi-line string"]);
     }

@@ -7,8 +7,8 @@ use super::parser::Parser;
 use super::root::text;
 use super::toml_table::TomlTable;
 
-/// The duration at `key`, which may come from the environment, called `name` in messages, of at least a second. `None` if it is missing or
-/// invalid, which has been reported.
+/// Parses the duration at `key`, which is called `name` in messages, may come from the environment, and must be at least a second.
+/// `None` if it is missing or invalid, which has been reported.
 pub(super) fn at(table: &TomlTable<'_>, key: &str, name: &str, parser: &mut Parser<'_>) -> Option<Duration> {
     let value = text(table, key, parser)?;
     let found = parse(&value.value).filter(|duration| !duration.is_zero());
@@ -20,7 +20,7 @@ pub(super) fn at(table: &TomlTable<'_>, key: &str, name: &str, parser: &mut Pars
     found
 }
 
-/// Parses a duration; `None` if `text` is not one. Units are `s`, `m`, `h`, `d` and `w`, each number has one.
+/// Parses a duration; `None` if `text` is not one. Each number has a unit: `s`, `m`, `h`, `d` or `w`.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut seconds = 0_u64;

@@ -1,17 +1,17 @@
-//! `${NAME}` and `${NAME:-default}`: values that come from the environment.
+//! `${NAME}` and `${NAME:-default}`: values from the environment.
 
 use super::Spanned;
 use super::diagnostic::{Diagnostic, code};
 use super::parser::Parser;
 
-/// The value with its variable replaced, or unchanged if it names no variable. `None` if the variable is not set.
+/// Expands the value, which stays unchanged if it names no variable. `None` if the variable is not set, which has been reported.
 ///
-/// Only a whole value expands, and what comes out is not expanded again: a `$` in a password stays. As in a shell,
-/// the default also stands in for a variable that is empty.
+/// Only a whole value is expanded, and the result is not expanded again: a `$` in a password stays. As in a shell, the default also
+/// replaces an empty variable.
 pub(super) fn expand(parser: &mut Parser<'_>, value: Spanned<String>) -> Option<Spanned<String>> {
     let Some((name, default)) = variable(&value.value) else {
         if looks_like_expansion(&value.value) {
-            let message = "this value is taken as it stands, nothing in it is expanded";
+            let message = "this value is taken literally, nothing in it is expanded";
             let label = "only a whole `${NAME}` or `${NAME:-default}` is read from the environment";
             parser.report(Diagnostic::warning(
                 code::LITERAL_EXPANSION,
@@ -37,7 +37,7 @@ pub(super) fn expand(parser: &mut Parser<'_>, value: Spanned<String>) -> Option<
     })
 }
 
-/// The name and default of a value that is one reference.
+/// Returns the name and default of a value that is a single reference.
 fn variable(value: &str) -> Option<(&str, Option<&str>)> {
     let inner = value.strip_prefix("${")?.strip_suffix('}')?;
     let (name, default) = inner
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dollar_inside_a_value_stays_and_what_looks_like_a_reference_is_warned_about() {
+    fn a_dollar_inside_a_value_stays_and_a_warning_reports_what_looks_like_a_reference() {
         assert_eq!(expanded("pa$$word"), (Some("pa$$word".to_owned()), vec![]));
         for value in ["a${SET}b", "${SET}${SET}", "${SET:?no}", "${A:-${B}}", "$SET"] {
             assert_eq!(expanded(value), (Some(value.to_owned()), vec![code::LITERAL_EXPANSION]));

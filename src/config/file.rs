@@ -1,4 +1,4 @@
-//! The configuration's file: where it is, and reading it.
+//! Finds and loads the configuration file.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::{Config, Source};
 /// The file's name.
 pub const FILE_NAME: &str = "instant.toml";
 
-/// Why there is no configuration.
+/// An error while loading the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read, or is not UTF-8.
@@ -16,23 +16,23 @@ pub enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The file holds errors.
+    /// The file contains errors.
     #[error("{} cannot be used", file.path.display())]
     Invalid {
-        /// The file and its text, to render the problems with.
+        /// The file and its text, for rendering the problems.
         file: Source,
         /// All its problems.
         diagnostics: Diagnostics,
     },
 }
 
-/// The configuration in the file at `path`, with its warnings; variables come from the process's environment.
+/// Loads the configuration at `path`, with its warnings. Variables come from the environment of the process.
 ///
 /// # Errors
-/// When the file cannot be read or holds errors.
+/// When the file cannot be read or contains errors.
 pub fn load(path: &Path) -> Result<(Config, Diagnostics), LoadError> {
     let text = std::fs::read_to_string(path).map_err(|source| LoadError::Read {
         path: path.to_owned(),
@@ -48,7 +48,7 @@ pub fn load(path: &Path) -> Result<(Config, Diagnostics), LoadError> {
     }
 }
 
-/// The nearest `instant.toml`, in the folder `from` or one above it.
+/// Finds the nearest `instant.toml`, in the directory `from` or one above it.
 #[must_use]
 pub fn find(from: &Path) -> Option<PathBuf> {
     from.ancestors()
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_loaded_or_its_problems_are_handed_over() {
+    fn a_file_is_loaded_or_its_problems_are_returned() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(FILE_NAME);
         assert!(matches!(load(&path), Err(LoadError::Read { .. })));

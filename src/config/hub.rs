@@ -1,4 +1,4 @@
-//! `[hub]`: the server of Centrifugo's protocol inside this process.
+//! `[hub]`: the server for Centrifugo's client protocol in this process.
 
 use secrecy::SecretString;
 
@@ -17,17 +17,17 @@ pub(super) const KEYS: Keys = Keys::new(
         Key::new("clients", Kind::Positive),
     ],
 );
-/// Connections at once, unless the file says otherwise: a connection costs some kilobytes and a file descriptor.
+/// The default of `clients`: a connection costs some kilobytes and a file descriptor.
 const CLIENTS: u32 = 20_000;
 
 /// `[hub]`.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    /// The key of its HTTP API; `None`: it is derived from Django's `secret_key`.
+    /// The key of its HTTP API; `None` if it is derived from Django's `secret_key`.
     pub api_key: Option<SecretString>,
-    /// The key of its tokens; `None`: it is derived from the key of its HTTP API.
+    /// The key of its tokens; `None` if it is derived from the key of its HTTP API.
     pub token_secret: Option<SecretString>,
-    /// Connections at once.
+    /// The most concurrent connections.
     pub clients: u32,
 }
 
@@ -41,16 +41,16 @@ impl Default for Hub {
     }
 }
 
-/// `[hub]`, or what holds without it.
+/// Parses `[hub]`, or returns the defaults if it is missing.
 pub(super) fn hub(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Hub {
     let Some(table) = root.table("hub", &KEYS, parser) else {
         return Hub::default();
     };
     if root.has("centrifugo") {
         let at = root.key_span("hub").unwrap_or_else(|| table.span.clone());
-        let message = "`[hub]` and `[centrifugo]` exclude each other";
-        let problem = Diagnostic::error(code::BAD_VALUE, at, message, "the hub does not run beside Centrifugo");
-        parser.report(problem.help("leave one of the two out".to_owned()));
+        let message = "`[hub]` and `[centrifugo]` are mutually exclusive";
+        let problem = Diagnostic::error(code::BAD_VALUE, at, message, "the hub does not run next to Centrifugo");
+        parser.report(problem.help("remove one of the two".to_owned()));
     }
     let api_key = text(&table, "api_key", parser).and_then(|key| not_empty("hub.api_key", key, parser));
     let secret = text(&table, "token_secret", parser).and_then(|secret| not_empty("hub.token_secret", secret, parser));

@@ -1,16 +1,16 @@
-//! The keys of the file: what each is called and what it takes. The parser refuses any other, and the editors' schema is made of
-//! the same tables.
+//! The keys of the file and the values they take. The parser refuses all others, and the schema for editors is generated from the
+//! same tables.
 
 /// The keys of a table.
 #[derive(Debug)]
 pub(super) struct Keys {
-    /// What the table is called in messages, such as `[database]`; empty for the whole file.
+    /// The table's name in messages, such as `[database]`; empty for the whole file.
     pub(super) name: &'static str,
     /// Its keys.
     pub(super) entries: &'static [Key],
-    /// What stands under any other key, where those are names of the user's.
+    /// The value of any other key, if users may choose names of their own.
     pub(super) others: Option<Kind>,
-    /// Keys of which at least one must be there.
+    /// Keys of which at least one is required.
     pub(super) one_of: &'static [&'static str],
 }
 
@@ -19,24 +19,24 @@ pub(super) struct Keys {
 pub(super) struct Key {
     /// Its name.
     pub(super) name: &'static str,
-    /// What it takes.
+    /// The value it takes.
     pub(super) kind: Kind,
-    /// Whether it must be there.
+    /// Whether it is required.
     pub(super) required: bool,
 }
 
-/// What a key takes.
+/// The kind of value that a key takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// A string.
     Text,
     /// One of these strings.
     Words(&'static [&'static str]),
-    /// A string that is a duration.
+    /// A duration, as a string.
     Duration,
-    /// True or false.
+    /// A boolean.
     Boolean,
-    /// A whole number of at least one.
+    /// An integer of at least one.
     Positive,
     /// A list of strings.
     Texts,
@@ -53,7 +53,7 @@ pub(super) enum Kind {
 }
 
 impl Keys {
-    /// A table of these keys alone.
+    /// Creates a table that accepts only these keys.
     pub(super) const fn new(name: &'static str, entries: &'static [Key]) -> Self {
         Self {
             name,
@@ -63,19 +63,19 @@ impl Keys {
         }
     }
 
-    /// The keys' names.
+    /// Iterates over the names of its keys.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
         self.entries.iter().map(|key| key.name)
     }
 
-    /// Whether a key of this name may be there.
-    pub(super) fn knows(&self, name: &str) -> bool {
+    /// Returns whether a key of this name is accepted.
+    pub(super) fn accepts(&self, name: &str) -> bool {
         self.others.is_some() || self.names().any(|known| known == name)
     }
 }
 
 impl Key {
-    /// A key that may be left out.
+    /// Creates an optional key.
     pub(super) const fn new(name: &'static str, kind: Kind) -> Self {
         Self {
             name,
@@ -84,7 +84,7 @@ impl Key {
         }
     }
 
-    /// A key that must be there.
+    /// Creates a required key.
     pub(super) const fn required(name: &'static str, kind: Kind) -> Self {
         Self {
             name,

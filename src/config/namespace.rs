@@ -1,4 +1,4 @@
-//! The namespaces of a configuration's channels: Centrifugo keeps a channel's options by namespace.
+//! The namespaces of a configuration's channels. Centrifugo has channel options per namespace.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use super::channel::name::{self, is_namespace};
 use super::{ChannelRule, Config, Destination};
 
 impl Config {
-    /// The namespaces that a channel rule, a watch rule or the targets' prefix names, each with a channel rule of it, if there is
-    /// one. The rules of a namespace agree in their options.
+    /// Returns the namespaces named by a channel rule, a watch rule or the targets' prefix, each with one of its channel rules, if
+    /// any. The rules of a namespace have the same options.
     #[must_use]
     pub fn namespaces(&self) -> BTreeMap<String, Option<&ChannelRule>> {
         let mut found: BTreeMap<String, Option<&ChannelRule>> = BTreeMap::new();
@@ -26,7 +26,7 @@ impl Config {
     }
 }
 
-/// The namespace of a channel or of a template that begins with one.
+/// Returns the namespace of a channel, or of a template that begins with one.
 fn namespace(text: &str) -> Option<&str> {
     name::namespace(text).filter(|name| is_namespace(name))
 }
@@ -36,7 +36,7 @@ mod tests {
     use crate::config::{Config, Source};
 
     #[test]
-    fn the_mark_of_a_private_channel_is_no_part_of_its_namespace() {
+    fn the_prefix_of_a_private_channel_is_not_part_of_its_namespace() {
         let text = "[database]\nurl = 'postgres://a'\n[channels]\nprefix = '$shop:'\n[[watch]]\nmodel = 'shop.Order'\n\
                     [[watch.rule]]\nchannel = '$room:{{ row.id }}'\n";
         let source = Source {

@@ -1,4 +1,4 @@
-//! `related`: rows of other tables that a watch's rules may read, and what of them.
+//! `related`: the rows of other tables that a watch's rules may read, and their columns.
 
 use toml::de::DeValue;
 
@@ -25,8 +25,8 @@ pub(super) const KEYS: Keys = Keys {
     ..Keys::new("related", &[])
 };
 
-/// The entries of a watch, parents before what they lead to; `customer.user` alone makes `customer` one of them. None: they cannot
-/// be read, so that nothing can be said about a name.
+/// Parses the entries of a watch, parents before children; `customer.user` also adds `customer`. `None` if they are invalid, so that
+/// no name can be checked against them.
 pub(super) fn related(watch: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Vec<Related>> {
     if !watch.has("related") {
         return Some(Vec::new());
@@ -78,7 +78,7 @@ fn entry(
     if key.is_some() && !options.has("table") {
         options.missing(
             "table",
-            "a foreign key says by itself what it refers to: remove `key`, or name the table",
+            "a foreign key already determines what it references: remove `key`, or name the table",
             parser,
         );
         return None;
@@ -100,7 +100,7 @@ fn entry(
     })
 }
 
-/// Adds what a longer path goes through without naming any column of it.
+/// Adds the missing parents of longer paths, without any fields.
 fn add_parents(entries: &mut Vec<Related>) {
     let mut index = 0;
     while let Some(entry) = entries.get(index) {
@@ -126,7 +126,7 @@ fn add_parents(entries: &mut Vec<Related>) {
 fn is_path(path: &Spanned<String>, parser: &mut Parser<'_>) -> bool {
     let is_path = path.value.split('.').all(is_identifier);
     if !is_path {
-        let message = "a name in `related` is a foreign key's, or several with dots between";
+        let message = "a name in `related` must be that of a foreign key, or several joined by dots";
         let problem = Diagnostic::error(code::BAD_VALUE, path.span.clone(), message, "not such a name");
         parser.report(problem.help("write it like `customer`, or `\"customer.user\"` for the next table".to_owned()));
     }
@@ -136,14 +136,14 @@ fn is_path(path: &Spanned<String>, parser: &mut Parser<'_>) -> bool {
 fn check_fields(fields: &[Spanned<String>], parser: &mut Parser<'_>) {
     for field in fields.iter().filter(|field| field.value.is_empty()) {
         let message = "a field has an empty name";
-        let problem = Diagnostic::error(code::BAD_VALUE, field.span.clone(), message, "nothing stands here");
+        let problem = Diagnostic::error(code::BAD_VALUE, field.span.clone(), message, "a name is needed here");
         parser.report(problem);
     }
     warn_about_duplicates(fields, "related", parser);
 }
 
-/// The relation that a dotted name goes through, and the column of it that the name ends with; what may follow is a part of the
-/// column's value. None: the name does not begin with a relation. `is_relation` knows the paths of all relations.
+/// Splits a dotted name into the relation that it goes through and the column of it; anything after that is a part of the column's
+/// value. `None` if the name does not begin with a relation. `is_relation` returns whether a path is one.
 pub(crate) fn split(name: &str, is_relation: impl Fn(&str) -> bool) -> Option<(&str, Option<&str>)> {
     let mut path = None;
     for (end, _) in name.match_indices('.').chain([(name.len(), "")]) {
@@ -157,7 +157,7 @@ pub(crate) fn split(name: &str, is_relation: impl Fn(&str) -> bool) -> Option<(&
     Some((path, column))
 }
 
-/// The same for a name in a list, where a foreign key's name means its column.
+/// Like [`split`], for a name in a list, where the name of a foreign key refers to its column.
 pub(crate) fn split_field(name: &str, is_relation: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
     match split(name, is_relation)? {
         (path, Some(column)) => Some((path, column)),

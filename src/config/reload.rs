@@ -1,10 +1,10 @@
-//! What a file that is read again changes in a process that runs.
+//! What reloading the file changes in a running process.
 
 use super::Config;
 
 impl Config {
-    /// What a process with this configuration goes on with after it has read `file`: the keys that are read at the start alone stay as
-    /// they are. The table of `docs/operations.md` says which.
+    /// Returns the configuration with which a running process continues after it has read `file`: keys that are only read at the
+    /// start keep their values. `docs/operations.md` lists them.
     #[must_use]
     pub fn reloaded(&self, file: Self) -> Self {
         let running = self.clone();

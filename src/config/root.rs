@@ -1,4 +1,4 @@
-//! The document as a configuration: the top level and its small tables.
+//! Parses the document: the top level and its small tables.
 
 use std::time::Duration;
 
@@ -43,11 +43,11 @@ const CENTRIFUGO: Keys = Keys::new(
 );
 const OUTBOX: Keys = Keys::new("[outbox]", &[Key::new("retention", Kind::Duration)]);
 const RELATED: Keys = Keys::new("[related]", &[Key::new("ttl", Kind::Duration)]);
-/// How long settled changes are kept unless the file says otherwise: a day to look into what went wrong.
+/// The default of `retention`: a day to investigate a failure.
 const RETENTION: Duration = Duration::from_hours(24);
-/// The shortest retention: the purge must not race the relay's own windows.
+/// The shortest retention: the purge must not race with the relay's windows.
 const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
-/// How long a row of another table is cached unless the file says otherwise: stale names for a minute, and few queries.
+/// The default of `ttl`, for which rows of other tables are cached: names are stale for at most a minute, with few queries.
 const RELATED_TTL: Duration = Duration::from_mins(1);
 /// The schemes of a database URL.
 const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -55,16 +55,16 @@ const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 const CENTRIFUGO_SCHEMES: [&str; 2] = ["http://", "https://"];
 
 impl Config {
-    /// Parses `source`: the configuration, and every problem found, in the order of their locations.
+    /// Parses `source`; returns the configuration and all problems, in the order of their locations.
     ///
-    /// `environment` looks a variable up. There is a configuration exactly if no problem is an error.
+    /// `environment` looks up a variable. There is a configuration if and only if no problem is an error.
     #[must_use]
     pub fn parse(source: Source, environment: &dyn Fn(&str) -> Option<String>) -> (Option<Self>, Diagnostics) {
         let text = source.text.clone();
         let mut parser = Parser::new(&text, environment);
         let document = document::repair(&mut parser);
         let broken = std::mem::take(&mut parser.diagnostics);
-        // What is wrong with the syntax has been recorded; what is left of the text parses, except for duplicates.
+        // Syntax errors have been reported; the rest of the text parses, except for duplicates.
         let (table, _) = DeTable::parse_recoverable(&document);
         let config = root(table.get_ref(), source, &mut parser);
         let mut diagnostics = without_consequences(broken, parser.diagnostics);
@@ -73,7 +73,7 @@ impl Config {
     }
 }
 
-/// All problems; after a syntax error, without those that a statement which could not be read may have caused.
+/// Returns all problems, but after a syntax error not those that the unreadable statement may have caused.
 fn without_consequences(broken: Diagnostics, mut found: Diagnostics) -> Diagnostics {
     let syntax = broken.items.iter().any(|item| item.code == code::SYNTAX);
     let doubtful = [
@@ -101,7 +101,7 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, parser: &mut Parser<'_>) -> 
     let retention = retention(&root, parser);
     let related = root.table("related", &RELATED, parser);
     let related_ttl = related.and_then(|table| duration::at(&table, "ttl", "related.ttl", parser));
-    let (prefix, anonymous) = naming(&root, parser);
+    let (prefix, anonymous) = prefix_and_anonymous(&root, parser);
     let channels = channel::channels(&root, &prefix, parser);
     let django = django::django(&root, parser);
     let server = server::server(&root, parser);
@@ -109,13 +109,13 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, parser: &mut Parser<'_>) -> 
     for rule in watches.iter().flat_map(|watch| &watch.rules) {
         channel::name::check(&rule.destination, &prefix, parser);
     }
-    // Who may listen at Centrifugo, or with a token that a script signs, is not for this file to say; nor does one with errors say all.
-    let says_all = root.has("server") && !root.has("centrifugo") && hub.token_secret.is_none();
-    if says_all && !parser.diagnostics.has_errors() {
+    // Centrifugo, or a script that signs tokens, may admit subscribers that this file does not mention, and so may a corrected file.
+    let is_complete = root.has("server") && !root.has("centrifugo") && hub.token_secret.is_none();
+    if is_complete && !parser.diagnostics.has_errors() {
         let rules = watches.iter().flat_map(|watch| &watch.rules);
         channel::unheard::check(rules, &channels, &prefix, django.is_some(), parser);
         if let Some(server) = &server {
-            server.warn_of_closed_doors(&root, anonymous || django.is_some(), parser);
+            server.warn_if_unreachable(&root, anonymous || django.is_some(), parser);
         }
     }
     Some(Config {
@@ -135,7 +135,7 @@ fn root<'a>(table: &'a DeTable<'a>, source: Source, parser: &mut Parser<'_>) -> 
     })
 }
 
-/// `[database]`.
+/// Parses `[database]`.
 fn database(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Database> {
     if !root.has("database") {
         let message = "the table `[database]` is missing";
@@ -147,7 +147,7 @@ fn database(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Database> {
         return None;
     }
     let table = root.table("database", &DATABASE, parser)?;
-    // A variable that is empty on a developer's machine, where one role does everything.
+    // The variable may be empty on a developer's machine, where one role does everything.
     let relay_role = text(&table, "relay_role", parser).filter(|role| !role.value.trim().is_empty());
     let url = url(&table, "database.url", &DATABASE_SCHEMES, "url = \"${DATABASE_URL}\"", parser)?;
     Some(Database {
@@ -156,7 +156,7 @@ fn database(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Database> {
     })
 }
 
-/// `[centrifugo]`.
+/// Parses `[centrifugo]`.
 fn centrifugo(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Centrifugo> {
     let table = root.table("centrifugo", &CENTRIFUGO, parser)?;
     let url = url(
@@ -171,8 +171,8 @@ fn centrifugo(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Centrifug
     let token_secret = text(&table, "token_secret", parser);
     let token_secret = token_secret.and_then(|secret| not_empty("centrifugo.token_secret", secret, parser));
     let grpc_url = text(&table, "grpc_url", parser);
-    let grpc_url = grpc_url.and_then(|url| a_url("centrifugo.grpc_url", url, &CENTRIFUGO_SCHEMES, parser));
-    let grpc_url = grpc_url.and_then(|url| an_address("centrifugo.grpc_url", url, parser));
+    let grpc_url = grpc_url.and_then(|url| checked_url("centrifugo.grpc_url", url, &CENTRIFUGO_SCHEMES, parser));
+    let grpc_url = grpc_url.and_then(|url| without_path("centrifugo.grpc_url", url, parser));
     let base = |url: Spanned<String>| url.value.trim_end_matches('/').to_owned();
     Some(Centrifugo {
         url: base(url?),
@@ -182,7 +182,7 @@ fn centrifugo(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Centrifug
     })
 }
 
-/// `[outbox]`.
+/// Parses `[outbox]`.
 fn retention(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Duration {
     let table = root.table("outbox", &OUTBOX, parser);
     let Some(value) = table.and_then(|table| text(&table, "retention", parser)) else {
@@ -204,8 +204,8 @@ fn retention(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Duration {
     }
 }
 
-/// `[channels]` without its channels: the targets' prefix, and whether anonymous visitors may connect.
-fn naming(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> (String, bool) {
+/// Parses `[channels]` without its channels: the targets' prefix, and whether anonymous visitors may connect.
+fn prefix_and_anonymous(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> (String, bool) {
     let found = root.table("channels", &channel::KEYS, parser);
     let prefix = found.as_ref().and_then(|table| text(table, "prefix", parser));
     if let Some(prefix) = &prefix {
@@ -218,12 +218,12 @@ fn naming(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> (String, bool) {
     )
 }
 
-/// A string that may come from the environment.
+/// Returns a string that may come from the environment.
 pub(super) fn text(table: &TomlTable<'_>, key: &str, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     table.string(key, parser).and_then(|value| expand(parser, value))
 }
 
-/// A string that must be there.
+/// Returns a required string that may come from the environment.
 pub(super) fn required(table: &TomlTable<'_>, key: &str, example: &str, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     if !table.has(key) {
         table.missing(key, &format!("add `{example}`"), parser);
@@ -232,7 +232,7 @@ pub(super) fn required(table: &TomlTable<'_>, key: &str, example: &str, parser: 
     text(table, key, parser)
 }
 
-/// The value, unless it is blank, which is reported.
+/// Returns the value, unless it is blank, which is reported.
 pub(super) fn not_empty(name: &str, value: Spanned<String>, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     if !value.value.trim().is_empty() {
         return Some(value);
@@ -241,18 +241,18 @@ pub(super) fn not_empty(name: &str, value: Spanned<String>, parser: &mut Parser<
         code::BAD_VALUE,
         value.span,
         format!("`{name}` is empty"),
-        "nothing stands here",
+        "a value is needed here",
     ));
     None
 }
 
-/// The URL at the last component of `name`, with one of `schemes` and something after it. The value itself is never printed.
+/// Parses the URL at the last component of `name`, which must begin with one of `schemes`. Its value is never printed.
 fn url(table: &TomlTable<'_>, name: &str, schemes: &[&str], example: &str, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     let key = name.rsplit('.').next().unwrap_or(name);
-    required(table, key, example, parser).and_then(|value| a_url(name, value, schemes, parser))
+    required(table, key, example, parser).and_then(|value| checked_url(name, value, schemes, parser))
 }
 
-fn a_url(name: &str, value: Spanned<String>, schemes: &[&str], parser: &mut Parser<'_>) -> Option<Spanned<String>> {
+fn checked_url(name: &str, value: Spanned<String>, schemes: &[&str], parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     let value = not_empty(name, value, parser)?;
     let lower = value.value.to_ascii_lowercase();
     let rest = schemes.iter().find_map(|scheme| lower.strip_prefix(scheme));
@@ -264,13 +264,13 @@ fn a_url(name: &str, value: Spanned<String>, schemes: &[&str], parser: &mut Pars
     None
 }
 
-/// A URL that is nothing but an address.
-fn an_address(name: &str, url: Spanned<String>, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
+/// Checks that a URL has neither a path nor a user name.
+fn without_path(name: &str, url: Spanned<String>, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
     let rest = url.value.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
     if !rest.contains(['/', '@', '?', '#']) {
         return Some(url);
     }
-    let message = format!("`{name}` must be an address alone");
+    let message = format!("`{name}` must contain only an address");
     let problem = Diagnostic::error(code::BAD_VALUE, url.span, message, "a path or a name is not used");
     parser.report(problem.help("write it like `http://127.0.0.1:10000`".to_owned()));
     None

@@ -30,13 +30,13 @@ pub(super) const KEYS: Keys = Keys::new(
         Key::new("collapse", Kind::Table(&collapse::KEYS)),
     ],
 );
-/// What `on` lists.
+/// The values of `on`.
 const OPERATIONS: [&str; 4] = {
     let [insert, update, delete, truncate] = Operation::ALL;
     [insert.name(), update.name(), delete.name(), truncate.name()]
 };
 
-/// The rules of a watch, or the default one, which notifies the staff of every change: nothing becomes public unless the file says so.
+/// Parses the rules of a watch. Without any, the default one notifies the staff of every change, so that nothing is public by default.
 pub(super) fn rules(watch: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Vec<Rule> {
     let tables = watch.tables("rule", &KEYS, parser).unwrap_or_default();
     if tables.is_empty() {
@@ -63,20 +63,20 @@ pub(super) fn rules(watch: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut P
     };
     let before = errors(parser);
     let rules: Vec<Rule> = tables.iter().map(|table| rule(table, columns, parser)).collect();
-    // What stands in place of something that cannot be read says the same as many a rule.
+    // The placeholder of something invalid may equal another rule.
     if errors(parser) == before {
         repeated::check(&rules, parser);
     }
     rules
 }
 
-/// A rule. What is invalid has been reported, and something harmless stands in for it.
+/// Parses a rule. Anything invalid is reported and replaced by a harmless default.
 fn rule(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Rule {
     let on = operations(table, parser);
     let changed = table.one_or_more("changed", parser).unwrap_or_default();
     check_names(&changed, "changed", columns, parser);
     if let Some(span) = table.key_span("changed").filter(|_| !on.contains(Operation::Update)) {
-        let message = "this rule can never fire on a changed column, because it does not hear updates";
+        let message = "this rule can never fire on a changed column, because it does not fire on updates";
         let problem = Diagnostic::error(code::NEVER_FIRES, span, message, "only updates change a column");
         parser.report(problem.help("add `\"update\"` to `on`, or remove `changed`".to_owned()));
     }
@@ -104,7 +104,7 @@ fn rule(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -
     rule
 }
 
-/// `on`, every row operation by default and where it cannot be read.
+/// Parses `on`; every row operation if it is missing or invalid.
 fn operations(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Operations {
     let Some(names) = table.one_or_more("on", parser) else {
         return Operations::ROWS;
@@ -119,7 +119,7 @@ fn operations(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Operations {
     }
     if let Some(span) = table.key_span("on").filter(|_| names.is_empty()) {
         let problem = Diagnostic::error(code::NEVER_FIRES, span, "this rule can never fire", "no operation is listed");
-        parser.report(problem.help("without `on`, a rule hears every insert, update and delete".to_owned()));
+        parser.report(problem.help("without `on`, a rule fires on every insert, update and delete".to_owned()));
     }
     if operations == Operations::NONE {
         Operations::ROWS
@@ -149,18 +149,18 @@ fn unknown_operation(name: &Spanned<String>, parser: &mut Parser<'_>) {
 fn check_names(names: &[Spanned<String>], key: &str, columns: &Columns<'_>, parser: &mut Parser<'_>) {
     warn_about_duplicates(names, key, parser);
     for name in names {
-        // Only what a rule publishes may come from another table.
+        // Only published data may come from another table.
         if key != "data" || !columns.is_related(name, parser) {
             columns.check(name, "", parser);
         }
     }
 }
 
-/// `target` or `channel`; the staff where neither stands or neither can be read.
+/// Parses `target` or `channel`; the staff if both are missing or invalid.
 fn destination(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Destination {
     if let Some(span) = table.key_span("channel").filter(|_| table.has("target")) {
-        let message = "`target` and `channel` exclude each other";
-        let problem = Diagnostic::error(code::EXCLUSIVE_KEYS, span, message, "the rule has a `target` too");
+        let message = "`target` and `channel` are mutually exclusive";
+        let problem = Diagnostic::error(code::EXCLUSIVE_KEYS, span, message, "the rule also has a `target`");
         parser.report(problem.help("write a second `[[watch.rule]]` to publish to both".to_owned()));
     }
     let target = target::target(table, columns, parser);
@@ -185,7 +185,7 @@ fn refuse_row_dependence(destination: &Destination, table: &TomlTable<'_>, parse
     if let Some(span) = span.filter(|_| dependent) {
         let message = "a truncate has no row, so its audience cannot depend on one";
         let problem = Diagnostic::error(code::TRUNCATE_WITHOUT_ROW, span, message, "depends on the row");
-        parser.report(problem.help("give `truncate` a rule of its own, with a target such as `staff`".to_owned()));
+        parser.report(problem.help("give `truncate` its own rule, with a target such as `staff`".to_owned()));
     }
 }
 
@@ -194,7 +194,7 @@ fn condition(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'
     template::expression(&value, columns, parser)
 }
 
-/// `follow`, and what makes it meaningless.
+/// Parses `follow`, and reports rules in which it has no effect.
 fn follow(table: &TomlTable<'_>, on: Operations, when: Option<&Expression>, parser: &mut Parser<'_>) -> bool {
     let follow = table.boolean("follow", parser).unwrap_or_default();
     let Some(span) = table.key_span("follow").filter(|_| follow) else {
@@ -204,17 +204,17 @@ fn follow(table: &TomlTable<'_>, on: Operations, when: Option<&Expression>, pars
     let (message, help) = if !table.has("when") {
         (
             "this rule can never follow a row, because every row matches it",
-            "add `when`, or remove `follow`: who hears a row that moves is told without it",
+            "add `when`, or remove `follow`: the former audience of a row that moves is notified without it",
         )
     } else if !on.contains(Operation::Update) {
         (
-            "this rule can never follow a row, because it does not hear updates",
+            "this rule can never follow a row, because it does not fire on updates",
             "add `\"update\"` to `on`, or remove `follow`",
         )
     } else if when.is_some_and(|when| when.references.iter().any(former)) {
         (
             "this rule can never follow a row, because its `when` reads `old`",
-            "a row that left is one that matched before: let `when` read `row` alone",
+            "a row leaves only if it matched before: let `when` read only `row`",
         )
     } else {
         return true;

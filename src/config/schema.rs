@@ -1,18 +1,18 @@
-//! The JSON Schema of `instant.toml`, for editors: made of the keys that the parser knows, and of what the reference says of them.
+//! The JSON Schema of `instant.toml`, for editors: generated from the keys of the parser and their descriptions in the reference.
 
 use serde_json::{Map, Value, json};
 
 use super::key::{Key, Keys, Kind};
 use super::root;
 
-/// The reference of the file, whose tables say what each key means.
+/// The reference of the file, whose tables describe each key.
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
-/// The dialect that editors of TOML understand.
+/// The dialect that TOML editors support.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
-/// Durations such as `90s` or `1h30m`, and variables that hold one.
+/// A pattern for durations such as `90s` or `1h30m`, and for variables that hold one.
 const DURATION: &str = r"^\s*([0-9]+\s*[smhdw]\s*)+$|^\$\{.*\}$";
 
-/// The schema.
+/// Returns the schema.
 #[must_use]
 pub fn schema() -> Value {
     let mut schema = table(&root::KEYS);
@@ -64,7 +64,7 @@ fn of(kind: &Kind) -> Value {
     }
 }
 
-/// What the reference says of a key of the table `name`; none where it has no row of its own.
+/// Returns the description in the reference of a key of the table `name`; `None` if it has no row of its own.
 fn meaning(name: &str, key: &str) -> Option<String> {
     let heading = match name {
         "" => "Top level",
@@ -85,7 +85,7 @@ fn meaning(name: &str, key: &str) -> Option<String> {
         let Some((name, meaning)) = row.and_then(|row| Some((row.split_once('`')?.0, row.rsplit_once("| ")?.1))) else {
             continue;
         };
-        // A table within a table has its whole path there.
+        // A nested table is listed with its whole path.
         if name.trim_matches(['[', ']']).rsplit('.').next() == Some(key) {
             return Some(without_links(meaning));
         }
@@ -93,7 +93,7 @@ fn meaning(name: &str, key: &str) -> Option<String> {
     None
 }
 
-/// A text in which a link is its words alone.
+/// Replaces each link in `text` with its link text.
 fn without_links(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -116,7 +116,7 @@ fn without_links(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every table of the file, with the whole file's.
+    /// Collects every table of the file, including the top level.
     fn tables<'a>(keys: &'a Keys, found: &mut Vec<&'a Keys>) {
         fn of<'a>(kind: &'a Kind, found: &mut Vec<&'a Keys>) {
             match kind {
@@ -134,10 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_says_what_each_key_means() {
+    fn the_reference_describes_each_key() {
         let mut found = Vec::new();
         tables(&root::KEYS, &mut found);
-        // The keys of these small tables are told of where the tables are.
+        // The keys of these small tables are described with the tables themselves.
         let is_small = |keys: &&&Keys| matches!(keys.name, "history" | "target");
         assert_eq!(found.iter().filter(is_small).count(), 2);
         for keys in found.iter().filter(|keys| !is_small(keys)) {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_becomes_its_words() {
+    fn a_link_becomes_its_text() {
         assert_eq!(without_links("a [list] of [rows](#rows), [x](y.md)"), "a [list] of rows, x");
     }
 }

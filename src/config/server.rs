@@ -20,7 +20,7 @@ pub(super) const KEYS: Keys = Keys::new(
         Key::new("ready_lag", Kind::Duration),
     ],
 );
-/// The default of `listen`: reachable from this machine alone.
+/// The default of `listen`: reachable only from this machine.
 const LISTEN: &str = "127.0.0.1:8001";
 /// The default of `ready_lag`.
 const READY_LAG: Duration = Duration::from_mins(1);
@@ -30,9 +30,9 @@ const READY_LAG: Duration = Duration::from_mins(1);
 pub struct Server {
     /// `host:port`.
     pub listen: String,
-    /// The origins whose pages may connect and ask for tokens, `scheme://host[:port]` in lower case.
+    /// The origins whose pages may connect and request tokens, `scheme://host[:port]` in lower case.
     pub allowed_origins: Vec<String>,
-    /// The URL under which Centrifugo reaches it, without a trailing slash.
+    /// The URL at which Centrifugo reaches it, without a trailing slash.
     pub url: String,
     /// The lag above which `/readyz` fails.
     pub ready_lag: Duration,
@@ -53,14 +53,14 @@ impl Default for Server {
 }
 
 impl Server {
-    /// The URL under which this machine reaches it, whatever other machines use.
+    /// Returns the URL at which this machine reaches it, whatever other machines use.
     #[must_use]
     pub fn local_url(&self) -> String {
         format!("http://{}", reachable(&self.listen))
     }
 
-    /// Warns where nobody can connect: no page's origin is allowed, or nobody `is_welcome`.
-    pub(super) fn warn_of_closed_doors(&self, root: &TomlTable<'_>, is_welcome: bool, parser: &mut Parser<'_>) {
+    /// Warns if nobody can connect, because no origin is allowed, or because neither users nor anonymous visitors are admitted.
+    pub(super) fn warn_if_unreachable(&self, root: &TomlTable<'_>, admits_clients: bool, parser: &mut Parser<'_>) {
         let span = root.key_span("server").unwrap_or_default();
         let mut warn = |message: &str, label: &str, help: &str| {
             let problem = Diagnostic::warning(code::NOBODY_CONNECTS, span.clone(), message, label);
@@ -73,16 +73,16 @@ impl Server {
                 "add where the site's pages come from: `allowed_origins = [\"https://shop.example\"]`",
             );
         }
-        if !is_welcome {
+        if !admits_clients {
             warn(
                 "nobody may connect: anonymous visitors may not, and without `[django]` everybody is anonymous",
-                "lets nobody in",
+                "admits nobody",
                 "add `[django]` with `secret_key`, or admit anonymous visitors with `[channels] anonymous = true`",
             );
         }
     }
 
-    /// Allows the origins of Django's `runserver`, too.
+    /// Also allows the origins of Django's `runserver`.
     pub fn allow_development(&mut self) {
         for origin in DEVELOPMENT_ORIGINS {
             if !self.allowed_origins.iter().any(|allowed| allowed == origin) {
@@ -92,7 +92,7 @@ impl Server {
     }
 }
 
-/// `[server]`. `None` if it is missing or invalid, which has been reported.
+/// Parses `[server]`. `None` if it is missing or invalid, which has been reported.
 pub(super) fn server(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Server> {
     let table = root.table("server", &KEYS, parser)?;
     let listen = listen(&table, parser);
@@ -130,7 +130,7 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && (bracketed || !host.contains(':')) && !host.contains(['/', '@', ' '])
 }
 
-/// The address under which other programs on this machine reach it.
+/// Returns the address at which other programs on this machine reach it.
 fn reachable(listen: &str) -> String {
     match listen.rsplit_once(':') {
         Some(("0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
@@ -138,7 +138,7 @@ fn reachable(listen: &str) -> String {
     }
 }
 
-/// An origin as browsers send it, without its scheme's default port.
+/// Parses an origin as browsers send it, without the default port of its scheme.
 fn origin(value: &Spanned<String>, parser: &mut Parser<'_>) -> Option<String> {
     let lower = value.value.to_ascii_lowercase();
     let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
@@ -153,9 +153,9 @@ fn origin(value: &Spanned<String>, parser: &mut Parser<'_>) -> Option<String> {
     }
     let message = "`server.allowed_origins` must hold origins, `scheme://host` or `scheme://host:port`";
     let help = if value.value.contains('*') {
-        "each origin is written out: with `*` any site could use your users' cookies"
+        "list each origin: with `*` any site could use your users' cookies"
     } else {
-        "write it like `https://shop.example`, without a path or a slash at its end"
+        "write it like `https://shop.example`, without a path or a trailing slash"
     };
     let problem = Diagnostic::error(code::BAD_VALUE, value.span.clone(), message, "not an origin");
     parser.report(problem.help(help.to_owned()));

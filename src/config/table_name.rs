@@ -6,10 +6,10 @@ use std::fmt;
 use super::TableName;
 
 impl TableName {
-    /// The table that `text` names, in exact case: unlike in SQL, plain names are not folded.
+    /// Parses the name of a table in exact case: unlike in SQL, plain names are not folded.
     ///
     /// # Errors
-    /// What is wrong with the name, for a caret.
+    /// What is wrong with the name, for the label at the caret.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (first, rest) = part(text)?;
         let Some(rest) = rest else {
@@ -28,7 +28,7 @@ impl TableName {
     }
 }
 
-/// As `parse` reads it: in double quotes where it must be.
+/// Writes the name as [`TableName::parse`] reads it, in double quotes where necessary.
 impl fmt::Display for TableName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(schema) = &self.schema {
@@ -45,14 +45,15 @@ fn written(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The first part of a dotted name, and what follows its dot.
+/// Returns the first part of a dotted name, and the text after its dot.
 fn part(text: &str) -> Result<(String, Option<&str>), &'static str> {
     let Some(quoted) = text.strip_prefix('"') else {
         let (name, rest) = text.split_once('.').map_or((text, None), |(name, rest)| (name, Some(rest)));
-        let odd = |letter: char| letter.is_whitespace() || letter.is_control() || matches!(letter, '"' | '\'' | ';' | '(' | ')');
+        let needs_quotes =
+            |letter: char| letter.is_whitespace() || letter.is_control() || matches!(letter, '"' | '\'' | ';' | '(' | ')');
         return match name {
             "" => Err("a part of the name is empty"),
-            name if name.contains(odd) => Err("a name with such characters is written in double quotes: '\"my table\"'"),
+            name if name.contains(needs_quotes) => Err("a name with such characters must be in double quotes: '\"my table\"'"),
             name => Ok((name.to_owned(), rest)),
         };
     };
@@ -67,10 +68,10 @@ fn part(text: &str) -> Result<(String, Option<&str>), &'static str> {
                 return match rest.strip_prefix('.') {
                     Some(rest) => Ok((name, Some(rest))),
                     None if rest.is_empty() => Ok((name, None)),
-                    None => Err("a dot or nothing follows a closing quote"),
+                    None => Err("only a dot may follow a closing quote"),
                 };
             }
-            '\0' => return Err("a name cannot hold a null character"),
+            '\0' => return Err("a name cannot contain a null character"),
             letter => name.push(letter),
         }
     }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_written_so_that_it_is_read_again() {
+    fn a_written_name_can_be_read_again() {
         for (schema, name) in [
             (None, "orders"),
             (Some("a"), "b"),

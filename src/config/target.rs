@@ -1,4 +1,4 @@
-//! `target`: an audience in Django's words.
+//! `target`: an audience in Django's terms.
 
 use toml::de::DeValue;
 
@@ -10,19 +10,19 @@ use super::parser::Parser;
 use super::toml_table::TomlTable;
 use super::{Destination, Spanned, Template, template};
 
-/// The targets that are a word.
+/// The targets that are a single word.
 const WORDS: [&str; 4] = ["public", "users", "staff", "superuser"];
-/// What `target` takes.
+/// The values of `target`.
 pub(super) const KIND: Kind = Kind::Any(&[Kind::Words(&WORDS), Kind::Table(&KEYS)]);
 /// The keys of a target that is a table.
 const KEYS: Keys = Keys {
     one_of: &["group", "user"],
     ..Keys::new("target", &[Key::new("group", Kind::Text), Key::new("user", Kind::Text)])
 };
-/// How `target` is written.
+/// The forms of `target`.
 const FORMS: &str = "one of \"public\", \"users\", \"staff\", \"superuser\", { group = \"editors\" } or { user = \"field\" }";
 
-/// `target` of a rule. `None` if it is missing or invalid, which has been reported.
+/// Parses `target` of a rule. `None` if it is missing or invalid, which has been reported.
 pub(super) fn target(rule: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Destination> {
     match rule.value("target")? {
         (DeValue::String(text), span) => word(
@@ -75,7 +75,7 @@ fn word(text: &Spanned<String>, parser: &mut Parser<'_>) -> Option<Destination> 
 fn group_or_user(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Destination> {
     match (table.has("group"), table.has("user")) {
         (true, true) => {
-            let message = "`group` and `user` exclude each other";
+            let message = "`group` and `user` are mutually exclusive";
             let problem = Diagnostic::error(code::EXCLUSIVE_KEYS, table.span.clone(), message, "use one or the other");
             parser.report(problem.help("write a second `[[watch.rule]]` to publish to both".to_owned()));
             None
@@ -104,7 +104,7 @@ fn group_or_user(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Pars
             let problem = Diagnostic::error(
                 code::MISSING_KEY,
                 table.span.clone(),
-                "`target` names nobody",
+                "`target` names no audience",
                 "`group` or `user` is missing",
             );
             parser.report(problem.help(FORMS.to_owned()));
@@ -113,7 +113,7 @@ fn group_or_user(table: &TomlTable<'_>, columns: &Columns<'_>, parser: &mut Pars
     }
 }
 
-/// The template of a channel's or group's name, which is not empty.
+/// Parses the template of a channel's or group's name, which must not be empty.
 pub(super) fn name(value: &Spanned<String>, key: &str, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Template> {
     if value.value.trim().is_empty() {
         parser.report(Diagnostic::error(

@@ -1,4 +1,4 @@
-//! Templates and conditions: their syntax, and the names they read.
+//! Checks templates and conditions: their syntax, and the names they read.
 
 mod filter;
 
@@ -14,17 +14,17 @@ use super::{Expression, Reference, Side, Spanned, Template};
 
 /// Names in scope that hold a version of the row.
 const ROWS: [(&str, Side); 2] = [("row", Side::Row), ("old", Side::Old)];
-/// Names in scope beside the rows.
+/// Names in scope in addition to the rows.
 const VARIABLES: [&str; 5] = ["pk", "op", "verb", "model", "at"];
-/// Names in scope where many changes became one publication.
+/// Names in scope if many changes became one publication.
 const COLLAPSED: [&str; 4] = ["count", "op", "verb", "model"];
-/// A global of minijinja that would show all that is in scope, captured for this rule or not.
+/// A minijinja global that would show everything in scope, including columns captured for other rules.
 const DEBUG: &str = "debug";
 
-/// What a template can read.
+/// The names that a template can read.
 #[derive(Clone, Copy)]
 enum Scope<'a> {
-    /// A change, and of its rows these columns.
+    /// A change, with these columns of its rows.
     Change(&'a Columns<'a>),
     /// Many changes that became one publication.
     Collapsed,
@@ -47,8 +47,8 @@ impl Scope<'_> {
     }
 }
 
-/// The environment that templates and conditions are checked with, and run with: an undefined value is an error, and
-/// nothing is escaped, because what comes out is JSON and not HTML.
+/// Returns the environment in which templates and conditions are checked and rendered: an undefined value is an error, and nothing
+/// is escaped, because the output is JSON and not HTML.
 #[must_use]
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -58,12 +58,12 @@ pub fn environment() -> Environment<'static> {
     environment
 }
 
-/// The value as a template. None: it does not parse, which has been recorded.
+/// Parses the value as a template. `None` if it does not parse, which has been reported.
 pub(super) fn template(value: &Spanned<String>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Template> {
     checked(value, Scope::Change(columns), parser)
 }
 
-/// The value as a template of what many changes became. None: it does not parse, which has been recorded.
+/// Parses the value as a template for collapsed changes. `None` if it does not parse, which has been reported.
 pub(super) fn collapsed(value: &Spanned<String>, parser: &mut Parser<'_>) -> Option<Template> {
     checked(value, Scope::Collapsed, parser)
 }
@@ -83,7 +83,7 @@ fn checked(value: &Spanned<String>, scope: Scope<'_>, parser: &mut Parser<'_>) -
     })
 }
 
-/// The value as a condition. None: it does not parse, which has been recorded.
+/// Parses the value as a condition. `None` if it does not parse, which has been reported.
 pub(super) fn expression(value: &Spanned<String>, columns: &Columns<'_>, parser: &mut Parser<'_>) -> Option<Expression> {
     let environment = environment();
     let names = environment
@@ -100,21 +100,21 @@ pub(super) fn expression(value: &Spanned<String>, columns: &Columns<'_>, parser:
 }
 
 impl Template {
-    /// Whether it bears that something it reads is not there.
-    pub(super) fn asks_for_absence(&self) -> bool {
-        filter::asks_for_absence(&self.text, &filter::blocks(&self.text))
+    /// Returns whether it handles that something it reads does not exist.
+    pub(super) fn tolerates_absence(&self) -> bool {
+        filter::tolerates_absence(&self.text, &filter::blocks(&self.text))
     }
 }
 
 impl Expression {
-    /// Whether it bears that something it reads is not there.
-    pub(super) fn asks_for_absence(&self) -> bool {
+    /// Returns whether it handles that something it reads does not exist.
+    pub(super) fn tolerates_absence(&self) -> bool {
         let whole = 0..self.text.len();
-        filter::asks_for_absence(&self.text, std::slice::from_ref(&whole))
+        filter::tolerates_absence(&self.text, std::slice::from_ref(&whole))
     }
 }
 
-/// Reports a syntax error, or checks the names read and makes them references.
+/// Reports a syntax error, or checks the names that are read and returns them as references.
 fn check(
     what: &str,
     value: &Spanned<String>,
@@ -125,7 +125,7 @@ fn check(
 ) -> Option<Vec<Reference>> {
     match names {
         Ok(names) => {
-            // A hash set has no order, and the problems must.
+            // Problems must be in a deterministic order, which a hash set does not have.
             let names: BTreeSet<String> = names.into_iter().collect();
             let globals: HashSet<&str> = environment.globals().map(|(name, _)| name).collect();
             let names = names
@@ -148,7 +148,7 @@ fn check(
     }
 }
 
-/// Reports a name in scope that the template sets itself: what it reads could no longer be told apart.
+/// Reports a name in scope that the template sets itself: reads of both could not be distinguished.
 fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, scope: Scope<'_>, parser: &mut Parser<'_>) {
     let probe = scope
         .names()
@@ -172,7 +172,7 @@ fn refuse_shadowing(value: &Spanned<String>, environment: &Environment<'_>, scop
     }
 }
 
-/// What a name reads; a name that is not in scope, or a column that is not captured, is recorded.
+/// Returns the reference of a name, and reports a name that is not in scope or a column that is not captured.
 fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, parser: &mut Parser<'_>) -> Option<Reference> {
     let mut parts = name.split('.');
     let first = parts.next().unwrap_or_default();
@@ -184,12 +184,12 @@ fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, parser: &mut
         };
         let named = Spanned {
             value: name[first.len() + 1..].to_owned(),
-            span: place(name, value, parser),
+            span: locate(name, value, parser),
         };
         if let Some(path) = columns.related(&named, &format!("{first}."), parser) {
             return Some(Reference::Related(side, path));
         }
-        let span = place(&format!("{first}.{column}"), value, parser);
+        let span = locate(&format!("{first}.{column}"), value, parser);
         columns.check(
             &Spanned {
                 value: column.to_owned(),
@@ -215,7 +215,7 @@ fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, parser: &mut
             |near| format!("did you mean `{near}{rest}`?"),
         ),
     };
-    let span = place(name, value, parser);
+    let span = locate(name, value, parser);
     let problem = Diagnostic::error(
         code::UNKNOWN_VARIABLE,
         span,
@@ -226,8 +226,8 @@ fn reference(name: &str, value: &Spanned<String>, scope: Scope<'_>, parser: &mut
     None
 }
 
-/// Where a dotted name stands in the value, if it stands there as such.
-fn place(name: &str, value: &Spanned<String>, parser: &Parser<'_>) -> super::Span {
+/// Returns the location of a dotted name in the value, or of the whole value if the name does not occur literally.
+fn locate(name: &str, value: &Spanned<String>, parser: &Parser<'_>) -> super::Span {
     let text = &value.value;
     let in_name = |letter: char| letter.is_alphanumeric() || letter == '_';
     let found = text

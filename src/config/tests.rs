@@ -1,4 +1,4 @@
-//! Tests of whole files.
+//! Tests of whole configuration files.
 
 mod codes;
 mod full;
@@ -11,7 +11,7 @@ use super::{Config, Source};
 /// A file with every key of this version.
 const FULL: &str = include_str!("../../tests/fixtures/full.toml");
 
-/// What is around a watch in most tests.
+/// The beginning of the file in most tests.
 const HEAD: &str = "[database]\nurl = \"${DATABASE_URL}\"\n";
 
 fn source(text: &str) -> Source {
@@ -33,12 +33,12 @@ fn rendered(text: &str) -> String {
     parse(text).1.render(&source(text), false)
 }
 
-/// The codes of a file's problems, in their order.
+/// The codes of the problems of a file, in order.
 fn problems(text: &str) -> Vec<&'static str> {
     parse(text).1.items.iter().map(|item| item.code).collect()
 }
 
-/// A file with one watch of `shop.Order` and one rule.
+/// Returns a file with one watch of `shop.Order` and one rule.
 fn with_rule(fields: &str, rule: &str) -> String {
     format!("{HEAD}[[watch]]\nmodel = \"shop.Order\"\nfields = {fields}\n[[watch.rule]]\n{rule}\n")
 }

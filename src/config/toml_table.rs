@@ -1,4 +1,4 @@
-//! A typed view of a table of the document, which reports what is wrong with it.
+//! A typed view of a TOML table that reports invalid keys and values.
 
 use toml::de::{DeTable, DeValue};
 
@@ -19,23 +19,28 @@ pub(super) struct TomlTable<'a> {
 }
 
 impl<'a> TomlTable<'a> {
-    /// A view of `table`, all of whose keys must be known.
+    /// Creates a view of `table`, and reports its unknown keys.
     pub(super) fn new(table: &'a DeTable<'a>, span: Span, known: &Keys, parser: &mut Parser<'_>) -> Self {
         let name = known.name;
-        for key in table.keys().filter(|key| !known.knows(key.get_ref())) {
+        for key in table.keys().filter(|key| !known.accepts(key.get_ref())) {
             let name_of_key: &str = key.get_ref();
-            let place = if name.is_empty() {
+            let location = if name.is_empty() {
                 String::new()
             } else {
                 format!(" in `{name}`")
             };
-            // What stands where a key should be may be anything, a secret too.
-            let subject = if is_harmless(name_of_key) {
+            // The text in place of a key may be anything, even a secret.
+            let subject = if is_printable(name_of_key) {
                 format!("unknown key `{name_of_key}`")
             } else {
                 "unknown key".to_owned()
             };
-            let problem = Diagnostic::error(code::UNKNOWN_KEY, key.span(), subject + &place, "not a key of this version");
+            let problem = Diagnostic::error(
+                code::UNKNOWN_KEY,
+                key.span(),
+                subject + &location,
+                "not a key of this version",
+            );
             let near = did_you_mean(name_of_key, known.names());
             let all = || format!("known keys: {}", known.names().collect::<Vec<_>>().join(", "));
             parser.report(problem.help(near.unwrap_or_else(all)));
@@ -43,22 +48,22 @@ impl<'a> TomlTable<'a> {
         Self { table, span, name }
     }
 
-    /// Whether the key is there, whatever its value.
+    /// Returns whether the key exists, whatever its value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// The location of a key.
+    /// Returns the location of a key.
     pub(super) fn key_span(&self, key: &str) -> Option<Span> {
         self.table.get_key_value(key).map(|(key, _)| key.span())
     }
 
-    /// A key's value and its location.
+    /// Returns the value of a key and its location.
     pub(super) fn value(&self, key: &str) -> Option<(&'a DeValue<'a>, Span)> {
         self.table.get(key).map(|value| (value.get_ref(), value.span()))
     }
 
-    /// A string.
+    /// Returns a string. `None` if the key is missing or its value is not a string.
     pub(super) fn string(&self, key: &str, parser: &mut Parser<'_>) -> Option<Spanned<String>> {
         let (value, span) = self.value(key)?;
         if let DeValue::String(text) = value {
@@ -71,7 +76,7 @@ impl<'a> TomlTable<'a> {
         None
     }
 
-    /// A boolean.
+    /// Returns a boolean. `None` if the key is missing or its value is not a boolean.
     pub(super) fn boolean(&self, key: &str, parser: &mut Parser<'_>) -> Option<bool> {
         match self.value(key)? {
             (DeValue::Boolean(value), _) => Some(*value),
@@ -82,7 +87,7 @@ impl<'a> TomlTable<'a> {
         }
     }
 
-    /// A number of at least one.
+    /// Returns a number of at least one. `None` if the key is missing or its value is not such a number.
     pub(super) fn positive(&self, key: &str, parser: &mut Parser<'_>) -> Option<u32> {
         let (value, span) = self.value(key)?;
         let number = match value {
@@ -96,7 +101,7 @@ impl<'a> TomlTable<'a> {
         number
     }
 
-    /// A list of strings. `None` if the key is missing or its value is not such a list.
+    /// Returns a list of strings. `None` if the key is missing or its value is not such a list.
     pub(super) fn strings(&self, key: &str, parser: &mut Parser<'_>) -> Option<Vec<Spanned<String>>> {
         let (value, span) = self.value(key)?;
         let DeValue::Array(values) = value else {
@@ -116,7 +121,7 @@ impl<'a> TomlTable<'a> {
         (strings.len() == values.len()).then_some(strings)
     }
 
-    /// A string, or a list of strings.
+    /// Returns a string or a list of strings as a list. `None` if the key is missing or its value is neither.
     pub(super) fn one_or_more(&self, key: &str, parser: &mut Parser<'_>) -> Option<Vec<Spanned<String>>> {
         match self.value(key)? {
             (DeValue::String(text), span) => Some(vec![Spanned {
@@ -131,7 +136,7 @@ impl<'a> TomlTable<'a> {
         }
     }
 
-    /// A table, `[key]`, whose keys must be known.
+    /// Returns a table, `[key]`, and reports its unknown keys. `None` if the key is missing or its value is not a table.
     pub(super) fn table(&self, key: &str, known: &Keys, parser: &mut Parser<'_>) -> Option<TomlTable<'a>> {
         match self.value(key)? {
             (DeValue::Table(table), span) => Some(Self::new(table, span, known, parser)),
@@ -142,7 +147,7 @@ impl<'a> TomlTable<'a> {
         }
     }
 
-    /// Every key with its value and the value's location, in the order of the file.
+    /// Returns every key with its value and the location of the value, in the order of the file.
     pub(super) fn entries(&self) -> Vec<(Spanned<String>, &'a DeValue<'a>, Span)> {
         let named = |(key, value): (&toml::Spanned<_>, &'a toml::Spanned<DeValue<'a>>)| {
             let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
@@ -157,7 +162,7 @@ impl<'a> TomlTable<'a> {
         entries
     }
 
-    /// A list of tables, `[[key]]`, in the file's order, whose keys must be known. `None` if the key is missing.
+    /// Returns a list of tables, `[[key]]`, in the order of the file, and reports their unknown keys. `None` if the key is missing.
     pub(super) fn tables(&self, key: &str, known: &Keys, parser: &mut Parser<'_>) -> Option<Vec<TomlTable<'a>>> {
         let name = known.name;
         let (value, span) = self.value(key)?;
@@ -212,8 +217,8 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// Whether a key may stand in a message: it looks like a name.
-pub(super) fn is_harmless(key: &str) -> bool {
+/// Returns whether a key may appear in a message, because it looks like a name.
+pub(super) fn is_printable(key: &str) -> bool {
     (1..=32).contains(&key.len())
         && key
             .bytes()

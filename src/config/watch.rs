@@ -1,4 +1,4 @@
-//! `[[watch]]`: what is watched and what is captured from it.
+//! `[[watch]]`: a watched model or table, and the columns captured from it.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ pub(super) const KEYS: Keys = Keys {
     )
 };
 
-/// The watches of the file, those that can be read.
+/// Parses the watches of the file; invalid ones are omitted.
 pub(super) fn watches(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Vec<Watch> {
     let Some(tables) = root.tables("watch", &KEYS, parser) else {
         let message = "nothing is watched";
@@ -40,7 +40,7 @@ pub(super) fn watches(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Vec<Watc
         let Some(watch) = watch(&table, parser) else { continue };
         if watches.iter().any(|other| same(&other.subject.value, &watch.subject.value)) {
             let span = watch.subject.span.clone();
-            let problem = Diagnostic::error(code::DUPLICATE_WATCH, span, "this is watched twice", "watched above already");
+            let problem = Diagnostic::error(code::DUPLICATE_WATCH, span, "this is watched twice", "already watched above");
             parser.report(problem.help("put all rules under one `[[watch]]`".to_owned()));
         }
         watches.push(watch);
@@ -51,7 +51,7 @@ pub(super) fn watches(root: &TomlTable<'_>, parser: &mut Parser<'_>) -> Vec<Watc
 fn watch(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Watch> {
     let subject = subject(table, parser);
     let listed = table.strings("fields", parser);
-    // A list that cannot be read says nothing about the names in the rules.
+    // The names in the rules cannot be checked against an invalid list.
     let known = if table.has("fields") {
         listed.as_deref()
     } else {
@@ -65,7 +65,7 @@ fn watch(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Watch> {
             code::BAD_VALUE,
             field.span.clone(),
             message,
-            "nothing stands here",
+            "a name is needed here",
         ));
     }
     warn_about_duplicates(listed.as_deref().unwrap_or_default(), "fields", parser);
@@ -78,11 +78,11 @@ fn watch(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Watch> {
     })
 }
 
-/// Warns about names that stand twice in the list `key`.
+/// Warns about names that occur twice in the list `key`.
 pub(super) fn warn_about_duplicates(names: &[Spanned<String>], key: &str, parser: &mut Parser<'_>) {
     let mut seen = HashSet::new();
     for name in names.iter().filter(|name| !seen.insert(name.value.as_str())) {
-        let message = format!("`{}` stands twice in `{key}`", name.value);
+        let message = format!("`{}` occurs twice in `{key}`", name.value);
         parser.report(Diagnostic::warning(
             code::DUPLICATE_NAME,
             name.span.clone(),
@@ -92,7 +92,7 @@ pub(super) fn warn_about_duplicates(names: &[Spanned<String>], key: &str, parser
     }
 }
 
-/// What `model` and `table` name.
+/// Parses `model` and `table`. `None` if they are missing or invalid, which has been reported.
 fn subject(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Spanned<Subject>> {
     if !table.has("model") && !table.has("table") {
         table.missing("model", "add `model = \"app.Model\"`, or `table = \"schema.name\"`", parser);
@@ -127,7 +127,7 @@ fn subject(table: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Spanned<Sub
     }
 }
 
-/// The app and class of `app.Model`; `app.Model.field` is the class that Django makes for a many-to-many table.
+/// Splits `app.Model` into app and class; `app.Model.field` names the class that Django creates for a many-to-many table.
 fn label(model: &Spanned<String>, parser: &mut Parser<'_>) -> Option<(String, String)> {
     let parts: Vec<&str> = model.value.split('.').collect();
     if parts.iter().all(|part| is_identifier(part)) {
@@ -150,13 +150,13 @@ fn label(model: &Spanned<String>, parser: &mut Parser<'_>) -> Option<(String, St
     None
 }
 
-/// Whether `name` is one of Python.
+/// Returns whether `name` is a Python identifier.
 pub(super) fn is_identifier(name: &str) -> bool {
     name.starts_with(|first: char| first.is_alphabetic() || first == '_')
         && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
 }
 
-/// A table's name. None: it is none, which has been recorded.
+/// Parses a table's name. `None` if it is invalid, which has been reported.
 pub(super) fn table_name(name: &Spanned<String>, parser: &mut Parser<'_>) -> Option<TableName> {
     match TableName::parse(&name.value) {
         Ok(table) => Some(table),
@@ -168,7 +168,7 @@ pub(super) fn table_name(name: &Spanned<String>, parser: &mut Parser<'_>) -> Opt
     }
 }
 
-/// Whether two subjects are surely the same. Django's models have names that do not depend on case.
+/// Returns whether two subjects are certainly the same. Django's model names are case-insensitive.
 fn same(one: &Subject, other: &Subject) -> bool {
     let table = |subject: &Subject| match subject {
         Subject::Model { table, .. } => table.clone(),

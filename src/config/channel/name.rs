@@ -1,36 +1,36 @@
-//! The names of channels that rules publish to, as far as the file alone tells: what Centrifugo cannot carry.
+//! Checks the names of channels that rules publish to, without a database: what Centrifugo cannot carry.
 
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::parser::Parser;
 use super::super::{Destination, Span, Spanned, Template};
 
-/// Bytes of the longest channel that Centrifugo accepts.
+/// The most bytes in a channel that Centrifugo accepts.
 pub(super) const LONGEST: usize = 255;
-/// What stands before the name of a group in its channel.
+/// The prefix of a group's channel.
 pub(super) const GROUP: &str = "group.";
-/// What begins a channel that Centrifugo lets in by token alone; its namespace comes after.
+/// The prefix of a private channel, to which Centrifugo admits only by token; the namespace comes after it.
 const PRIVATE: char = '$';
 
-/// The namespace of a channel: what stands before its first colon, without the mark of a private one.
+/// Returns the namespace of a channel: the text before its first colon, without the prefix of a private channel.
 #[must_use]
 pub fn namespace(channel: &str) -> Option<&str> {
     let channel = channel.strip_prefix(PRIVATE).unwrap_or(channel);
     channel.split_once(':').map(|(namespace, _)| namespace)
 }
 
-/// Whether Centrifugo can have a namespace of this name.
+/// Returns whether Centrifugo accepts a namespace of this name.
 pub(in crate::config) fn is_namespace(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     name.len() >= 2 && name.bytes().all(fits)
 }
 
-/// Reports what makes every channel under `[channels] prefix` one that Centrifugo cannot carry.
+/// Reports a `[channels] prefix` with which Centrifugo cannot carry any channel.
 pub(in crate::config) fn check_prefix(prefix: &Spanned<String>, parser: &mut Parser<'_>) {
     let whole = 0..prefix.value.len();
     check_text(prefix, std::slice::from_ref(&whole), parser);
 }
 
-/// Reports what makes the channels of a destination ones that Centrifugo cannot carry, whatever the row.
+/// Reports a destination whose channels Centrifugo cannot carry, whatever the row.
 pub(in crate::config) fn check(destination: &Destination, prefix: &str, parser: &mut Parser<'_>) {
     match destination {
         Destination::Channel(template) => {
@@ -61,7 +61,7 @@ fn spanned(template: &Template) -> Spanned<String> {
     }
 }
 
-/// Checks the parts of a channel's name that stand there whatever the row.
+/// Checks the parts of a channel's name that do not depend on the row.
 fn check_text(value: &Spanned<String>, literals: &[Span], parser: &mut Parser<'_>) {
     let text = value.value.as_str();
     let length: usize = literals.iter().map(ExactSizeIterator::len).sum();
@@ -71,10 +71,10 @@ fn check_text(value: &Spanned<String>, literals: &[Span], parser: &mut Parser<'_
     for range in literals {
         if let Some((at, letter)) = text[range.clone()].char_indices().find(|(_, letter)| !letter.is_ascii()) {
             let start = range.start + at;
-            let place = parser.inside(value, start..start + letter.len_utf8());
-            let message = format!("a channel cannot have the character `{letter}`");
-            let problem = Diagnostic::error(code::BAD_CHANNEL, place, message, "not one of ASCII");
-            let help = "Centrifugo lets nobody into such a channel: write it in ASCII letters, or name it by a key";
+            let span = parser.inside(value, start..start + letter.len_utf8());
+            let message = format!("a channel cannot contain the character `{letter}`");
+            let problem = Diagnostic::error(code::BAD_CHANNEL, span, message, "not ASCII");
+            let help = "Centrifugo admits nobody to such a channel: write it in ASCII letters, or name it by a key";
             parser.report(problem.help(help.to_owned()));
             return;
         }
@@ -85,22 +85,22 @@ fn check_text(value: &Spanned<String>, literals: &[Span], parser: &mut Parser<'_
     let head = &text[first.clone()];
     if let Some(name) = namespace(head).filter(|name| !name.is_empty() && !is_namespace(name)) {
         let start = usize::from(head.starts_with(PRIVATE));
-        let place = parser.inside(value, start..start + name.len());
+        let span = parser.inside(value, start..start + name.len());
         let message = format!("Centrifugo cannot have a namespace `{name}`");
-        let label = "what stands before the first colon names a namespace";
-        let problem = Diagnostic::error(code::BAD_CHANNEL, place, message, label);
+        let label = "the text before the first colon is a namespace";
+        let problem = Diagnostic::error(code::BAD_CHANNEL, span, message, label);
         let help = "a namespace has two or more ASCII letters, digits, `-` or `_`";
         parser.report(problem.help(help.to_owned()));
     }
 }
 
 fn too_long(length: usize, span: Span, parser: &mut Parser<'_>) {
-    let message = format!("this channel has {length} bytes or more, and Centrifugo takes at most {LONGEST}");
+    let message = format!("this channel has {length} bytes or more, and Centrifugo accepts at most {LONGEST}");
     let problem = Diagnostic::error(code::BAD_CHANNEL, span, message, "too long");
-    parser.report(problem.help("name it by a key instead of by a text".to_owned()));
+    parser.report(problem.help("name it by a key instead of a text".to_owned()));
 }
 
-/// The parts of a template that it always prints; empty where statements decide what it prints.
+/// Returns the parts of a template that it always prints; `None` if statements decide what it prints.
 pub(super) fn literals(text: &str) -> Option<Vec<Span>> {
     if text.contains("{%") {
         return None;
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_always_prints_what_stands_outside_of_its_blocks() {
+    fn a_template_always_prints_the_text_outside_of_its_blocks() {
         let printed = |text: &str| literals(text).map(|ranges| ranges.into_iter().map(|range| text[range].to_owned()).collect());
         let some = |parts: &[&str]| Some(parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>());
         assert_eq!(printed("room:{{ row.id }}.x{# y #}"), some(&["room:", ".x"]));

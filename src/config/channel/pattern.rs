@@ -1,4 +1,4 @@
-//! The name of a channel rule: `room:{room_id}`.
+//! The pattern of a channel rule: `room:{room_id}`.
 
 use super::super::Spanned;
 use super::super::diagnostic::{Diagnostic, code};
@@ -6,10 +6,10 @@ use super::super::parser::Parser;
 use super::USER;
 use super::name::{LONGEST as LONGEST_CHANNEL, is_namespace};
 
-/// Bytes of the longest value of a variable: a UUID has 36.
+/// The most bytes in the value of a variable; a UUID has 36.
 const LONGEST_VALUE: usize = 128;
-/// What a channel's name is made of beside letters and digits, outside of variables. `#`, `$`, `*`, `&`, `/` and `,` mean
-/// something to Centrifugo.
+/// The characters allowed in a channel's name outside of variables, in addition to letters and digits. `#`, `$`, `*`, `&`, `/`
+/// and `,` have a meaning in Centrifugo.
 const LITERALS: &str = ":.-_~@+=!";
 
 /// The pattern of a rule's channels.
@@ -26,24 +26,24 @@ enum Piece {
 }
 
 impl Pattern {
-    /// As it was written.
+    /// Returns the pattern as written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What stands before the first colon.
+    /// Returns the text before the first colon.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.text.split(':').next().unwrap_or_default()
     }
 
-    /// What all of its channels begin with.
+    /// Returns the common prefix of its channels.
     pub(super) fn head(&self) -> &str {
         self.text.split('{').next().unwrap_or_default()
     }
 
-    /// The names of its variables, in order.
+    /// Iterates over the names of its variables, in order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Variable(name) => Some(name.as_str()),
@@ -51,8 +51,8 @@ impl Pattern {
         })
     }
 
-    /// The values of its variables in `channel`, in order; `None` if it does not match. A value is made of ASCII
-    /// letters, digits, `-` and `_`, so that no separator, space or wildcard is ever part of one.
+    /// Returns the values of its variables in `channel`, in order; `None` if it does not match. A value consists of ASCII
+    /// letters, digits, `-` and `_`, so that it never contains a separator, space or wildcard.
     #[must_use]
     pub fn values(&self, channel: &str) -> Option<Vec<String>> {
         if channel.len() > LONGEST_CHANNEL {
@@ -81,10 +81,10 @@ const fn is_value(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// The pattern that a key of `[channels]` is.
+/// Parses a key of `[channels]` as a pattern. `None` if it is invalid, which has been reported.
 pub(super) fn parse(name: &Spanned<String>, prefix: &str, parser: &mut Parser<'_>) -> Option<Pattern> {
     let wrong = match pieces(&name.value) {
-        Ok(pieces) => match complaint(&name.value, &pieces, prefix) {
+        Ok(pieces) => match defect(&name.value, &pieces, prefix) {
             None => {
                 let text = name.value.clone();
                 return Some(Pattern { text, pieces });
@@ -93,7 +93,7 @@ pub(super) fn parse(name: &Spanned<String>, prefix: &str, parser: &mut Parser<'_
         },
         Err(wrong) => wrong,
     };
-    let message = "this is not a channel's name";
+    let message = "this is not a valid channel name";
     let problem = Diagnostic::error(code::BAD_VALUE, name.span.clone(), message, wrong);
     parser.report(problem.help("write it like `[channels.\"room:{room_id}\"]`".to_owned()));
     None
@@ -116,13 +116,14 @@ fn pieces(text: &str) -> Result<Vec<Piece>, &'static str> {
     Ok(pieces)
 }
 
-fn complaint(text: &str, pieces: &[Piece], prefix: &str) -> Option<&'static str> {
+/// Returns what is wrong with a pattern, for the label at the caret.
+fn defect(text: &str, pieces: &[Piece], prefix: &str) -> Option<&'static str> {
     let namespace = match pieces.first() {
         Some(Piece::Literal(first)) => first.split_once(':').map(|(namespace, _)| namespace),
         _ => None,
     };
     if !namespace.is_some_and(is_namespace) {
-        return Some("it begins with a name of two letters or more and a colon");
+        return Some("it must begin with a name of two letters or more and a colon");
     }
     if prefix.split_once(':').map(|(name, _)| name) == namespace {
         return Some("the targets' prefix has the same name before its colon");
@@ -134,21 +135,21 @@ fn complaint(text: &str, pieces: &[Piece], prefix: &str) -> Option<&'static str>
     for (at, piece) in pieces.iter().enumerate() {
         match piece {
             Piece::Literal(literal) => {
-                let odd = |letter: char| !letter.is_ascii_alphanumeric() && !LITERALS.contains(letter);
-                if literal.contains(odd) {
-                    return Some("it holds a character that a channel cannot have here");
+                let is_invalid = |letter: char| !letter.is_ascii_alphanumeric() && !LITERALS.contains(letter);
+                if literal.contains(is_invalid) {
+                    return Some("it contains a character that a channel cannot have here");
                 }
                 if at > 0 && literal.bytes().next().is_some_and(is_value) {
-                    return Some("what follows a variable begins with a separator, such as a colon or a dot");
+                    return Some("the text after a variable must begin with a separator, such as a colon or a dot");
                 }
             }
             Piece::Variable(_) if matches!(pieces.get(at + 1), Some(Piece::Variable(_))) => {
-                return Some("a separator stands between two variables");
+                return Some("two variables need a separator between them");
             }
-            Piece::Variable(name) if name == USER => return Some("`user_id` is who asks; rename this variable"),
-            Piece::Variable(name) if seen.contains(&name) => return Some("a variable stands in it twice"),
+            Piece::Variable(name) if name == USER => return Some("`user_id` is the user who asks; rename this variable"),
+            Piece::Variable(name) if seen.contains(&name) => return Some("a variable occurs twice"),
             Piece::Variable(name) if !super::query::is_name(name) => {
-                return Some("a variable's name is made of letters, digits and `_`");
+                return Some("a variable's name consists of letters, digits and `_`");
             }
             Piece::Variable(name) => seen.push(name),
         }
@@ -162,13 +163,13 @@ mod tests {
 
     fn pattern(text: &str) -> Pattern {
         let pieces = pieces(text).unwrap();
-        assert_eq!(complaint(text, &pieces, "shop:"), None, "{text}");
+        assert_eq!(defect(text, &pieces, "shop:"), None, "{text}");
         let text = text.to_owned();
         Pattern { text, pieces }
     }
 
     #[test]
-    fn a_channel_of_the_pattern_gives_the_values_of_its_variables() {
+    fn a_channel_that_matches_gives_the_values_of_the_variables() {
         let room = pattern("room:{room_id}.{part}");
         assert_eq!(room.namespace(), "room");
         assert_eq!(room.variables().collect::<Vec<_>>(), ["room_id", "part"]);
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_with_separators_wildcards_encodings_or_too_long_parts_is_of_no_pattern() {
+    fn a_channel_with_separators_wildcards_encodings_or_too_long_parts_does_not_match() {
         let room = pattern("room:{room_id}");
         for channel in [
             "",

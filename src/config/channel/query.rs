@@ -6,29 +6,29 @@ use super::super::parser::Parser;
 use super::super::{Span, Spanned};
 use super::Pattern;
 
-/// The parameter that is the key of the user who asks.
+/// The name of the parameter that holds the key of the user who asks.
 pub const USER: &str = "user_id";
 
 /// A query that admits the users for whom it finds a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Where it is in the file.
+    /// Its location.
     pub span: Span,
-    /// Its text, cut at its parameters.
+    /// Its text, split at its parameters.
     pub parts: Vec<Part>,
 }
 
 /// A piece of a query's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// SQL as it was written.
+    /// SQL as written.
     Text(String),
-    /// `$name`, without the dollar.
+    /// `$name`, without the dollar sign.
     Parameter(String),
 }
 
 impl Query {
-    /// The names of its parameters, each once, in the order of their first use.
+    /// Returns the distinct names of its parameters, in the order of their first use.
     #[must_use]
     pub fn parameters(&self) -> Vec<&str> {
         let mut names = Vec::new();
@@ -41,7 +41,7 @@ impl Query {
         names
     }
 
-    /// Its text, each parameter written as `parameter` says, given its number in [`Query::parameters`].
+    /// Returns its text with each parameter replaced by the result of `parameter` for its index in [`Query::parameters`].
     pub fn text(&self, parameter: impl Fn(usize) -> String) -> String {
         let names = self.parameters();
         let mut text = String::new();
@@ -58,7 +58,7 @@ impl Query {
     }
 }
 
-/// The query in `text`, whose parameters are the pattern's variables and the user.
+/// Parses the query in `text`, whose parameters are the pattern's variables and the user. `None` if it is invalid.
 pub(super) fn parse(text: &Spanned<String>, pattern: Option<&Pattern>, parser: &mut Parser<'_>) -> Option<Query> {
     let mut known: Vec<&str> = pattern.into_iter().flat_map(Pattern::variables).collect();
     known.push(USER);
@@ -96,7 +96,7 @@ pub(super) fn parse(text: &Spanned<String>, pattern: Option<&Pattern>, parser: &
     })
 }
 
-/// Whether `name` can be a parameter's.
+/// Returns whether `name` is a valid parameter name.
 pub(super) fn is_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|first| !first.is_ascii_digit()) && name.bytes().all(is_name_byte)
 }
@@ -105,8 +105,8 @@ const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// The length of what stands at the beginning of `sql` and holds no parameter: a text, a quoted name, a comment, or a word (in
-/// which a dollar may stand).
+/// Returns the length of the token at the beginning of `sql` if it cannot contain a parameter: a string, a quoted name, a comment,
+/// or a word, which may contain a dollar sign.
 fn opaque(sql: &str) -> Option<usize> {
     let until = |begin: usize, end: &str| {
         let found = sql.get(begin..).and_then(|rest| rest.find(end));
@@ -131,7 +131,7 @@ fn opaque(sql: &str) -> Option<usize> {
     }
 }
 
-/// The length of `e'…'`, in which a backslash escapes a quote.
+/// Returns the length of `e'…'`, in which a backslash escapes a quote.
 fn escaped(sql: &str) -> usize {
     let mut skip = false;
     for (at, byte) in sql.bytes().enumerate().skip(2) {
@@ -145,7 +145,7 @@ fn escaped(sql: &str) -> usize {
     sql.len()
 }
 
-/// The length of a comment, which may hold others.
+/// Returns the length of a block comment, which may be nested.
 fn comment(sql: &str) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
     while at < sql.len() {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_found_wherever_sql_has_them_and_nowhere_else() {
+    fn parameters_are_found_wherever_sql_allows_them_and_nowhere_else() {
         assert_eq!(parsed("select $user_id, $room_id+$user_id;"), "select <0>, <1>+<0>");
         for same in [
             "select '$room_id', '''$x', e'\\'$x'",

@@ -1,4 +1,4 @@
-//! Channels of rules that nobody may listen to, as far as the file alone tells.
+//! Channels of rules that nobody may subscribe to, as far as the file alone determines.
 
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::nearest::did_you_mean;
@@ -7,13 +7,13 @@ use super::super::{Destination, Rule};
 use super::ChannelRule;
 use super::name::{GROUP, literals, namespace};
 
-/// The channels of targets that are a word.
+/// The channels of targets that are a single word.
 const WORDS: [&str; 4] = ["public", "users", "staff", "superuser"];
-/// What begins the channels of the targets that are none.
+/// The prefixes of the channels of the other targets.
 const OTHERS: [&str; 2] = ["#", GROUP];
 
-/// Reports the rules whose channel is neither a target's, under `prefix`, nor one that `channels` match, and, where there are no users, those whose
-/// target is users.
+/// Reports the rules whose channel neither belongs to a target, under `prefix`, nor matches any of `channels`; without users, also
+/// those whose target is users.
 pub(in crate::config) fn check<'a>(
     rules: impl Iterator<Item = &'a Rule>,
     channels: &[ChannelRule],
@@ -27,20 +27,20 @@ pub(in crate::config) fn check<'a>(
             Destination::Public => continue,
             _ if has_users => continue,
             _ => {
-                let message = "nobody hears this rule, since without `[django]` everybody is a visitor";
-                let problem = Diagnostic::warning(code::UNHEARD_CHANNEL, rule.span.clone(), message, "for users alone");
+                let message = "nobody receives this rule's events, since without `[django]` everybody is anonymous";
+                let problem = Diagnostic::warning(code::UNHEARD_CHANNEL, rule.span.clone(), message, "for users only");
                 parser.report(problem.help("add `[django]` with `secret_key`, or set `target = \"public\"`".to_owned()));
                 continue;
             }
         };
-        let Some(head) = Head::of(&template.text).filter(|head| !head.is_heard(channels, prefix)) else {
+        let Some(head) = Head::of(&template.text).filter(|head| !head.is_reachable(channels, prefix)) else {
             continue;
         };
-        let message = "nobody may listen to this channel, since no table of `[channels]` speaks of it";
-        let problem = Diagnostic::warning(code::UNHEARD_CHANNEL, template.span.clone(), message, "heard by nobody");
+        let message = "nobody may subscribe to this channel, since no table of `[channels]` matches it";
+        let problem = Diagnostic::warning(code::UNHEARD_CHANNEL, template.span.clone(), message, "no subscribers");
         let name = namespace(head.text);
         let help = match channels.iter().find(|channel| name == Some(channel.namespace())) {
-            Some(near) => format!("`[channels.\"{}\"]` speaks of others", near.pattern.text()),
+            Some(near) => format!("`[channels.\"{}\"]` matches other channels", near.pattern.text()),
             None => name
                 .and_then(|name| did_you_mean(name, channels.iter().map(ChannelRule::namespace)))
                 .unwrap_or_else(|| "add one, such as `[channels.\"room:{id}\"]`, or publish to a `target`".to_owned()),
@@ -49,15 +49,15 @@ pub(in crate::config) fn check<'a>(
     }
 }
 
-/// What the channels of a rule begin with, whatever the row.
+/// The constant beginning of a rule's channels.
 struct Head<'a> {
     text: &'a str,
-    /// Whether nothing comes after it.
+    /// Whether nothing follows it.
     is_all: bool,
 }
 
 impl<'a> Head<'a> {
-    /// `None` where the row decides how they begin.
+    /// Returns the head of a template; `None` if the row determines how its channels begin.
     fn of(template: &'a str) -> Option<Self> {
         let first = literals(template)?.into_iter().next().filter(|range| range.start == 0)?;
         Some(Self {
@@ -66,8 +66,8 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Whether somebody may listen to one of the channels.
-    fn is_heard(&self, channels: &[ChannelRule], prefix: &str) -> bool {
+    /// Returns whether anybody may subscribe to one of the channels.
+    fn is_reachable(&self, channels: &[ChannelRule], prefix: &str) -> bool {
         let is_target = self.text.strip_prefix(prefix).is_some_and(|rest| {
             let is = |word: &&str| if self.is_all { *word == rest } else { word.starts_with(rest) };
             WORDS.iter().any(is) || OTHERS.iter().any(|start| self.begins(rest, start))
@@ -82,7 +82,7 @@ impl<'a> Head<'a> {
         is_target || channels.iter().any(is_matched) || !self.is_all && prefix.starts_with(self.text)
     }
 
-    /// Whether `text`, which is the whole or its rest, begins with `start`, or may with what comes after it.
+    /// Returns whether `text`, a suffix of the head, begins with `start`, or may do so with the text that follows it.
     fn begins(&self, text: &str, start: &str) -> bool {
         text.starts_with(start) || !self.is_all && start.starts_with(text)
     }

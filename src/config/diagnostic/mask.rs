@@ -1,15 +1,15 @@
-//! Excerpts without secrets.
+//! Masks secrets in excerpts.
 //!
-//! Masking looks at lines, not at parsed values, so that it holds in a file that does not parse. It errs on the side of
-//! masking: outside the tables that hold no secret, only what is known to be harmless is shown.
+//! Masking works on lines, not on parsed values, so that it also holds in a file that does not parse. It errs on the side of
+//! masking: outside of the tables that contain no secrets, only text that is known to be harmless is shown.
 
 use std::ops::Range;
 
-/// What stands for a secret, whatever its length.
+/// The replacement of a secret, whatever its length.
 const MASK: &str = "***";
-/// First components of key paths under which no secret belongs.
+/// The first components of key paths that contain no secrets.
 const OPEN: [&str; 6] = ["site", "server", "outbox", "channels", "related", "watch"];
-/// Keys elsewhere that are shown although nothing after them is.
+/// Other keys that are shown, but without the text after them.
 const NAMES: [&str; 16] = [
     "database",
     "centrifugo",
@@ -41,7 +41,7 @@ pub(super) struct Masked {
 }
 
 impl Masked {
-    /// The masked form of a configuration file's text.
+    /// Masks the text of a configuration file.
     pub(super) fn new(original: &str) -> Self {
         let mut text = String::with_capacity(original.len());
         let mut hidden = Vec::new();
@@ -65,8 +65,8 @@ impl Masked {
         Self { text, hidden }
     }
 
-    /// The place in the masked text of `span` in the original, cut to its first line and to whole characters.
-    pub(super) fn place(&self, span: &Range<usize>) -> Range<usize> {
+    /// Returns the location in the masked text of `span` in the original, truncated to its first line and to whole characters.
+    pub(super) fn locate(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.offset(span.start);
         let end = self.offset(span.end).max(start);
         let line = self.text[start..]
@@ -81,7 +81,7 @@ impl Masked {
             if original >= range.end {
                 shifted = shifted + MASK.len() - range.len();
             } else if original > range.start {
-                // Inside the secret: its beginning, plus the mask when the place is its end.
+                // Inside the secret: its beginning, plus at most the mask.
                 shifted = shifted - (original - range.start) + MASK.len().min(original - range.start);
                 break;
             } else {
@@ -96,14 +96,14 @@ impl Masked {
     }
 }
 
-/// The first component of a header line's path. Anything that begins like a header counts, so that a broken header closes
-/// the table before it.
+/// Returns the first component of a header's path. Any line that begins like a header counts, so that a broken header ends the
+/// previous table.
 fn section(line: &str) -> Option<&str> {
     let path = line.trim_start().strip_prefix('[')?.trim_start_matches(['[', ' ', '\t']);
     Some(path.split(['.', ']', ' ', '\t']).next().unwrap_or_default())
 }
 
-/// The byte ranges of a line that may hold a secret; `open` is that of its table, none before the first header.
+/// Returns the byte ranges of a line that may hold a secret; `open` is whether its table is open, `None` before the first header.
 fn secrets(line: &str, open: Option<bool>) -> Vec<Range<usize>> {
     let indent = line.len() - line.trim_start().len();
     let body = &line[indent..];
@@ -111,7 +111,7 @@ fn secrets(line: &str, open: Option<bool>) -> Vec<Range<usize>> {
         return Vec::new();
     }
     if body.starts_with('[') {
-        return if open == Some(true) && !suspicious("", body) {
+        return if open == Some(true) && !looks_secret("", body) {
             Vec::new()
         } else {
             tail(line, indent + header(body))
@@ -119,7 +119,7 @@ fn secrets(line: &str, open: Option<bool>) -> Vec<Range<usize>> {
     }
     let key = body.find(['=', ':', ' ', '\t']).map_or(body, |end| &body[..end]);
     let first = key.split('.').next().unwrap_or_default();
-    if open.unwrap_or_else(|| OPEN.contains(&first)) && !suspicious(key, body) {
+    if open.unwrap_or_else(|| OPEN.contains(&first)) && !looks_secret(key, body) {
         return Vec::new();
     }
     let after = indent + key.len();
@@ -134,7 +134,7 @@ fn secrets(line: &str, open: Option<bool>) -> Vec<Range<usize>> {
     }
 }
 
-/// How much of a header line is shown: a whole header, or the beginning of one that names a known table.
+/// Returns how many bytes of a header line are shown: a whole header, or the beginning of one that names a known table.
 fn header(body: &str) -> usize {
     let name = body
         .bytes()
@@ -145,8 +145,8 @@ fn header(body: &str) -> usize {
     if closing > 0 || known { name + closing } else { 1 }
 }
 
-/// Whether a line of an open table looks like a secret all the same.
-fn suspicious(key: &str, body: &str) -> bool {
+/// Returns whether a line of an open table looks like a secret nevertheless.
+fn looks_secret(key: &str, body: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let has_key = body.contains('=') && SUSPICIOUS.iter().any(|part| key.contains(part));
     let has_url = body.contains("postgres") || (body.contains("//") && body.contains('@'));
@@ -160,7 +160,7 @@ fn is_bare(key: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
-/// Where a value that begins with `"${NAME}"` or `"${NAME:-default}"` has its name, quotes included, and where it ends.
+/// Returns the end of the name and the end of a value that begins with `"${NAME}"` or `"${NAME:-default}"`, quotes included.
 fn reference(value: &str) -> Option<(usize, usize)> {
     let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
     let name = value[1..].strip_prefix("${")?;
@@ -177,7 +177,7 @@ fn reference(value: &str) -> Option<(usize, usize)> {
     Some((shown + 2, shown + 2 + end + 1)).filter(|(_, end)| value[..end - 1].ends_with('}'))
 }
 
-/// Hides the default of a reference, and what follows it.
+/// Returns the ranges of the default of a reference and of the text after it.
 fn hide_around(line: &str, start: usize, (name, end): (usize, usize)) -> Vec<Range<usize>> {
     let default = start + name..start + end.saturating_sub(2).max(name);
     let mut ranges = if default.is_empty() { Vec::new() } else { vec![default] };
@@ -185,7 +185,7 @@ fn hide_around(line: &str, start: usize, (name, end): (usize, usize)) -> Vec<Ran
     ranges
 }
 
-/// From `start` to the end of the line, unless nothing stands there.
+/// Returns the range from `start` to the end of the line, unless it is blank.
 fn tail(line: &str, start: usize) -> Vec<Range<usize>> {
     let end = line.trim_end().len();
     let start = start + line[start..].len() - line[start..].trim_start().len();
@@ -232,13 +232,13 @@ apikey = "hunter2"
     }
 
     #[test]
-    fn places_follow_the_masking() {
+    fn locations_follow_the_masking() {
         let text = "[database]\nurl = \"hunter2-hunter2\"\n[[watch]]\nx = 1\n";
         let masked = Masked::new(text);
         let at = |part: &str| text.find(part).map(|start| start..start + part.len()).unwrap();
-        assert_eq!(&masked.text[masked.place(&at("url"))], "url");
-        assert_eq!(&masked.text[masked.place(&at("\"hunter2-hunter2\""))], "***");
-        assert_eq!(&masked.text[masked.place(&at("x = 1"))], "x = 1");
-        assert_eq!(&masked.text[masked.place(&(text.len()..text.len()))], "");
+        assert_eq!(&masked.text[masked.locate(&at("url"))], "url");
+        assert_eq!(&masked.text[masked.locate(&at("\"hunter2-hunter2\""))], "***");
+        assert_eq!(&masked.text[masked.locate(&at("x = 1"))], "x = 1");
+        assert_eq!(&masked.text[masked.locate(&(text.len()..text.len()))], "");
     }
 }

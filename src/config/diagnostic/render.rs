@@ -1,14 +1,14 @@
-//! Problems as text: code, place, excerpt, caret, help.
+//! Renders problems as text: code, location, excerpt, caret, help.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::mask::Masked;
 use super::{Diagnostic, Severity, Source};
 
-/// How wide a rendered line may be: excerpts of longer lines are cut around the caret.
+/// The maximum width of a rendered line; excerpts of longer lines are cut around the caret.
 const WIDTH: usize = 140;
 
-/// All `items` as text, with ANSI colours if `colour`.
+/// Renders all `items`, with ANSI colours if `colour`.
 pub(super) fn render(items: &[Diagnostic], source: &Source, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH);
     let path = source.path.display().to_string();
@@ -28,7 +28,7 @@ fn group<'a>(item: &'a Diagnostic, path: &'a str, masked: &'a Masked) -> Group<'
     let title = level.primary_title(item.message.as_str()).id(item.code);
     let group = match &item.span {
         Some(span) => {
-            let annotation = AnnotationKind::Primary.span(masked.place(span)).label(item.label.as_str());
+            let annotation = AnnotationKind::Primary.span(masked.locate(span)).label(item.label.as_str());
             title.element(Snippet::source(masked.text.as_str()).path(path).annotation(annotation))
         }
         None => title.element(Origin::path(path)),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_outside_the_text_or_inside_a_character_does_not_panic() {
+    fn a_span_outside_the_text_or_inside_a_character_does_not_panic() {
         let source = source("site = \"ä\"");
         for start in 0..20 {
             for end in 0..20 {

@@ -1,4 +1,4 @@
-//! `collapse` of a rule: many changes of one transaction become one publication.
+//! `collapse` of a rule, with which many changes of one transaction become one publication.
 
 use super::super::key::{Key, Keys, Kind};
 use super::super::parser::Parser;
@@ -11,7 +11,7 @@ pub(super) const KEYS: Keys = Keys::new(
     &[Key::required("above", Kind::Positive), Key::new("message", Kind::Text)],
 );
 
-/// `collapse`. `None` if it is missing or invalid, which has been reported.
+/// Parses `collapse`. `None` if it is missing or invalid, which has been reported.
 pub(super) fn collapse(rule: &TomlTable<'_>, parser: &mut Parser<'_>) -> Option<Collapse> {
     let table = rule.table("collapse", &KEYS, parser)?;
     if !table.has("above") {

@@ -1,14 +1,14 @@
-//! Rules of one watch that say the same.
+//! Finds rules of one watch that repeat another.
 
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::parser::Parser;
 use super::super::{Destination, Rule};
 
-/// Warns about rules that tell the same audience of the same changes under the same event class as one before them.
+/// Warns about rules that notify the same audience of the same changes under the same event class as an earlier rule.
 pub(super) fn check(rules: &[Rule], parser: &mut Parser<'_>) {
     for (index, rule) in rules.iter().enumerate() {
-        if let Some(first) = rules[..index].iter().position(|earlier| says_the_same(earlier, rule)) {
-            let message = format!("this rule says the same as rule {} of this watch", first + 1);
+        if let Some(first) = rules[..index].iter().position(|earlier| is_repetition(earlier, rule)) {
+            let message = format!("this rule repeats rule {} of this watch", first + 1);
             let label = "the same changes, audience and event class";
             let problem = Diagnostic::warning(code::DUPLICATE_RULE, rule.span.clone(), message, label);
             let help = "each such change arrives twice: remove one of them, or give it another `event_class`";
@@ -17,7 +17,7 @@ pub(super) fn check(rules: &[Rule], parser: &mut Parser<'_>) {
     }
 }
 
-fn says_the_same(one: &Rule, other: &Rule) -> bool {
+fn is_repetition(one: &Rule, other: &Rule) -> bool {
     let when = |rule: &Rule| rule.when.as_ref().map(|when| when.text.trim().to_owned());
     let class = |rule: &Rule| rule.event_class.as_ref().map(|class| class.text.clone());
     one.on.iter().any(|operation| other.on.contains(operation))
@@ -27,7 +27,7 @@ fn says_the_same(one: &Rule, other: &Rule) -> bool {
         && class(one) == class(other)
 }
 
-/// The names in `changed`, whose order says nothing.
+/// Returns the names in `changed`, whose order is irrelevant.
 fn changed(rule: &Rule) -> Vec<&str> {
     let mut names: Vec<&str> = rule.changed.iter().map(|name| name.value.as_str()).collect();
     names.sort_unstable();
@@ -35,7 +35,7 @@ fn changed(rule: &Rule) -> Vec<&str> {
     names
 }
 
-/// A destination's kind and text.
+/// Returns a comparable form of a destination: its kind and text.
 fn audience(destination: &Destination) -> (u8, &str) {
     match destination {
         Destination::Public => (0, ""),

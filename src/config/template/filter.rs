@@ -1,4 +1,4 @@
-//! Filters and tests, which minijinja looks up only when it meets them: `{{ row.name|uper }}`.
+//! Checks filters and tests, which minijinja looks up only when it evaluates them: `{{ row.name|uper }}`.
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use super::super::Spanned;
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::parser::Parser;
 
-/// The tests and filters that bear what is not defined.
+/// The tests and filters that accept undefined values.
 const ABSENCE: [&str; 4] = ["defined", "undefined", "default", "d"];
 
-/// Reports the filters and tests in `code` that do not exist; `code` are the byte ranges of the value that hold code.
+/// Reports the filters and tests that do not exist. `code` contains the byte ranges of the value that are code.
 pub(super) fn check(value: &Spanned<String>, code: &[Range<usize>], environment: &Environment<'_>, parser: &mut Parser<'_>) {
     let mut state = environment.empty_state();
     for block in code {
@@ -33,19 +33,19 @@ pub(super) fn check(value: &Spanned<String>, code: &[Range<usize>], environment:
                     message,
                     format!("unknown {noun}"),
                 );
-                parser.report(problem.help("the built-in ones of minijinja can be used".to_owned()));
+                parser.report(problem.help("only minijinja's built-in ones can be used".to_owned()));
             }
         }
     }
 }
 
-/// Whether `code` asks if something is there, or says what stands in its place. `code` are the byte ranges of `text` that hold code.
-pub(super) fn asks_for_absence(text: &str, code: &[Range<usize>]) -> bool {
+/// Returns whether `text` checks if something is defined, or provides a default. `code` contains the byte ranges that are code.
+pub(super) fn tolerates_absence(text: &str, code: &[Range<usize>]) -> bool {
     let mut names = code.iter().flat_map(|block| uses(text, block.clone()));
     names.any(|(_, name)| ABSENCE.contains(&&text[name]))
 }
 
-/// The code of a template: what stands in `{{ … }}` and `{% … %}`, but for raw text, where braces mean themselves.
+/// Returns the code of a template: the insides of `{{ … }}` and `{% … %}`, except in raw blocks, where braces are literal.
 pub(super) fn blocks(template: &str) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
     let mut at = 0;
@@ -73,7 +73,7 @@ pub(super) fn blocks(template: &str) -> Vec<Range<usize>> {
     blocks
 }
 
-/// Where the block that began before `start` ends.
+/// Returns where the block that began before `start` ends.
 fn closing(template: &str, start: usize, end: &str, comment: bool) -> usize {
     let mut at = start;
     while let Some(letter) = template[at..].chars().next() {
@@ -89,13 +89,13 @@ fn closing(template: &str, start: usize, end: &str, comment: bool) -> usize {
     template.len()
 }
 
-/// Whether what stands in `{% … %}` is the tag `name`, with marks that trim white space or without.
+/// Returns whether the inside of `{% … %}` is the tag `name`, with or without whitespace control.
 fn is_tag(code: &str, name: &str) -> bool {
     let code = code.strip_prefix(['-', '+']).unwrap_or(code);
     code.strip_suffix(['-', '+']).unwrap_or(code).trim() == name
 }
 
-/// Where the tag ends that closes the raw text from `start` on.
+/// Returns where the tag ends that closes the raw text from `start` on.
 fn after_raw(template: &str, start: usize) -> usize {
     let tags = template[start..]
         .match_indices("{%")
@@ -105,7 +105,7 @@ fn after_raw(template: &str, start: usize) -> usize {
         .map_or(template.len(), |tag| tag.end)
 }
 
-/// Where the string literal that opens at `start` ends.
+/// Returns where the string literal that opens at `start` ends.
 fn after_string(text: &str, start: usize) -> usize {
     let mut letters = text[start..].char_indices();
     let quote = letters.next().map(|(_, quote)| quote);
@@ -125,7 +125,7 @@ enum Kind {
     Test,
 }
 
-/// The names after `|` and after `is` or `is not`.
+/// Returns the names after `|`, and after `is` or `is not`.
 fn uses(text: &str, block: Range<usize>) -> Vec<(Kind, Range<usize>)> {
     let mut found = Vec::new();
     let mut expected = None;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn only_raw_text_itself_is_left_out() {
+    fn only_raw_text_is_skipped() {
         assert_eq!(
             unknown("Withdrawal {{ row.amount|curency }}"),
             ["there is no filter `curency`"]
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_ones_and_what_only_looks_like_one_pass() {
+    fn built_in_ones_and_lookalikes_are_accepted() {
         for template in [
             "{{ row.a|upper|default('x|nope') }}",
             "{% if row.a is not none and row.b is in [1] %}x{% endif %}",

@@ -78,7 +78,7 @@ fn warnings_leave_the_configuration_usable() {
 }
 
 #[test]
-fn a_text_that_asks_what_there_is_may_read_a_row_that_is_not_always_there() {
+fn a_text_that_checks_what_exists_may_read_a_row_that_does_not_always_exist() {
     for rule in [
         "when = \"op == 'update' and row.a != old.a\"\nmessage = \"{{ old.a }}\"",
         "when = \"old and row.a != old.a\"",

@@ -42,7 +42,7 @@ fn the_tables_at_the_top_are_read() {
 }
 
 #[test]
-fn what_is_known_of_django_and_of_the_server_is_read() {
+fn the_django_and_server_tables_are_read() {
     let config = full();
     let django = config.django.unwrap();
     assert_eq!(django.secret_key.as_ref().unwrap().expose_secret(), "a key");
@@ -182,7 +182,7 @@ fn a_longer_path_goes_through_tables_of_which_nothing_is_read() {
 }
 
 #[test]
-fn a_watch_without_rules_tells_the_staff() {
+fn a_watch_without_rules_notifies_the_staff() {
     let config = full();
     let rules = &config.watches[3].rules;
     assert_eq!(rules.len(), 1);
@@ -192,7 +192,7 @@ fn a_watch_without_rules_tells_the_staff() {
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn omitted_keys_have_their_defaults() {
     let (config, _) = parse(HEAD);
     let config = config.unwrap();
     assert_eq!(config.retention, Duration::from_hours(24));
@@ -225,7 +225,7 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn durations_come_from_the_environment_too() {
+fn durations_may_come_from_the_environment() {
     let text = format!(
         "{HEAD}[outbox]\nretention = \"${{RETENTION}}\"\n[related]\nttl = \"${{TTL:-90s}}\"\n[server]\nready_lag = \"${{LAG}}\"\n"
     );

@@ -38,14 +38,14 @@ fn ten_problems_are_reported_in_one_run() {
 }
 
 #[test]
-fn problems_come_in_the_order_of_their_places() {
+fn problems_come_in_the_order_of_their_locations() {
     let (_, diagnostics) = parse(TEN_PROBLEMS);
-    let places: Vec<_> = diagnostics
+    let starts: Vec<_> = diagnostics
         .items
         .iter()
         .map(|item| item.span.as_ref().map(|span| span.start))
         .collect();
-    assert!(places.is_sorted(), "{places:?}");
+    assert!(starts.is_sorted(), "{starts:?}");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_empty_file_has_no_database() {
 }
 
 #[test]
-fn windows_line_ends_make_no_difference() {
+fn windows_line_endings_make_no_difference() {
     let text = FULL.replace('\n', "\r\n");
     let (config, diagnostics) = parse(&text);
     assert_eq!(diagnostics.render(&source(&text), false), "");
@@ -95,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn no_slip_in_a_file_shows_its_literal_secrets(edits in edits(1..2)) {
+    fn no_typo_in_a_file_shows_its_literal_secrets(edits in edits(1..2)) {
         let literal = FULL.replace("${DATABASE_URL}", "postgres://a:hunter2@b").replace("${CENTRIFUGO_API_KEY:-development}", "hunter2");
         // The edits go to the part that holds the secrets.
         let (head, tail) = literal.split_at(literal.find("[outbox]").unwrap_or_default());
