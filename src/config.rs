@@ -103,7 +103,7 @@ pub struct Config {
     pub watches: Vec<Watch>,
 }
 
-/// What is said of a database URL that cannot be read. It names no part of it, since it holds a password.
+/// The message for a malformed database URL. It shows no part of the URL, which contains a password.
 pub const UNREADABLE_URL: &str = "the database URL cannot be read; it must look like postgresql://USER:PASSWORD@HOST:PORT/NAME";
 
 /// `[database]`.

@@ -1,12 +1,12 @@
-//! The hub: Centrifugo's client protocol inside this process, for one process and in memory.
+//! The hub: Centrifugo's client protocol in this process, for a single process and in memory.
 //!
 //! ```text
-//!  relay ──publish──▶ Hub ──▶ channel: number, keep, encode once ──▶ the queue of each client that listens ──▶ its socket
-//!  socket ──frame──▶ Session ──▶ Authority: who is it, may it listen?
+//!  relay ──publish──▶ Hub ──▶ channel: number, keep, encode once ──▶ the queue of each subscriber ──▶ its socket
+//!  socket ──frame──▶ Session ──▶ Authority: who is it, may it subscribe?
 //! ```
 //!
-//! A channel is locked while it is published to or subscribed to, and never while something is waited for; what a client is sent is
-//! put into its queue under that lock, so that the answer to a subscription stands before the first publication that is not in it.
+//! A channel is locked while it is published to or subscribed to, but never across an await. Messages are queued for clients under
+//! that lock, so that the reply to a subscription precedes the first publication that it does not include.
 
 mod authority;
 mod channel;
@@ -14,12 +14,12 @@ mod client;
 pub mod code;
 mod directory;
 mod idempotency;
-mod inquiry;
 pub mod json;
 mod namespaces;
 mod protocol;
 mod publish;
 mod publisher;
+mod queries;
 pub mod queue;
 mod session;
 mod stream;
@@ -46,19 +46,19 @@ use namespaces::Namespaces;
 use wait_budget::WaitBudget;
 
 pub use authority::{Admission, Authority, Permit};
-pub use inquiry::Counts;
 pub use publish::Draft;
+pub use queries::Counts;
 pub use session::{AFTER_TOKEN, Session};
 pub use stream::{Position, Range};
 
-/// Locks that channels share. Publications of different channels seldom meet at one.
+/// The number of locks that channels share. Publications on different channels seldom contend for one.
 const SHARDS: usize = 64;
 
-/// The most channels of a shard that have neither subscribers nor a history, but only their offsets; when there are more, all of them
-/// are dropped, and clients that reconnect have a gap.
+/// The most channels of a shard that have neither subscribers nor a history, but only an offset. If there are more, all of them are
+/// dropped, and clients that reconnect have a gap.
 const IDLE: usize = 256;
 
-/// Limits on what the hub takes of memory, and its timeouts.
+/// The hub's memory limits and timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The most connections.
@@ -67,7 +67,7 @@ pub struct Limits {
     pub channels: usize,
     /// The most bytes queued for one client.
     pub queue: usize,
-    /// The most bytes of all histories together.
+    /// The most bytes in all histories together.
     pub history: usize,
     /// The interval between pings.
     pub ping: Duration,
@@ -77,7 +77,7 @@ pub struct Limits {
     pub stale: Duration,
 }
 
-/// Centrifugo's own defaults, where it has them.
+/// Uses Centrifugo's defaults where it has them.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -99,7 +99,7 @@ pub struct Hub {
     namespaces: RwLock<Arc<Namespaces>>,
     hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
-    /// Locked inside of a shard's lock.
+    /// Locked while holding a shard's lock.
     seen_keys: SeenKeys,
     directory: Directory,
     /// Connections, including those that have not authenticated yet.
@@ -109,19 +109,19 @@ pub struct Hub {
     /// Whether clients are admitted.
     is_open: AtomicBool,
     closing: CancellationToken,
-    /// How long publications may still wait for slow clients.
+    /// The budget for publications that wait for slow clients.
     wait_budget: WaitBudget,
     started: Instant,
 }
 
-/// Some of the channels.
+/// A part of the channels, under one lock.
 #[derive(Debug, Default)]
 struct Shard {
     channels: HashMap<Arc<str>, Channel>,
 }
 
 impl Hub {
-    /// An empty hub with the channel rules of `config`.
+    /// Creates an empty hub with the channel rules of `config`.
     #[must_use]
     pub fn new(config: &Config, limits: Limits) -> Self {
         Self {
@@ -140,27 +140,27 @@ impl Hub {
         }
     }
 
-    /// Applies the channel rules of a configuration that was reloaded. Open subscriptions stay as they are.
+    /// Applies the channel rules of a reloaded configuration. Open subscriptions stay unchanged.
     pub fn reload(&self, config: &Config) {
         *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Namespaces::new(config));
     }
 
-    /// Disconnects a user's connection, or all of them without `client`.
+    /// Disconnects a user's connection `client`, or all of the user's connections without it.
     pub fn disconnect(&self, user: &str, client: Option<&str>, disconnect: &Disconnect) {
         for client in self.directory.of(user, client) {
             client.queue.end(disconnect.clone());
         }
     }
 
-    /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`.
+    /// Ends the subscription to `channel` of a user's connection `client`, or of all the user's connections without it.
     pub fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) {
         for client in self.directory.of(user, client) {
             self.revoke(&client, channel, 2000, "server unsubscribe");
         }
     }
 
-    /// Admits clients, or stops to: then those that are connected are told to reconnect, elsewhere, and the histories end. What another
-    /// process publishes meanwhile is not in them, so that clients that come back later have a gap.
+    /// Starts or stops admitting clients. When it stops, connected clients are disconnected to reconnect elsewhere, and the histories
+    /// end: they would lack what another process publishes meanwhile, so that clients that return later have a gap.
     pub fn admit(&self, admits: bool) {
         self.is_open.store(admits, Ordering::SeqCst);
         if admits {
@@ -172,23 +172,23 @@ impl Hub {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             for channel in shard.channels.values_mut() {
-                channel.forget(&self.kept);
+                channel.drop_history(&self.kept);
             }
         }
     }
 
-    /// Whether clients are admitted.
+    /// Returns whether clients are admitted.
     #[must_use]
     pub fn admits(&self) -> bool {
         self.is_open.load(Ordering::SeqCst)
     }
 
-    /// Disconnects everyone, and admits nobody any more.
+    /// Disconnects all clients, and admits none from now on.
     pub fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Drops histories that are too old, and channels that are of no use any more. To be called every few seconds.
+    /// Drops expired histories and channels that are no longer needed. Must be called every few seconds.
     pub fn sweep(&self) {
         let now = Instant::now();
         for shard in &self.shards {
@@ -196,7 +196,7 @@ impl Hub {
             let mut idle = 0;
             shard.channels.retain(|_, channel| {
                 idle += usize::from(channel.expire(&self.kept, now));
-                !channel.is_forgotten(now)
+                !channel.is_disposable(now)
             });
             if idle > IDLE {
                 shard.channels.retain(|_, channel| !channel.expire(&self.kept, now));
@@ -209,8 +209,8 @@ impl Hub {
     }
 
     fn shard(&self, channel: &str) -> MutexGuard<'_, Shard> {
-        let place = usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).unwrap_or_default();
-        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+        let index = usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).unwrap_or_default();
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

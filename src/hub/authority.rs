@@ -1,13 +1,13 @@
-//! What the hub asks of the room that knows users: it keeps no rule of its own.
+//! The hub's interface to authentication and authorization: it has no rules of its own.
 
 use super::code::Refusal;
 
-/// Who a client is, and what it may do. One for each connection, which knows what came with it.
+/// Decides who a client is and what it may do. There is one per connection, with the credentials that the connection sent.
 pub trait Authority: Send + Sync + 'static {
-    /// Who connects; `token` is empty where the client sent none.
+    /// Identifies a client that connects; `token` is empty if it sent none.
     fn connect(&self, client: &str, token: &str) -> impl Future<Output = Result<Admission, Refusal>> + Send;
 
-    /// Whether the client may listen to one more channel; `token` is empty where it sent none.
+    /// Authorizes a subscription to another channel; `token` is empty if the client sent none.
     fn subscribe(
         &self,
         client: &str,
@@ -16,34 +16,33 @@ pub trait Authority: Send + Sync + 'static {
         token: &str,
     ) -> impl Future<Output = Result<Permit, Refusal>> + Send;
 
-    /// Until when a connection may go on whose time is over, or that brings another token, in seconds of the Unix epoch; none: it
-    /// may not.
+    /// Renews a connection that expires or sends another token, and returns its new expiry in Unix time; `None` if it must end.
     fn refresh(&self, client: &str, user: &str, token: Option<&str>)
     -> impl Future<Output = Result<Option<u64>, Refusal>> + Send;
 
-    /// The client has left a channel by itself.
+    /// Called when the client has unsubscribed from a channel.
     fn left(&self, client: &str, channel: &str);
 
-    /// The connection has ended.
+    /// Called when the connection has ended.
     fn closed(&self, client: &str);
 }
 
-/// A connection that is let in.
+/// An admitted connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// The user's key; empty for a visitor.
+    /// The user's key; empty for an anonymous visitor.
     pub user: String,
-    /// The channels that it hears without asking.
+    /// The channels that it is subscribed to by the server.
     pub channels: Vec<String>,
-    /// When it must be refreshed, in seconds of the Unix epoch.
+    /// When it must be refreshed, in Unix time.
     pub expires: Option<u64>,
-    /// The client refreshes it, with another token.
+    /// Whether the client refreshes it, with another token.
     pub is_token: bool,
 }
 
-/// A subscription that is allowed.
+/// An authorized subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Permit {
-    /// When its token ends, in seconds of the Unix epoch.
+    /// When its token expires, in Unix time.
     pub expires: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! A channel: who listens, and what it keeps.
+//! A channel: its subscribers and its history.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,78 +11,78 @@ use super::client::Client;
 use super::json::{self, Object};
 use super::stream::Stream;
 
-/// How long the numbering of a history is remembered after the history: a client that was away meanwhile is not told of a gap when
-/// there is none.
-const REMEMBERED: Duration = Duration::from_hours(1);
+/// How long the numbering of a history outlives the history, so that a client that was disconnected meanwhile is not reported a gap
+/// when there is none.
+const NUMBERING_TTL: Duration = Duration::from_hours(1);
 
-/// A channel that somebody listens to, or that keeps something.
+/// A channel with subscribers or a history.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     pub(super) stream: Option<Stream>,
-    pub(super) listeners: HashMap<Arc<str>, Listener>,
+    pub(super) subscribers: HashMap<Arc<str>, Subscriber>,
 }
 
-/// A client that listens.
+/// A subscribed client.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct Subscriber {
     pub(super) client: Arc<Client>,
-    /// It is listed, and told who comes and goes.
+    /// Whether it is listed in the presence, and notified of those who join and leave.
     pub(super) is_present: bool,
 }
 
 impl Channel {
-    /// The history, which begins when it is first asked for.
+    /// Returns the history, which begins at the first call.
     pub(super) fn stream(&mut self, now: Instant) -> &mut Stream {
         self.stream.get_or_insert_with(|| Stream::new(now))
     }
 
-    /// Sends a message to all who listen; returns the fullest of their queues.
+    /// Sends a message to all subscribers; returns the one with the fullest queue.
     pub(super) fn send(&self, message: &Bytes) -> Option<Arc<Client>> {
         let mut fullest: Option<(usize, &Arc<Client>)> = None;
-        for listener in self.listeners.values() {
-            let bytes = listener.client.queue.push(message.clone());
+        for subscriber in self.subscribers.values() {
+            let bytes = subscriber.client.queue.push(message.clone());
             if fullest.is_none_or(|(most, _)| bytes > most) {
-                fullest = Some((bytes, &listener.client));
+                fullest = Some((bytes, &subscriber.client));
             }
         }
         fullest.map(|(_, client)| Arc::clone(client))
     }
 
-    /// Tells those who are listed that somebody comes (`join`) or goes (`leave`).
-    pub(super) fn tell(&self, name: &str, what: &str, client: &Client) {
+    /// Notifies the listed clients that one joins (`join`) or leaves (`leave`).
+    pub(super) fn notify_present(&self, name: &str, what: &str, client: &Client) {
         let message = push(name, |push| push.object(what, |event| event.raw("info", &client.info())));
-        for listener in self.listeners.values().filter(|listener| listener.is_present) {
-            listener.client.queue.push(message.clone());
+        for subscriber in self.subscribers.values().filter(|subscriber| subscriber.is_present) {
+            subscriber.client.queue.push(message.clone());
         }
     }
 
-    /// Who is listed.
+    /// Iterates over the listed clients.
     pub(super) fn present(&self) -> impl Iterator<Item = &Arc<Client>> {
-        let present = self.listeners.values().filter(|listener| listener.is_present);
-        present.map(|listener| &listener.client)
+        let present = self.subscribers.values().filter(|subscriber| subscriber.is_present);
+        present.map(|subscriber| &subscriber.client)
     }
 
-    /// Drops what is too old; returns whether nobody listens and nothing is kept.
+    /// Drops expired publications; returns whether there are neither subscribers nor publications.
     pub(super) fn expire(&mut self, bytes: &AtomicUsize, now: Instant) -> bool {
         let is_empty = self.stream.as_mut().is_none_or(|stream| stream.expire(bytes, now));
-        is_empty && self.listeners.is_empty()
+        is_empty && self.subscribers.is_empty()
     }
 
-    /// Ends the history, and gives back its `bytes`.
-    pub(super) fn forget(&mut self, bytes: &AtomicUsize) {
+    /// Ends the history, and subtracts its size from `bytes`.
+    pub(super) fn drop_history(&mut self, bytes: &AtomicUsize) {
         if let Some(mut stream) = self.stream.take() {
             stream.clear(bytes);
         }
     }
 
-    /// Whether it is of no use any more at `now`.
-    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        let remembers = |stream: &Stream| stream.until() + REMEMBERED > now;
-        self.listeners.is_empty() && !self.stream.as_ref().is_some_and(remembers)
+    /// Returns whether the channel is no longer needed at `now`.
+    pub(super) fn is_disposable(&self, now: Instant) -> bool {
+        let is_numbered = |stream: &Stream| stream.until() + NUMBERING_TTL > now;
+        self.subscribers.is_empty() && !self.stream.as_ref().is_some_and(is_numbered)
     }
 }
 
-/// A message that the server sends by itself.
+/// Encodes a message that the server sends unasked.
 pub(super) fn push(channel: &str, write: impl FnOnce(&mut Object<'_>)) -> Bytes {
     json::object(|message| {
         message.object("push", |push| {

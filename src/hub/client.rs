@@ -1,4 +1,4 @@
-//! One connection, as channels see it.
+//! A connection, as channels see it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,23 +11,23 @@ use super::queue::Queue;
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// Its name: a random UUID, which is no secret.
+    /// Its identifier: a random UUID, which is not secret.
     pub(super) id: Arc<str>,
     pub(super) queue: Queue,
-    who: OnceLock<Who>,
+    identity: OnceLock<Identity>,
     channels: Mutex<HashMap<Arc<str>, Subscription>>,
 }
 
 #[derive(Debug)]
-struct Who {
+struct Identity {
     user: String,
     info: Bytes,
 }
 
-/// What a client has of a channel.
+/// A client's subscription to a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Subscription {
-    /// When its token ends, in seconds of the Unix epoch.
+    /// When its token expires, in Unix time.
     pub(super) expires: Option<u64>,
 }
 
@@ -36,43 +36,44 @@ impl Client {
         Self {
             id: uuid().into(),
             queue: Queue::new(queue),
-            who: OnceLock::new(),
+            identity: OnceLock::new(),
             channels: Mutex::default(),
         }
     }
 
-    /// Says who it is. The first word counts.
+    /// Sets the user. Only the first call counts.
     pub(super) fn identify(&self, user: String) {
         let info = json::object(|info| {
             info.text("user", &user);
             info.text("client", &self.id);
         });
-        // A session asks once.
-        let _ = self.who.set(Who { user, info });
+        // A session calls this once.
+        let _ = self.identity.set(Identity { user, info });
     }
 
-    /// The user's key; empty for a visitor.
+    /// Returns the user's key; empty for an anonymous visitor.
     pub(super) fn user(&self) -> &str {
-        self.who.get().map_or("", |who| &who.user)
+        self.identity.get().map_or("", |identity| &identity.user)
     }
 
-    /// It, as others are told of it: `{"user":…,"client":…}`.
+    /// Returns the description that others receive: `{"user":…,"client":…}`.
     pub(super) fn info(&self) -> Bytes {
-        self.who
+        self.identity
             .get()
-            .map_or_else(|| Bytes::from_static(b"{}"), |who| who.info.clone())
+            .map_or_else(|| Bytes::from_static(b"{}"), |identity| identity.info.clone())
     }
 
     pub(super) fn channels(&self) -> MutexGuard<'_, HashMap<Arc<str>, Subscription>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether it is subscribed to `channel`.
     pub(super) fn hears(&self, channel: &str) -> bool {
         self.channels().contains_key(channel)
     }
 }
 
-/// A random UUID of version 4.
+/// Returns a random UUID, version 4.
 fn uuid() -> String {
     let number = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
     let digits = format!("{number:032x}");
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_has_a_uuid_for_its_name() {
+    fn a_client_is_identified_by_a_uuid() {
         let id = uuid();
         assert_eq!((id.len(), &id[14..15]), (36, "4"));
         assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"), "{id}");

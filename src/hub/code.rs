@@ -1,47 +1,47 @@
-//! Centrifugo's codes: of refused commands, and of closed connections.
+//! Centrifugo's codes for refused commands and closed connections.
 //!
 //! Sources: `errors.go` and `disconnect.go` of centrifugal/centrifuge.
 
 use std::borrow::Cow;
 
-/// The answer to a command that is refused.
+/// The reply to a refused command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (code {code})")]
 pub struct Error {
-    /// Clients know what to do by it.
+    /// The code by which clients decide how to react.
     pub code: u32,
-    /// For people.
+    /// The human-readable message.
     pub message: &'static str,
-    /// Whether the client is to try again.
+    /// Whether the client should retry.
     pub temporary: bool,
 }
 
 impl Error {
-    /// It cannot be said for now.
+    /// The command cannot be answered for now.
     pub const INTERNAL: Self = Self {
         temporary: true,
         ..Self::new(100, "internal server error")
     };
     /// The channel's namespace is not configured.
     pub const UNKNOWN_CHANNEL: Self = Self::new(102, "unknown channel");
-    /// Not for this client.
+    /// The client is not authorized.
     pub const PERMISSION_DENIED: Self = Self::new(103, "permission denied");
-    /// It listens to that channel already.
+    /// The client is already subscribed to that channel.
     pub const ALREADY_SUBSCRIBED: Self = Self::new(105, "already subscribed");
-    /// No more channels.
+    /// The client has too many subscriptions.
     pub const LIMIT_EXCEEDED: Self = Self::new(106, "limit exceeded");
-    /// The parameters make no sense.
+    /// The parameters are invalid.
     pub const BAD_REQUEST: Self = Self::new(107, "bad request");
-    /// The channel keeps no such thing, or the hub does not do it.
+    /// The channel does not have this feature, or the hub does not support it.
     pub const NOT_AVAILABLE: Self = Self::new(108, "not available");
-    /// The client is to get another token.
+    /// The client must obtain another token.
     pub const TOKEN_EXPIRED: Self = Self::new(109, "token expired");
-    /// What is asked for has ended.
+    /// The connection or subscription has expired.
     pub const EXPIRED: Self = Self::new(110, "expired");
-    /// The history does not reach back to the position, or is another.
+    /// The history does not reach back to the position, or is a different one.
     pub const UNRECOVERABLE_POSITION: Self = Self::new(112, "unrecoverable position");
 
-    /// A refusal that stays until something is changed.
+    /// Creates a permanent refusal.
     #[must_use]
     pub const fn new(code: u32, message: &'static str) -> Self {
         Self {
@@ -52,38 +52,38 @@ impl Error {
     }
 }
 
-/// Why a connection is closed. Clients connect again after 3000 to 3499 and 4000 to 4499, and not after any other code.
+/// Why a connection is closed. Clients reconnect after the codes 3000 to 3499 and 4000 to 4499, but no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disconnect {
     /// The close code.
     pub code: u16,
-    /// For people; a close frame has room for some hundred bytes.
+    /// The human-readable reason; a close frame has room for about a hundred bytes.
     pub reason: Cow<'static, str>,
 }
 
 impl Disconnect {
-    /// The process ends.
+    /// The process shuts down.
     pub const SHUTDOWN: Self = Self::new(3001, "shutdown");
-    /// The connection's time is over.
+    /// The connection has expired.
     pub const EXPIRED: Self = Self::new(3005, "connection expired");
-    /// It does not take what it is sent.
+    /// The client reads too slowly.
     pub const SLOW: Self = Self::new(3008, "slow");
-    /// What it hears is no longer what its token says.
+    /// The client's subscriptions no longer match its token.
     pub const INSUFFICIENT_STATE: Self = Self::new(3010, "insufficient state");
-    /// It did not answer a ping.
+    /// The client did not answer a ping.
     pub const NO_PONG: Self = Self::new(3012, "no pong");
-    /// A token that nobody here has signed.
+    /// The token has no valid signature.
     pub const INVALID_TOKEN: Self = Self::new(3500, "invalid token");
-    /// What it sent is not the protocol.
+    /// The client violated the protocol.
     pub const BAD_REQUEST: Self = Self::new(3501, "bad request");
-    /// It said nothing for too long after it came.
+    /// The client did not authenticate in time.
     pub const STALE: Self = Self::new(3502, "stale");
-    /// Somebody wants it gone.
+    /// The connection was ended by a request.
     pub const FORCE_NO_RECONNECT: Self = Self::new(3503, "force disconnect");
-    /// Nobody takes messages of its own.
+    /// The client sent an asynchronous message, which the hub does not support.
     pub const NOT_AVAILABLE: Self = Self::new(3508, "not available");
 
-    /// A code and its reason.
+    /// Creates a disconnect from a code and its reason.
     #[must_use]
     pub const fn new(code: u16, reason: &'static str) -> Self {
         Self {
@@ -93,12 +93,12 @@ impl Disconnect {
     }
 }
 
-/// Why a client is not given what it asks for.
+/// The refusal of a client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is told so.
+    /// The client receives an error.
     Error(Error),
-    /// It is cut off.
+    /// The client is disconnected.
     Disconnect(Disconnect),
 }
 

@@ -1,11 +1,11 @@
-//! The connections, by name and by user.
+//! The connections, by identifier and by user.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::client::Client;
 
-/// The connections whose user is known.
+/// The authenticated connections.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     inner: Mutex<Inner>,
@@ -39,7 +39,7 @@ impl Directory {
         }
     }
 
-    /// The connections of a user, or the one of them that is called `client`.
+    /// Returns the connections of a user, or only the one named `client`.
     pub(super) fn of(&self, user: &str, client: Option<&str>) -> Vec<Arc<Client>> {
         let inner = self.lock();
         let names = inner.users.get(user).into_iter().flatten();
@@ -49,18 +49,18 @@ impl Directory {
             .collect()
     }
 
-    /// All of them.
+    /// Returns all connections.
     pub(super) fn all(&self) -> Vec<Arc<Client>> {
         self.lock().clients.values().cloned().collect()
     }
 
-    /// How many connections and users there are.
+    /// Returns the number of connections and of users.
     pub(super) fn count(&self) -> (usize, usize) {
         let inner = self.lock();
         (inner.clients.len(), inner.users.len())
     }
 
-    /// The users with the most connections, and how many each has.
+    /// Returns the users with the most connections, and their number.
     pub(super) fn users(&self, limit: usize) -> Vec<(String, usize)> {
         let inner = self.lock();
         largest(inner.users.iter().map(|(user, names)| (user.clone(), names.len())), limit)
@@ -71,7 +71,7 @@ impl Directory {
     }
 }
 
-/// Those of the largest number, and of the first names among equals.
+/// Returns the `limit` entries with the largest numbers, ordered by name among equals.
 pub(super) fn largest<T: Ord>(numbered: impl Iterator<Item = (T, usize)>, limit: usize) -> Vec<(T, usize)> {
     let mut all: Vec<_> = numbered.collect();
     all.sort_unstable_by(|(a, most), (b, more)| more.cmp(most).then_with(|| a.cmp(b)));

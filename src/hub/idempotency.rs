@@ -1,23 +1,23 @@
-//! The idempotency keys of the last minutes, so that a publication that is sent again is delivered once.
+//! The idempotency keys of the last minutes, with which a publication that is sent again is delivered once.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a key counts, as in Centrifugo.
+/// How long a key is kept, as in Centrifugo.
 const TTL: Duration = Duration::from_mins(5);
-/// The most keys that are kept: more than the relay ever has in flight, and some megabytes.
+/// The most keys that are kept: more than the relay ever has in flight, in some megabytes.
 const MAX_KEYS: usize = 128 * 1024;
 
-/// The keys that were seen, each by its hash.
+/// The keys that were seen, as hashes.
 #[derive(Debug, Default)]
 pub(super) struct SeenKeys {
     hashers: [RandomState; 2],
     recent: Mutex<Recent>,
 }
 
-/// The hash of a channel's key: 128 bits, with a secret of this process.
+/// The hash of a channel and its key: 128 bits, with a random seed of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct KeyHash(u128);
 
@@ -28,13 +28,13 @@ struct Recent {
 }
 
 impl SeenKeys {
-    /// The hash of a channel's key.
+    /// Returns the hash of a channel and its key.
     pub(super) fn hash(&self, channel: &str, key: &[u8]) -> KeyHash {
         let [first, second] = self.hashers.each_ref().map(|state| state.hash_one((channel, key)));
         KeyHash(u128::from(first) << 64 | u128::from(second))
     }
 
-    /// The offset of the publication that came with this key, 0 if it has none; `None` if the key was not seen.
+    /// Returns the offset of the publication with this key, 0 if it has none; `None` if the key was not seen.
     pub(super) fn find(&self, hash: KeyHash, now: Instant) -> Option<u64> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         while recent
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_counts_in_its_channel_for_its_time_and_memory_is_bounded() {
+    fn a_key_is_kept_per_channel_until_it_expires_and_memory_is_bounded() {
         let (keys, now) = (SeenKeys::default(), Instant::now());
         let hash = keys.hash("a", b"1");
         keys.insert(hash, 7, now);

@@ -1,4 +1,4 @@
-//! The options of channels, by their namespace, as in Centrifugo.
+//! The options of channels, per namespace, as in Centrifugo.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::code::Error;
 use crate::config::Config;
 use crate::config::channel::{self, History, Publish};
 
-/// The most bytes of a channel's name.
+/// The most bytes in a channel's name.
 pub(super) const MAX_CHANNEL_BYTES: usize = 255;
 
 /// The namespaces of a configuration, each with its options.
@@ -21,7 +21,7 @@ pub(super) struct Options {
     pub(super) history: Option<History>,
     /// Whether subscribers are listed, and notified of those who join and leave.
     pub(super) presence: bool,
-    /// Whether clients that reconnect get what they missed.
+    /// Whether clients that reconnect receive the publications that they missed.
     pub(super) recover: bool,
     /// Which subscribers may publish.
     pub(super) publish: Option<Publish>,
@@ -43,7 +43,7 @@ impl Namespaces {
         }
     }
 
-    /// The options of a channel; the default ones if it has no namespace, as the channels of targets.
+    /// Returns the options of a channel; the default ones if it has no namespace, like the channels of targets.
     pub(super) fn of(&self, channel: &str) -> Result<Options, Error> {
         if channel.is_empty() {
             return Err(Error::BAD_REQUEST);
@@ -54,7 +54,7 @@ impl Namespaces {
         }
     }
 
-    /// The same for a channel that a client names, which may be anything.
+    /// Like [`Self::of`], for a channel named by a client, which may be anything.
     pub(super) fn of_named(&self, channel: &str) -> Result<Options, Error> {
         let options = self.of(channel)?;
         if channel.len() > MAX_CHANNEL_BYTES || !channel.is_ascii() {

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 
 use super::code::Error;
 use super::json::{self, Object};
-use super::subscription::Past;
+use super::subscription::RecoveryRequest;
 
-/// What a client sends: a number and one of the commands, or nothing at all, which answers a ping.
+/// A message of a client: an id and one of the commands, or nothing at all, which answers a ping.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Command {
@@ -33,8 +33,8 @@ pub(super) struct Command {
 #[serde(default)]
 pub(super) struct Connect {
     pub(super) token: String,
-    /// What it knows of the channels that it did not ask for.
-    pub(super) subs: HashMap<String, Past>,
+    /// The positions to recover from, of channels that the server subscribes it to.
+    pub(super) subs: HashMap<String, RecoveryRequest>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,8 +43,8 @@ pub(super) struct Subscribe {
     pub(super) channel: String,
     pub(super) token: String,
     #[serde(flatten)]
-    pub(super) past: Past,
-    /// Anything but 0 is a kind of subscription that the hub does not have.
+    pub(super) past: RecoveryRequest,
+    /// Any value but 0 is a kind of subscription that the hub does not support.
     #[serde(rename = "type")]
     pub(super) kind: i32,
 }
@@ -91,11 +91,11 @@ pub(super) struct SubRefresh {
     pub(super) token: String,
 }
 
-/// A command that the hub does not do, whatever it says.
+/// A command that the hub does not support, whatever its content.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Anything {}
 
-/// The answer to the command `id`.
+/// Encodes the reply to the command `id`.
 pub(super) fn reply(id: u32, command: &str, write: impl FnOnce(&mut Object<'_>)) -> Bytes {
     json::object(|reply| {
         reply.number("id", id.into());
@@ -103,7 +103,7 @@ pub(super) fn reply(id: u32, command: &str, write: impl FnOnce(&mut Object<'_>))
     })
 }
 
-/// The answer that refuses the command `id`.
+/// Encodes the error reply to the command `id`.
 pub(super) fn refusal(id: u32, error: &Error) -> Bytes {
     reply(id, "error", |object| {
         object.number("code", error.code.into());

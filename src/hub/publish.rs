@@ -1,4 +1,4 @@
-//! Publishing: a publication is numbered, kept and encoded once, however many listen.
+//! Publishing: a publication is numbered, kept and encoded once, for any number of subscribers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,15 +12,15 @@ use super::code::Error;
 use super::json::{self, Object};
 use super::stream::{Bounds, Position};
 
-/// How long a publication may wait for the fullest queue. A client that takes too little meanwhile is not waited for again, and
+/// How long a publication may wait for the fullest queue. A client that reads too little meanwhile is not waited for again, and is
 /// disconnected some publications later.
 const SLOW_CLIENT_WAIT: Duration = Duration::from_millis(100);
-/// Bytes per millisecond below which a client counts as slow while it is waited for.
+/// The rate, in bytes per millisecond, below which a client that is waited for counts as slow.
 const SLOW_RATE: u128 = 1024;
-/// The interval at which a full queue is looked at.
+/// The interval at which a full queue is polled.
 const POLL: Duration = Duration::from_millis(1);
 
-/// A publication to be made.
+/// A publication that is about to be published.
 #[derive(Clone, Copy, Default)]
 pub struct Draft<'a> {
     /// Its data: JSON.
@@ -29,18 +29,18 @@ pub struct Draft<'a> {
     pub tags: Option<&'a str>,
     /// The client that publishes, as JSON.
     pub info: Option<&'a [u8]>,
-    /// What makes its repetitions known.
+    /// The idempotency key, by which repetitions are recognised.
     pub key: Option<&'a [u8]>,
-    /// The history does not keep it.
+    /// Whether the history leaves it out.
     pub skip_history: bool,
 }
 
 impl Hub {
-    /// Publishes, and gives those who listen time to take it: a flood is as fast as the slowest client that is not cut off as slow.
-    /// The position is there where the channel keeps a history.
+    /// Publishes, and gives subscribers time to read it: a flood is as fast as the slowest client that is not disconnected as slow.
+    /// Returns the position if the channel has a history.
     ///
     /// # Errors
-    /// The channel or the data is empty, or the channel's namespace is not configured.
+    /// When the channel or the data is empty, or the channel's namespace is not configured.
     pub async fn publish(&self, channel: &str, draft: &Draft<'_>) -> Result<Option<Position>, Error> {
         let (position, fullest) = self.publish_now(channel, draft)?;
         if let Some(client) = fullest.filter(|client| client.queue.is_behind()) {
@@ -49,8 +49,8 @@ impl Hub {
         Ok(position)
     }
 
-    /// Waits for a client that is behind. One that reads takes what is waited for at once; one that takes less uses the budget up, even
-    /// if it takes just enough.
+    /// Waits for a client that is behind. One that reads catches up immediately; one that reads less uses up the budget, even if it
+    /// reads just enough.
     async fn wait_for(&self, client: &Client) {
         let begin = Instant::now();
         if !self.wait_budget.has_some(begin) {
@@ -120,9 +120,9 @@ impl Hub {
 }
 
 impl Channel {
-    /// Sends a publication that is not kept.
+    /// Sends a publication without keeping it.
     fn publish(&self, name: &str, draft: &Draft<'_>) -> Option<Arc<Client>> {
-        if self.listeners.is_empty() {
+        if self.subscribers.is_empty() {
             return None;
         }
         let (message, _) = encode(name, 0, draft);
@@ -130,12 +130,12 @@ impl Channel {
     }
 }
 
-/// The message, and the publication in it, which shares its bytes.
+/// Encodes the message, and returns it with the publication inside it, which shares its bytes.
 fn encode(channel: &str, offset: u64, draft: &Draft<'_>) -> (Bytes, Bytes) {
     let (mut start, mut end) = (0, 0);
     let message = push(channel, |push| {
         push.object("pub", |publication| {
-            // The brace stands before this, and the other one after that.
+            // The opening brace is before the start, and the closing one after the end.
             start = publication.place() - 1;
             write(publication, offset, draft);
             end = publication.place() + 1;
@@ -145,7 +145,7 @@ fn encode(channel: &str, offset: u64, draft: &Draft<'_>) -> (Bytes, Bytes) {
     (message, publication)
 }
 
-/// The message of the first publication of a history. It tells the epoch to whoever listens, as Centrifugo does.
+/// Encodes the first publication of a history, whose message tells subscribers the epoch, as in Centrifugo.
 fn encode_first(channel: &str, epoch: &str, draft: &Draft<'_>) -> (Bytes, Bytes) {
     let message = push(channel, |push| {
         push.object("pub", |publication| {

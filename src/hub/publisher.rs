@@ -1,4 +1,4 @@
-//! The relay publishes to the hub as it does to Centrifugo, without a network between them.
+//! The hub as a publisher: the relay publishes to it as to Centrifugo, but without a network.
 
 use super::{Draft, Hub};
 use crate::mapping::Publication;
@@ -7,7 +7,7 @@ use crate::publisher::{BatchError, Publisher, Rejection, Reply};
 impl Publisher for Hub {
     async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
         if !self.admits() {
-            return Err(elsewhere());
+            return Err(not_leading());
         }
         let mut replies = Vec::with_capacity(batch.len());
         let mut key = Vec::new();
@@ -24,11 +24,11 @@ impl Publisher for Hub {
                 code: i32::try_from(error.code).unwrap_or(i32::MAX),
                 message: error.message.to_owned(),
             }));
-            // Whoever listens gets a turn, also while a window of thousands is published.
+            // Yields to the subscribers' tasks, even while a window of thousands is published.
             tokio::task::coop::consume_budget().await;
         }
-        // Those who listened may have been sent away meanwhile.
-        if self.admits() { Ok(replies) } else { Err(elsewhere()) }
+        // The subscribers may have been disconnected meanwhile.
+        if self.admits() { Ok(replies) } else { Err(not_leading()) }
     }
 
     fn lead(&self, leads: bool) {
@@ -36,8 +36,8 @@ impl Publisher for Hub {
     }
 }
 
-/// Why nothing is published where nobody is to listen.
-fn elsewhere() -> BatchError {
+/// The error of a hub that admits no clients.
+fn not_leading() -> BatchError {
     BatchError::Unavailable {
         reason: "this process does not lead".to_owned(),
         hint: Some("ask the one that leads"),

@@ -1,4 +1,4 @@
-//! What waits to be sent to one client, within bounds.
+//! The bounded queue of messages for one client.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::code::Disconnect;
 
-/// Messages are put together into frames of about this many bytes: a frame costs a system call here and a wake-up there.
+/// Messages are combined into frames of about this many bytes: each frame costs a system call here and a wake-up at the client.
 const FRAME: usize = 16 * 1024;
 
 /// The messages for one client, in order.
@@ -24,19 +24,19 @@ pub struct Queue {
 struct State {
     messages: VecDeque<Bytes>,
     bytes: usize,
-    /// Nothing is sent before the answer to `connect`.
+    /// Whether nothing may be sent yet, since the reply to `connect` must be first.
     is_corked: bool,
-    /// It was waited for in vain, and is not waited for again before it has taken half of what there may be.
+    /// Whether a wait for the client was in vain; it is not waited for again until the queue is at most half full.
     is_stalled: bool,
     end: Option<Disconnect>,
 }
 
-/// What is to be sent next.
+/// The next output to the client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
     /// A frame: one message, or several with line feeds between them.
     Frame(Bytes),
-    /// The end.
+    /// The end of the connection.
     End(Disconnect),
 }
 
@@ -57,14 +57,14 @@ impl Queue {
         }
     }
 
-    /// Appends a message; returns how full the queue is, in bytes, for whoever may wait for it. A client whose queue would be fuller
-    /// than it may be is cut off.
+    /// Appends a message; returns the size of the queue in bytes, for a caller that may wait for it. A client whose queue would exceed
+    /// its limit is disconnected.
     pub(super) fn push(&self, message: Bytes) -> usize {
         let mut state = self.lock();
         if state.end.is_some() {
             return 0;
         }
-        // A message that is larger than the queue may be can be sent alone.
+        // A message that is larger than the limit can be sent alone.
         if state.bytes > 0 && state.bytes + message.len() > self.limit {
             state.messages = VecDeque::new();
             state.bytes = 0;
@@ -84,7 +84,7 @@ impl Queue {
         bytes
     }
 
-    /// Puts the answer to `connect` before whatever has come meanwhile, and lets all of it go.
+    /// Puts the reply to `connect` before the messages that arrived meanwhile, and releases all of them.
     pub(super) fn uncork(&self, answer: Bytes) {
         let mut state = self.lock();
         state.bytes += answer.len();
@@ -94,7 +94,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Ends the connection when what waits has been sent. The first end counts.
+    /// Ends the connection after the queued messages have been sent. Only the first call counts.
     pub fn end(&self, disconnect: Disconnect) {
         let mut state = self.lock();
         state.end.get_or_insert(disconnect);
@@ -102,28 +102,28 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Whether it ends when what waits has been sent.
+    /// Returns whether the connection ends after the queued messages.
     pub(super) fn has_ended(&self) -> bool {
         self.lock().end.is_some()
     }
 
-    /// How full it is, in bytes.
+    /// Returns the size of the queue in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    /// Whether it is more than half full.
+    /// Returns whether the queue is more than half full.
     pub(super) fn is_behind(&self) -> bool {
         self.lock().bytes > self.limit / 2
     }
 
-    /// Nobody waits for it any more, until it is not behind.
+    /// Excludes the client from waiting until it is no longer behind.
     pub(super) fn stall(&self) {
         let mut state = self.lock();
         state.is_stalled = state.bytes > self.limit / 2;
     }
 
-    /// The next frame, or the end. One task alone may wait for it.
+    /// Returns the next frame, or the end. Only one task may wait for it.
     pub async fn next(&self) -> Output {
         loop {
             if let Some(output) = self.take() {
@@ -133,7 +133,7 @@ impl Queue {
         }
     }
 
-    /// Waits until the client has been found too slow, so that nobody goes on waiting for it to take a frame.
+    /// Waits until the client has been found too slow, so that a pending write can be abandoned.
     pub async fn cut(&self) {
         self.cut.notified().await;
     }
@@ -168,7 +168,7 @@ impl Queue {
         };
         state.is_stalled &= state.bytes > self.limit / 2;
         if state.messages.is_empty() {
-            // Most clients hear little: a burst's memory is not kept.
+            // Most clients receive little: the memory of a burst is released.
             state.messages.shrink_to(8);
         }
         Some(Output::Frame(frame))
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_to_connect_goes_first_and_messages_share_a_frame() {
+    fn the_reply_to_connect_is_first_and_messages_share_a_frame() {
         let queue = Queue::new(100);
         queue.push(Bytes::from_static(b"a"));
         assert_eq!(queue.take(), None);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_too_little_is_cut_off_and_costs_nothing_more() {
+    fn a_client_that_reads_too_little_is_disconnected_and_its_queue_is_freed() {
         let queue = open(10);
         assert_eq!(queue.push(Bytes::from_static(b"0123456789")), 10);
         assert_eq!(queue.push(Bytes::from_static(b"x")), 0);

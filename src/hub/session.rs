@@ -1,4 +1,4 @@
-//! A session: what one client asks, in its order, and how long it may stay.
+//! A session: handles the commands of one client in order, and decides how long it may stay.
 
 mod command;
 mod keepalive;
@@ -15,11 +15,11 @@ use super::client::Client;
 use super::code::{Disconnect, Refusal};
 use super::protocol::{Command, Connect, refusal, reply};
 use super::queue::Queue;
-use super::subscription::Past;
+use super::subscription::RecoveryRequest;
 
 pub use keepalive::AFTER_TOKEN;
 
-/// A connection's side of the protocol. When it is dropped, the client is gone.
+/// The server side of a client's connection. Dropping it removes the client from the hub.
 #[derive(Debug)]
 pub struct Session<A: Authority> {
     hub: Arc<Hub>,
@@ -27,22 +27,22 @@ pub struct Session<A: Authority> {
     authority: A,
     link: Mutex<Link>,
     changed: Notify,
-    /// Held while the client's own commands begin or end a subscription: requests are done side by side, and channels are counted, and
-    /// remembered by the authority, one after the other.
+    /// Held while a command of the client begins or ends a subscription: requests run concurrently, but channels must be counted, and
+    /// recorded by the authority, one after the other.
     subscribing: tokio::sync::Mutex<()>,
-    /// Where the client speaks in requests of its own: the name of this session, and of the process.
+    /// The id of this session and the name of the process, if the client sends its commands in separate requests.
     emulated: Option<(String, &'static str)>,
 }
 
-/// Where the session stands.
+/// The state of the connection.
 #[derive(Debug)]
 struct Link {
     state: State,
     since: Instant,
     next_ping: Option<Instant>,
-    /// A ping that was sent, until its answer.
+    /// When the ping was sent that has not been answered yet.
     pinged: Option<Instant>,
-    /// In seconds of the Unix epoch.
+    /// When the connection expires, in Unix time.
     expires: Option<u64>,
     is_token: bool,
 }
@@ -51,12 +51,12 @@ struct Link {
 enum State {
     Opening,
     Open,
-    /// It was told that it may not connect, and is to close the connection.
+    /// The client was refused, and must close the connection.
     Refused,
 }
 
 impl<A: Authority> Session<A> {
-    /// A session for a connection that has just come; none: there are too many, or the hub lets nobody in.
+    /// Opens a session for a new connection; `None` if there are too many, or the hub admits no clients.
     pub fn open(hub: &Arc<Hub>, authority: A) -> Option<Self> {
         let link = Link {
             state: State::Opening,
@@ -76,32 +76,33 @@ impl<A: Authority> Session<A> {
             subscribing: tokio::sync::Mutex::default(),
             emulated: None,
         };
-        let is_welcome = before < hub.limits.clients && hub.admits() && !hub.closing.is_cancelled();
-        is_welcome.then_some(session)
+        let is_admitted = before < hub.limits.clients && hub.admits() && !hub.closing.is_cancelled();
+        is_admitted.then_some(session)
     }
 
-    /// The same for a client that speaks in requests of its own, by `session`, which is a secret, and the name of the process.
+    /// Makes it a session whose client sends its commands in separate requests, with `session`, which is secret, and the name of
+    /// the process.
     #[must_use]
     pub fn emulated(mut self, session: &str, node: &'static str) -> Self {
         self.emulated = Some((session.to_owned(), node));
         self
     }
 
-    /// What is to be sent to the client.
+    /// Returns the queue of messages to the client.
     pub fn queue(&self) -> &Queue {
         &self.client.queue
     }
 
-    /// Does what a frame says: one command, or several with line feeds between them.
+    /// Handles a frame: one command, or several separated by line feeds.
     ///
     /// # Errors
-    /// The client is to be cut off.
+    /// When the client must be disconnected.
     pub async fn receive(&self, frame: &str) -> Result<(), Disconnect> {
         if frame.is_empty() {
             return Err(Disconnect::BAD_REQUEST);
         }
         for line in frame.split_terminator('\n') {
-            // One that is being cut off does nothing more, however slowly it takes what is left for it.
+            // A client that is being disconnected can do nothing more, however slowly it reads the rest of its queue.
             if self.client.queue.has_ended() {
                 return Ok(());
             }
@@ -151,7 +152,7 @@ impl<A: Authority> Session<A> {
         }
         self.client.identify(admission.user);
         self.hub.directory.add(&self.client);
-        // Asked after it was added: whoever closes the hub meanwhile has found it.
+        // Checked after it was added: otherwise a hub that closes meanwhile could miss it.
         if !self.hub.admits() {
             return Err(Disconnect::SHUTDOWN.into());
         }
@@ -159,8 +160,8 @@ impl<A: Authority> Session<A> {
         let mut subscribed = Vec::with_capacity(admission.channels.len());
         for name in admission.channels {
             let options = namespaces.of(&name)?;
-            let unknown = Past::default();
-            let past = connect.subs.get(&name).unwrap_or(&unknown);
+            let none = RecoveryRequest::default();
+            let past = connect.subs.get(&name).unwrap_or(&none);
             if let Some(answer) = self.hub.subscribe(&self.client, &name, options, past, None, None) {
                 subscribed.push((name, answer));
             }
@@ -193,14 +194,14 @@ impl<A: Authority> Session<A> {
             link.state = State::Open;
             link.expires = admission.expires;
             link.is_token = admission.is_token;
-            // Many that connect at once are not pinged at once.
+            // Clients that connect at the same time are not pinged at the same time.
             link.next_ping = Some(Instant::now() + ping.mul_f64(0.5 + fastrand::f64() / 2.0));
         }
         self.changed.notify_one();
         Ok(())
     }
 
-    /// An answer to a ping. One that nobody asked for is none.
+    /// Handles the answer to a ping. An unsolicited one violates the protocol.
     fn pong(&self) -> Result<(), Disconnect> {
         let answered = self.link().pinged.take();
         answered.map(|_| ()).ok_or(Disconnect::BAD_REQUEST)
@@ -219,7 +220,7 @@ impl<A: Authority> Drop for Session<A> {
     }
 }
 
-/// Seconds of the Unix epoch.
+/// Returns the Unix time in seconds.
 pub(super) fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The history of one channel: its last publications, numbered without a gap.
+//! The history of a channel: its last publications, numbered without gaps.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,68 +6,69 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-/// The publications that a client gets at once, as in Centrifugo; whoever has missed more is told of a gap.
-const MOST: usize = 300;
-/// The letters of an epoch.
-const EPOCH: usize = 8;
+/// The most publications that a client recovers, as in Centrifugo; a client that missed more has a gap.
+const MAX_RECOVERED: usize = 300;
+/// The number of letters in an epoch.
+const EPOCH_LENGTH: usize = 8;
 
-/// A place in a channel's history.
+/// A position in a channel's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The number of the last publication, 0 before the first.
     pub offset: u64,
-    /// Which history the number belongs to. A restart begins another.
+    /// The history that the number belongs to. A restart begins another.
     pub epoch: String,
 }
 
-/// The history.
+/// The history of a channel.
 #[derive(Debug)]
 pub(super) struct Stream {
     epoch: String,
     top: u64,
     /// The last publications, encoded, the newest with the offset `top`.
     kept: VecDeque<Bytes>,
-    /// When all that is kept is dropped.
+    /// When all kept publications expire.
     until: Instant,
 }
 
-/// Bounds of what is kept.
+/// The bounds of a history.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds<'a> {
     pub(super) size: usize,
     pub(super) ttl: Duration,
-    /// The bytes that all histories of the hub hold, and may hold.
+    /// The current size of all histories of the hub together, in bytes.
     pub(super) bytes: &'a AtomicUsize,
+    /// The most bytes in all histories together.
     pub(super) limit: usize,
 }
 
-/// Which part of a history.
+/// A part of a history.
 #[derive(Clone, Debug, Default)]
 pub struct Range {
-    /// After this position, or before it in reverse; none: from the first, or the last.
+    /// The position after which it begins, or before which in reverse; `None` for the first, or the last in reverse.
     pub since: Option<Position>,
-    /// How many; none: as many as there are.
+    /// The most publications; `None` for all.
     pub limit: Option<usize>,
-    /// The newest first.
+    /// Whether the newest come first.
     pub reverse: bool,
 }
 
 impl Stream {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            epoch: (0..EPOCH).map(|_| fastrand::alphabetic()).collect(),
+            epoch: (0..EPOCH_LENGTH).map(|_| fastrand::alphabetic()).collect(),
             top: 0,
             kept: VecDeque::new(),
             until: now,
         }
     }
 
-    /// The offset of the publication that comes next.
+    /// Returns the offset of the next publication.
     pub(super) const fn next(&self) -> u64 {
         self.top + 1
     }
 
-    /// Takes the publication with the offset [`Stream::next`]. Where all histories together are too large, this one forgets.
+    /// Appends the publication with the offset [`Stream::next`]. If all histories together are too large, this one evicts its oldest.
     pub(super) fn push(&mut self, publication: Bytes, bounds: &Bounds<'_>, now: Instant) {
         self.top += 1;
         self.until = now + bounds.ttl;
@@ -79,7 +80,7 @@ impl Stream {
         }
     }
 
-    /// Drops what is too old; returns whether nothing is kept.
+    /// Drops expired publications; returns whether none are kept.
     pub(super) fn expire(&mut self, bytes: &AtomicUsize, now: Instant) -> bool {
         if self.until <= now {
             self.clear(bytes);
@@ -87,14 +88,14 @@ impl Stream {
         self.kept.is_empty()
     }
 
-    /// Drops all that is kept.
+    /// Drops all publications.
     pub(super) fn clear(&mut self, bytes: &AtomicUsize) {
         let size = self.kept.iter().map(Bytes::len).sum();
         bytes.fetch_sub(size, Ordering::Relaxed);
         self.kept = VecDeque::new();
     }
 
-    /// When what is kept is dropped, or was.
+    /// Returns when the publications expire, or did.
     pub(super) const fn until(&self) -> Instant {
         self.until
     }
@@ -106,20 +107,20 @@ impl Stream {
         }
     }
 
-    /// What a client has missed that was last at this place; none: there is a gap, or the history is another. An empty epoch is
-    /// that of a client that has seen nothing yet.
+    /// Returns the publications that a client has missed since this position; `None` if there is a gap, or the history is a different
+    /// one. An empty epoch is that of a client that has not received anything yet.
     pub(super) fn missed(&self, offset: u64, epoch: &str) -> Option<Vec<Bytes>> {
         if !epoch.is_empty() && epoch != self.epoch {
             return None;
         }
         let missed = usize::try_from(self.top.checked_sub(offset)?).ok()?;
-        if missed > self.kept.len() || missed > MOST {
+        if missed > self.kept.len() || missed > MAX_RECOVERED {
             return None;
         }
         Some(self.kept.range(self.kept.len() - missed..).cloned().collect())
     }
 
-    /// A part of what is kept; none: the position is of another history.
+    /// Returns a part of the history; `None` if the position belongs to another one.
     pub(super) fn range(&self, range: &Range) -> Option<Vec<Bytes>> {
         let limit = range.limit.unwrap_or(usize::MAX);
         let first = self.next() - self.kept.len() as u64;
@@ -136,7 +137,7 @@ impl Stream {
         }
         Some(if range.reverse {
             let end = index(since.offset).min(self.kept.len());
-            // What is not kept any more has nothing before it, nor has what was never there.
+            // There is nothing before an offset that is no longer kept, nor before one that never existed.
             let end = if since.offset > self.next() { 0 } else { end };
             self.kept.range(..end).rev().take(limit).cloned().collect()
         } else {
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_counted_bounded_and_given_back() {
+    fn memory_is_counted_bounded_and_released() {
         let (mut stream, bytes) = filled(9, 5, usize::MAX);
         assert_eq!(bytes.load(Ordering::Relaxed), 5);
         assert!(stream.expire(&bytes, Instant::now() + Duration::from_secs(61)));
@@ -213,12 +214,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_client_gets_exactly_what_it_has_missed_or_is_told_of_a_gap(count in 0..700_u64, size in 1..400_usize, offset in 0..800_u64) {
+        fn a_client_recovers_exactly_what_it_has_missed_or_has_a_gap(count in 0..700_u64, size in 1..400_usize, offset in 0..800_u64) {
             let (stream, _) = filled(count, size, usize::MAX);
             let Position { epoch, .. } = stream.position();
             let kept = count.saturating_sub(size as u64);
             let missed = stream.missed(offset, &epoch);
-            if offset > count || offset < kept || count - offset > MOST as u64 {
+            if offset > count || offset < kept || count - offset > MAX_RECOVERED as u64 {
                 prop_assert_eq!(missed, None);
             } else {
                 prop_assert_eq!(numbers(&missed.unwrap()), (offset + 1..=count).collect::<Vec<_>>());

@@ -1,41 +1,41 @@
-//! Subscriptions: how they begin, with what was missed, and how they end.
+//! Subscriptions: how they begin, with recovery of missed publications, and how they end.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::channel::{Listener, push};
+use super::channel::{Subscriber, push};
 use super::client::{Client, Subscription};
 use super::json::Object;
 use super::namespaces::Options;
 use super::stream::Position;
 use super::{Hub, protocol, session};
 
-/// What a client says of its past with a subscription.
+/// A client's request to recover publications, from its last position.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct Past {
+pub(super) struct RecoveryRequest {
     pub(super) recover: bool,
     pub(super) epoch: String,
     pub(super) offset: u64,
 }
 
-/// The answer to a subscription.
+/// The reply to a subscription.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Subscribed {
     /// How long its token lasts, in seconds.
     pub(super) ttl: Option<u64>,
-    /// It can be recovered, from this position on.
+    /// The current position, if the subscription can be recovered.
     pub(super) position: Option<Position>,
-    /// What was missed, if that was asked for.
+    /// The result of a recovery, if one was requested.
     pub(super) recovery: Option<Recovery>,
 }
 
-/// What became of a recovery.
+/// The result of a recovery.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// These are all that were missed since the offset that was asked for.
+    /// All publications that were missed since the requested offset.
     Recovered { since: u64, missed: Vec<Bytes> },
     /// There is a gap.
     Gap,
@@ -58,7 +58,7 @@ impl Subscribed {
                     object.list("publications", missed);
                 }
                 object.flag("recovered", true);
-                // The publications bring the client from here to the top.
+                // The publications take the client from this offset to the last one.
                 object.number("offset", *since);
             }
             _ => object.number("offset", position.offset),
@@ -67,14 +67,14 @@ impl Subscribed {
 }
 
 impl Hub {
-    /// Lets a client listen, and answers command `reply` before anything else comes through the channel; without `reply` the answer
-    /// is the caller's to send. None: it listens already.
+    /// Subscribes a client, and replies to command `reply` before anything else is sent on the channel; without `reply`, the caller
+    /// must send the reply. `None` if it is already subscribed.
     pub(super) fn subscribe(
         &self,
         client: &Arc<Client>,
         name: &str,
         options: Options,
-        past: &Past,
+        past: &RecoveryRequest,
         expires: Option<u64>,
         reply: Option<u32>,
     ) -> Option<Subscribed> {
@@ -112,13 +112,13 @@ impl Hub {
             let answer = protocol::reply(reply, "subscribe", |object| subscribed.write(object));
             client.queue.push(answer);
         }
-        let listener = Listener {
+        let subscriber = Subscriber {
             client: Arc::clone(client),
             is_present: options.presence,
         };
-        channel.listeners.insert(Arc::clone(&client.id), listener);
+        channel.subscribers.insert(Arc::clone(&client.id), subscriber);
         if options.presence {
-            channel.tell(&name, "join", client);
+            channel.notify_present(&name, "join", client);
         }
         Some(subscribed)
     }
@@ -128,11 +128,11 @@ impl Hub {
         if client.channels().remove(name).is_none() {
             return false;
         }
-        self.forget(client, name);
+        self.detach(client, name);
         true
     }
 
-    /// Ends a client's subscription, and tells it why.
+    /// Ends a client's subscription, and sends it the reason.
     pub(super) fn revoke(&self, client: &Client, name: &str, code: u64, reason: &str) {
         if self.leave(client, name) {
             let message = push(name, |push| {
@@ -145,23 +145,24 @@ impl Hub {
         }
     }
 
-    /// Takes a client that has gone out of everything.
+    /// Removes a client that has disconnected, and its subscriptions.
     pub(super) fn remove(&self, client: &Client) {
         let channels = std::mem::take(&mut *client.channels());
         for name in channels.keys() {
-            self.forget(client, name);
+            self.detach(client, name);
         }
         self.directory.remove(client);
     }
 
-    fn forget(&self, client: &Client, name: &str) {
+    /// Removes a client from a channel, and the channel if it is no longer needed.
+    fn detach(&self, client: &Client, name: &str) {
         let mut shard = self.shard(name);
         let Some(channel) = shard.channels.get_mut(name) else { return };
-        let listener = channel.listeners.remove(&client.id);
-        if listener.is_some_and(|listener| listener.is_present) {
-            channel.tell(name, "leave", client);
+        let subscriber = channel.subscribers.remove(&client.id);
+        if subscriber.is_some_and(|subscriber| subscriber.is_present) {
+            channel.notify_present(name, "leave", client);
         }
-        if channel.listeners.is_empty() && channel.stream.is_none() {
+        if channel.subscribers.is_empty() && channel.stream.is_none() {
             shard.channels.remove(name);
         }
     }

@@ -22,12 +22,12 @@ presence = true
 publish = "users"
 "#;
 
-/// It lets the user 1 in, and knows the token `good` of that user, and `renewed` after it.
+/// Admits the user 1, with the token `good` and then `renewed`.
 #[derive(Debug, Default)]
 pub(super) struct Doorkeeper {
     expires: Option<u64>,
     closed: Arc<Mutex<Vec<String>>>,
-    /// What it has let in and not heard the end of.
+    /// The authorized channels that have not been left.
     rooms: Arc<Mutex<Vec<String>>>,
 }
 
@@ -48,7 +48,7 @@ impl Authority for Doorkeeper {
 
     async fn subscribe(&self, _: &str, _: &str, channel: &str, token: &str) -> Result<Permit, Refusal> {
         self.rooms.lock().unwrap().push(channel.to_owned());
-        // Others have their turn while the database is asked.
+        // Other tasks run while the database is queried.
         tokio::task::yield_now().await;
         let expires = (token == "short").then(|| session::now() + 1);
         Ok(Permit { expires })

@@ -1,15 +1,15 @@
-//! How long all publications together may wait for slow clients: one who opens connections and reads little must not slow down what
-//! the others receive.
+//! The time for which all publications together may wait for slow clients: a user who opens connections and reads little must not
+//! delay the others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The whole budget.
+/// The full budget.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// What was spent comes back in this many times as long.
+/// Spent time is refilled in this many times as long.
 const REFILL_FACTOR: u32 = 10;
 
-/// The budget, held as the moment at which it is full again.
+/// The budget, represented by the time at which it is full again.
 #[derive(Debug)]
 pub(super) struct WaitBudget(Mutex<Instant>);
 
@@ -18,12 +18,12 @@ impl WaitBudget {
         Self(Mutex::new(now))
     }
 
-    /// Whether another client may be waited for at `now`.
+    /// Returns whether another client may be waited for at `now`.
     pub(super) fn has_some(&self, now: Instant) -> bool {
         self.full_at().saturating_duration_since(now) < MAX_WAIT * REFILL_FACTOR
     }
 
-    /// A slow client was waited for, for this long until `now`.
+    /// Records that a slow client was waited for, for `waited` until `now`.
     pub(super) fn spend(&self, waited: Duration, now: Instant) {
         let mut full_at = self.full_at();
         *full_at = (*full_at).max(now) + waited * REFILL_FACTOR;
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_spent_by_waiting_and_comes_back_with_time() {
+    fn waiting_spends_it_and_time_refills_it() {
         let now = Instant::now();
         let budget = WaitBudget::new(now);
         for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! How long a connection may stay: its client authenticates in time, answers pings, and is refreshed.
+//! How long a connection may stay: its client must authenticate in time, answer pings, and be refreshed.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use super::super::authority::Authority;
 use super::super::code::{Disconnect, Refusal};
 use super::{Session, State, now};
 
-/// How many seconds later than its token a connection or subscription ends, so that its client can send another, as in Centrifugo.
+/// How many seconds a connection or subscription outlives its token, so that the client can send another, as in Centrifugo.
 pub const AFTER_TOKEN: u64 = 25;
-/// After how many seconds a refresh that failed is tried again, as in Centrifugo.
+/// How many seconds after a failure a refresh is retried, as in Centrifugo.
 const REFRESH_RETRY: u64 = 60;
-/// How long to sleep while nothing is due.
+/// The longest sleep while nothing is due.
 const IDLE: Duration = Duration::from_mins(5);
 
-/// What is due.
+/// The next action that is due.
 enum Due {
     Nothing(Instant),
     Ping,
@@ -96,7 +96,7 @@ impl<A: Authority> Session<A> {
         Due::Nothing(next)
     }
 
-    /// Ends the subscriptions whose token has ended.
+    /// Ends the subscriptions whose token has expired.
     fn end_subscriptions(&self) {
         let now = now();
         let mut ended = Vec::new();
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_answers_a_ping_in_time_stays_and_whoever_does_not_is_cut_off() {
+    async fn a_client_that_answers_a_ping_in_time_stays_and_one_that_does_not_is_disconnected() {
         let session = connected(&hub(Limits::default())).await;
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert!(matches!(session.due(after(25)), Due::Ping));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_ends_a_while_after_its_token_unless_its_client_brings_another() {
+    async fn a_connection_ends_some_time_after_its_token_unless_its_client_sends_another() {
         let session = connected(&hub(Limits::default())).await;
         let ended = |seconds| {
             let mut link = session.link();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subscription_ends_a_while_after_its_token_unless_its_client_brings_another() {
+    async fn a_subscription_ends_some_time_after_its_token_unless_its_client_sends_another() {
         let limits = Limits {
             ping: Duration::from_millis(50),
             ..Limits::default()

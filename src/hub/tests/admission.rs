@@ -1,9 +1,9 @@
-//! A hub that closes, or is a standby.
+//! Tests of a hub that closes, or is a standby.
 
 use super::*;
 
 #[tokio::test]
-async fn a_closed_hub_lets_everyone_come_again_later() {
+async fn a_closed_hub_has_all_clients_reconnect_later() {
     let hub = hub(Limits::default());
     let (open, opening) = (connected(&hub).await, Session::open(&hub, Doorkeeper::default()).unwrap());
     hub.close();
@@ -13,7 +13,7 @@ async fn a_closed_hub_lets_everyone_come_again_later() {
 }
 
 #[tokio::test]
-async fn a_hub_that_admits_nobody_sends_everyone_elsewhere() {
+async fn a_hub_that_admits_nobody_has_all_clients_reconnect_elsewhere() {
     let hub = hub(Limits::default());
     let (open, opening) = (connected(&hub).await, Session::open(&hub, Doorkeeper::default()).unwrap());
     hub.admit(false);
@@ -25,7 +25,7 @@ async fn a_hub_that_admits_nobody_sends_everyone_elsewhere() {
 }
 
 #[tokio::test]
-async fn whoever_comes_back_to_a_hub_that_others_stood_in_for_is_told_of_a_gap() {
+async fn a_hub_that_admits_clients_again_has_a_new_history() {
     let hub = hub(Limits::default());
     hub.publish("room:1", &draft(b"1")).await.unwrap();
     let (_, before) = hub.history("room:1", &Range::default()).unwrap();
@@ -37,7 +37,7 @@ async fn whoever_comes_back_to_a_hub_that_others_stood_in_for_is_told_of_a_gap()
 }
 
 #[tokio::test]
-async fn what_a_hub_that_admits_nobody_refuses_is_heard_when_it_is_sent_again() {
+async fn a_batch_that_a_standby_hub_refuses_is_delivered_when_it_is_sent_again() {
     let hub = hub(Limits::default());
     let mut publication = Publication::example(1, "public");
     publication.event = b"{}".to_vec();

@@ -1,22 +1,26 @@
-//! How connections begin and end.
+//! Tests of how connections begin and end.
 
 use super::*;
 
 #[tokio::test]
-async fn a_client_that_does_not_answer_its_ping_is_cut_off() {
+async fn a_client_that_does_not_answer_its_ping_is_disconnected() {
     let limits = Limits {
         ping: Duration::from_millis(400),
         pong: Duration::from_millis(300),
         ..Limits::default()
     };
     let session = connected(&hub(limits)).await;
-    assert_eq!(session.receive("{}").await, Err(Disconnect::BAD_REQUEST), "nobody asked");
+    assert_eq!(
+        session.receive("{}").await,
+        Err(Disconnect::BAD_REQUEST),
+        "an unsolicited pong"
+    );
     assert_eq!(session.supervise().await, Disconnect::NO_PONG);
     assert_eq!(text(&session).await, "{}");
 }
 
 #[tokio::test]
-async fn whoever_says_nothing_or_was_refused_is_cut_off() {
+async fn a_client_that_sends_nothing_or_was_refused_is_disconnected() {
     let limits = Limits {
         stale: Duration::from_millis(50),
         ..Limits::default()
@@ -37,7 +41,7 @@ async fn whoever_says_nothing_or_was_refused_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_time_is_over_is_asked_about_again_or_brings_another_token() {
+async fn an_expired_connection_is_checked_again_or_sends_another_token() {
     let hub = hub(Limits::default());
     let short = || Doorkeeper {
         expires: Some(session::now() + 1),
@@ -84,5 +88,5 @@ async fn a_client_that_goes_leaves_nothing_behind() {
     assert_eq!(hub.counts(), Counts::default());
     hub.sweep();
     let channels = hub.shards.iter().map(|shard| shard.lock().unwrap().channels.len());
-    assert!(channels.sum::<usize>() <= 1, "the numbering of the room alone is remembered");
+    assert!(channels.sum::<usize>() <= 1, "only the numbering of the room is kept");
 }

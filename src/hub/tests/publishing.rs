@@ -1,21 +1,21 @@
-//! How publications reach those who read, and those who do not.
+//! Tests of publishing to clients that read, and to those that do not.
 
 use super::*;
 
 #[tokio::test]
-async fn a_publication_is_encoded_once_however_many_listen() {
+async fn a_publication_is_encoded_once_for_any_number_of_subscribers() {
     let hub = hub(Limits::default());
     let (first, second) = (connected(&hub).await, connected(&hub).await);
     hub.publish("public", &draft(b"1")).await.unwrap();
     let (Output::Frame(first), Output::Frame(second)) = (frame(&first).await, frame(&second).await) else {
-        panic!("both hear it");
+        panic!("both receive it");
     };
     assert_eq!(first, r#"{"push":{"channel":"public","pub":{"data":1}}}"#);
     assert_eq!(first.as_ptr(), second.as_ptr());
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_cut_off_and_the_others_hear_everything() {
+async fn a_client_that_reads_nothing_is_disconnected_and_the_others_receive_everything() {
     let limits = Limits {
         queue: 10_000,
         ..Limits::default()
@@ -29,9 +29,9 @@ async fn a_client_that_reads_nothing_is_cut_off_and_the_others_hear_everything()
         }
     };
     let reading = async {
-        let mut heard = 0;
-        while heard < 100 {
-            heard += text(&quick).await.lines().count();
+        let mut received = 0;
+        while received < 100 {
+            received += text(&quick).await.lines().count();
         }
     };
     tokio::join!(publishing, reading);
@@ -42,7 +42,7 @@ async fn a_client_that_reads_nothing_is_cut_off_and_the_others_hear_everything()
 }
 
 #[tokio::test]
-async fn a_burst_waits_for_those_who_read_instead_of_cutting_them_off() {
+async fn a_burst_waits_for_clients_that_read_instead_of_disconnecting_them() {
     let limits = Limits {
         queue: 10_000,
         ..Limits::default()
@@ -51,9 +51,9 @@ async fn a_burst_waits_for_those_who_read_instead_of_cutting_them_off() {
     let session = Arc::new(connected(&hub).await);
     let reader = Arc::clone(&session);
     let reading = tokio::spawn(async move {
-        let mut heard = 0;
-        while heard < 2000 {
-            heard += text(&*reader).await.lines().count();
+        let mut received = 0;
+        while received < 2000 {
+            received += text(&*reader).await.lines().count();
         }
     });
     let data = format!("\"{}\"", "x".repeat(1000));
@@ -64,7 +64,7 @@ async fn a_burst_waits_for_those_who_read_instead_of_cutting_them_off() {
 }
 
 #[tokio::test]
-async fn what_is_sent_again_is_heard_once_and_has_the_same_place() {
+async fn a_repeated_publication_is_delivered_once_and_has_the_same_position() {
     let hub = hub(Limits::default());
     let with_key = Draft {
         data: b"1",
@@ -80,7 +80,7 @@ async fn what_is_sent_again_is_heard_once_and_has_the_same_place() {
 }
 
 #[tokio::test]
-async fn many_clients_that_read_nothing_hold_up_nobody_for_long() {
+async fn many_clients_that_read_nothing_delay_publications_only_briefly() {
     let limits = Limits {
         queue: 100_000,
         ..Limits::default()
@@ -96,6 +96,6 @@ async fn many_clients_that_read_nothing_hold_up_nobody_for_long() {
             .await
             .unwrap();
     }
-    // Each is waited for once, and ten of them at most: without that it would be a tenth of a second for each publication.
+    // Each client is waited for once, and at most ten of them. Otherwise each publication would take a tenth of a second.
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }

@@ -1,4 +1,4 @@
-//! What clients subscribe to, and how much of it.
+//! Tests of subscriptions and their limits.
 
 use super::*;
 
@@ -27,7 +27,7 @@ async fn channels_and_clients_are_limited() {
 }
 
 #[tokio::test]
-async fn channels_that_are_asked_for_side_by_side_are_limited_too() {
+async fn concurrent_subscriptions_are_limited_too() {
     let limits = Limits {
         channels: 3,
         ..Limits::default()
@@ -47,7 +47,7 @@ async fn channels_that_are_asked_for_side_by_side_are_limited_too() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_left_while_it_is_asked_for_is_heard_where_it_is_remembered_alone() {
+async fn a_channel_that_is_left_during_its_subscription_is_subscribed_only_if_it_is_recorded() {
     let rooms = Arc::<Mutex<Vec<String>>>::default();
     let doorkeeper = Doorkeeper {
         rooms: Arc::clone(&rooms),
@@ -61,12 +61,12 @@ async fn a_channel_that_is_left_while_it_is_asked_for_is_heard_where_it_is_remem
         session.receive(r#"{"unsubscribe":{"channel":"room:1"},"id":3}"#),
     );
     assert_eq!((asked, left), (Ok(()), Ok(())));
-    let heard = hub.counts().subscriptions - 1;
-    assert_eq!(heard, rooms.lock().unwrap().len(), "nobody would take it away");
+    let subscribed = hub.counts().subscriptions - 1;
+    assert_eq!(subscribed, rooms.lock().unwrap().len(), "it could not be revoked");
 }
 
 #[tokio::test]
-async fn channels_that_were_only_looked_at_do_not_fill_the_memory() {
+async fn channels_that_were_left_do_not_fill_the_memory() {
     let hub = hub(Limits::default());
     let session = connected(&hub).await;
     for number in 0..20_000 {

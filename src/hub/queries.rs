@@ -1,4 +1,4 @@
-//! What the hub tells of itself: who is there, who listens, and what was kept.
+//! Queries of the hub's state: connections, subscribers, presence and histories.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
@@ -11,24 +11,24 @@ use super::code::Error;
 use super::stream::{Position, Range};
 use super::{Hub, directory};
 
-/// Who and what is there.
+/// The number of connections, users, channels and subscriptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections.
     pub clients: usize,
-    /// Users of them.
+    /// Distinct users of these connections.
     pub users: usize,
-    /// Channels that somebody listens to.
+    /// Channels with subscribers.
     pub channels: usize,
     /// Subscriptions.
     pub subscriptions: usize,
 }
 
 impl Hub {
-    /// Who is listed in a channel: each as `{"user":…,"client":…}`, by the connection's name.
+    /// Returns the clients listed in a channel, each as `{"user":…,"client":…}`, by the identifier of the connection.
     ///
     /// # Errors
-    /// The channel's namespace is unknown, or keeps no list.
+    /// When the channel's namespace is unknown or has no presence.
     pub fn presence(&self, channel: &str) -> Result<Vec<(Arc<str>, Bytes)>, Error> {
         if !self.namespaces().of(channel)?.presence {
             return Err(Error::NOT_AVAILABLE);
@@ -38,10 +38,10 @@ impl Hub {
         Ok(present.map(|client| (Arc::clone(&client.id), client.info())).collect())
     }
 
-    /// How many connections and users are listed in a channel.
+    /// Returns the number of connections and users listed in a channel.
     ///
     /// # Errors
-    /// The channel's namespace is unknown, or keeps no list.
+    /// When the channel's namespace is unknown or has no presence.
     pub fn presence_stats(&self, channel: &str) -> Result<(usize, usize), Error> {
         if !self.namespaces().of(channel)?.presence {
             return Err(Error::NOT_AVAILABLE);
@@ -53,10 +53,10 @@ impl Hub {
         Ok((users.len(), distinct.len()))
     }
 
-    /// A part of a channel's history, as encoded publications, and its position.
+    /// Returns a part of a channel's history, as encoded publications, and the position of the history.
     ///
     /// # Errors
-    /// The channel's namespace is unknown or keeps no history, or the position belongs to another history.
+    /// When the channel's namespace is unknown or has no history, or the position belongs to another history.
     pub fn history(&self, channel: &str, range: &Range) -> Result<(Vec<Bytes>, Position), Error> {
         if self.namespaces().of(channel)?.history.is_none() {
             return Err(Error::NOT_AVAILABLE);
@@ -72,7 +72,7 @@ impl Hub {
         Ok((publications, stream.position()))
     }
 
-    /// Who and what is there.
+    /// Returns the number of connections, users, channels and subscriptions.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let (clients, users) = self.directory.count();
@@ -83,33 +83,33 @@ impl Hub {
         };
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            for channel in shard.channels.values().filter(|channel| !channel.listeners.is_empty()) {
+            for channel in shard.channels.values().filter(|channel| !channel.subscribers.is_empty()) {
                 counts.channels += 1;
-                counts.subscriptions += channel.listeners.len();
+                counts.subscriptions += channel.subscribers.len();
             }
         }
         counts
     }
 
-    /// The users with the most connections, and how many each has; a visitor's key is empty.
+    /// Returns the users with the most connections, and their number; the key of anonymous visitors is empty.
     #[must_use]
     pub fn users(&self, limit: usize) -> Vec<(String, usize)> {
         self.directory.users(limit)
     }
 
-    /// The channels that most listen to, and how many do.
+    /// Returns the channels with the most subscribers, and their number.
     #[must_use]
     pub fn audiences(&self, limit: usize) -> Vec<(Arc<str>, usize)> {
         let mut all = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let heard = shard.channels.iter().filter(|(_, channel)| !channel.listeners.is_empty());
-            all.extend(heard.map(|(name, channel)| (Arc::clone(name), channel.listeners.len())));
+            let subscribed = shard.channels.iter().filter(|(_, channel)| !channel.subscribers.is_empty());
+            all.extend(subscribed.map(|(name, channel)| (Arc::clone(name), channel.subscribers.len())));
         }
         directory::largest(all.into_iter(), limit)
     }
 
-    /// How long it has been there.
+    /// Returns the time since the hub was created.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
