@@ -1,17 +1,17 @@
-//! The channels that targets name: those that rules publish to, and that users are let into.
+//! The channels of targets, which rules publish to and users subscribe to.
 
 use std::fmt::Write;
 
-/// Everyone's channel.
+/// The channel of everyone.
 pub const PUBLIC: &str = "public";
-/// The channel of those who are logged in.
+/// The channel of logged-in users.
 pub const USERS: &str = "users";
 /// The channel of users with `is_staff`.
 pub const STAFF: &str = "staff";
 /// The channel of users with `is_superuser`.
 pub const SUPERUSER: &str = "superuser";
 
-/// The channel of the Django group `name`: bytes that a channel cannot carry, or that separate its parts, are written `%XX`.
+/// Returns the channel of the Django group `name`. Bytes that a channel cannot contain, or that separate its parts, become `%XX`.
 #[must_use]
 pub fn group(name: &str) -> String {
     let mut channel = String::with_capacity(name.len() + 6);
@@ -27,7 +27,7 @@ pub fn group(name: &str) -> String {
     channel
 }
 
-/// The personal channel of the user whose key is `id`: Centrifugo lets user `42` alone into `#42`.
+/// Returns the personal channel of the user whose key is `id`: Centrifugo admits only user `42` to `#42`.
 #[must_use]
 pub fn personal(id: &str) -> String {
     format!("#{id}")
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_name_of_any_characters_is_a_channel_of_its_own() {
+    fn a_group_name_of_any_characters_has_its_own_channel() {
         assert_eq!(group("editors"), "group.editors");
         assert_eq!(group("Night shift"), "group.Night%20shift");
         assert_eq!(group("a:b#c,d%é"), "group.a%3Ab%23c%2Cd%25%C3%A9");

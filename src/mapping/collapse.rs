@@ -1,4 +1,4 @@
-//! Collapse: many changes of one transaction that become one publication.
+//! Collapse: many changes of one transaction become one publication.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,42 +8,42 @@ use jiff::Timestamp;
 use super::{Mapping, Origin, Outcome, Publication, RuleName};
 use crate::change::Operation;
 
-/// The bytes that may be held until a window ends. Beyond them the oldest is published as it stands, so that memory stays bounded
-/// however many channels a transaction speaks to.
-const HELD: usize = 4 << 20;
-/// The keys that an event names; who hears of more changes has to load everything anyway.
-const KEYS: u64 = 1_000;
+/// The most bytes held until a window ends. Beyond that, the oldest is published as it is, so that memory stays bounded for any
+/// number of channels per transaction.
+const MAX_HELD_BYTES: usize = 4 << 20;
+/// The most keys that an event lists; a client that receives more changes has to reload everything anyway.
+const MAX_KEYS: u64 = 1_000;
 
-/// What a publication brings along where it may become one with others.
+/// The data of a publication that may be merged with others.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// As many are published one by one.
+    /// The most changes that are published one by one.
     pub(super) above: u32,
     pub(super) event_class: Arc<str>,
     /// The key, as JSON.
     pub(super) pk: Vec<u8>,
 }
 
-/// Holds the publications of rules that collapse until it is known how many there are of a kind in a transaction.
+/// Holds the publications of rules with `collapse` until it is known how many of a kind a transaction has.
 ///
-/// A channel's publications stay in order: while something is held for a channel, whatever else comes for it is held behind. Where
-/// many became one, it stands in the place of the last of them, so that nothing older about their rows comes after it.
+/// A channel's publications stay in order: while a publication is held for a channel, later ones for it are held as well. A merged
+/// publication takes the position of the last of its members, so that nothing older about their rows follows it.
 #[derive(Debug, Default)]
 pub struct Collapse {
-    /// In the order in which it is to be published.
+    /// The held publications, in the order in which they will be published.
     held: BTreeMap<u64, Held>,
     next: u64,
     groups: HashMap<Kind, Group>,
-    /// How much is held for a channel.
+    /// The number of held publications per channel.
     channels: HashMap<Arc<str>, usize>,
     bytes: usize,
-    /// The changes that have become part of a publication since this was last asked.
+    /// The number of merged changes since the last call of [`Self::merged`].
     merged: u64,
-    /// The rules that made it.
+    /// The rules that made the held publications.
     rules: Option<Arc<Mapping>>,
 }
 
-/// What publications have in common that may become one.
+/// The properties that publications must share to be merged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     transaction: u64,
@@ -56,40 +56,40 @@ struct Kind {
 
 #[derive(Debug)]
 enum Held {
-    /// One by itself, with its kind where it may still become one with others.
+    /// A single publication, with its kind if it may still be merged with others.
     One(Box<Publication>, Option<Kind>),
-    /// The group of a kind.
+    /// The merged group of a kind.
     Many(Kind),
 }
 
 /// The publications of a kind so far.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// That of the first.
+    /// The origin of its first publication.
     pub(super) origin: Origin,
     pub(super) channel: Arc<str>,
     pub(super) event_class: Arc<str>,
     pub(super) count: u64,
     keys: Vec<u8>,
-    /// Where they, or what they have become, are held.
-    places: Vec<u64>,
+    /// The positions at which they, or the merged publication, are held.
+    positions: Vec<u64>,
 }
 
 impl Group {
-    /// The idempotency key, which is the event's id too: the same whenever the same changes are taken together.
+    /// Returns the idempotency key, which is also the event's id: the same whenever the same changes are merged.
     pub(super) fn key(&self) -> String {
         format!("{}-x{}", self.origin, self.count)
     }
 
-    /// The keys as JSON with commas between them; none: there are too many.
+    /// Returns the keys as JSON, separated by commas; `None` if there are too many.
     pub(super) fn keys(&self) -> Option<&[u8]> {
-        (self.count <= KEYS).then_some(&*self.keys)
+        (self.count <= MAX_KEYS).then_some(&*self.keys)
     }
 
-    /// Adds a key; returns by how many bytes the group has grown.
+    /// Adds a key; returns how many bytes the group has grown by.
     fn add(&mut self, pk: &[u8]) -> usize {
         self.count += 1;
-        if self.count > KEYS {
+        if self.count > MAX_KEYS {
             return 0;
         }
         let before = self.keys.len();
@@ -106,13 +106,13 @@ impl Group {
 }
 
 impl Collapse {
-    /// Whether nothing is held.
+    /// Returns whether nothing is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// The first change that something held tells of, and when it was written.
+    /// Returns the first change that has a held publication, and when it was written.
     #[must_use]
     pub fn earliest(&self) -> Option<(i64, Timestamp)> {
         let origins = self.held.values().filter_map(|held| match held {
@@ -122,13 +122,13 @@ impl Collapse {
         origins.map(|origin| (origin.change_id, origin.at)).min()
     }
 
-    /// How many changes have become part of a publication with others since this was last asked.
+    /// Returns how many changes have been merged with others since the last call.
     pub fn merged(&mut self) -> u64 {
         std::mem::take(&mut self.merged)
     }
 
-    /// Takes those of `outcomes` from the index `from` on, which `rules` made of a change of `transaction`; what need not wait stays
-    /// there, and what has waited long enough comes there.
+    /// Takes the `outcomes` from the index `from` on, which `rules` made of a change of `transaction`. Those that need not wait stay
+    /// there, and those that are released are added there.
     pub fn take(&mut self, rules: &Arc<Mapping>, transaction: u64, outcomes: &mut Vec<Outcome>, from: usize) {
         let fresh = outcomes.split_off(from);
         if !self.rules.as_ref().is_some_and(|known| Arc::ptr_eq(known, rules)) {
@@ -143,21 +143,21 @@ impl Collapse {
                 other => outcomes.push(other),
             }
         }
-        while self.bytes > HELD && self.release_first(outcomes) {}
+        while self.bytes > MAX_HELD_BYTES && self.release_first(outcomes) {}
     }
 
-    /// Gives back everything that is held, in order: the window has ended.
+    /// Releases everything that is held, in order, because the window has ended.
     pub fn release(&mut self, outcomes: &mut Vec<Outcome>) {
         while self.release_first(outcomes) {}
     }
 
     fn hold(&mut self, mut publication: Publication, transaction: u64) {
         *self.channels.entry(Arc::clone(&publication.channel)).or_default() += 1;
-        let place = self.next;
+        let position = self.next;
         self.next += 1;
         let Some(member) = publication.member.take() else {
             self.bytes += publication.weight();
-            self.held.insert(place, Held::One(Box::new(publication), None));
+            self.held.insert(position, Held::One(Box::new(publication), None));
             return;
         };
         let origin = &publication.origin;
@@ -176,33 +176,33 @@ impl Collapse {
                 event_class: Arc::clone(&kind.event_class),
                 count: 0,
                 keys: Vec::new(),
-                places: Vec::new(),
+                positions: Vec::new(),
             };
             self.bytes += group.weight();
             group
         });
         self.bytes += group.add(&member.pk);
         if group.count <= u64::from(member.above) {
-            group.places.push(place);
+            group.positions.push(position);
             self.bytes += publication.weight();
-            self.held.insert(place, Held::One(Box::new(publication), Some(kind)));
+            self.held.insert(position, Held::One(Box::new(publication), Some(kind)));
             return;
         }
-        for former in std::mem::replace(&mut group.places, vec![place]) {
+        for former in std::mem::replace(&mut group.positions, vec![position]) {
             if let Some(Held::One(publication, _)) = self.held.remove(&former) {
                 self.bytes -= publication.weight();
             }
-            // The channel's count is of what is held, which is one less now.
+            // One publication fewer is held for the channel.
             if let Some(count) = self.channels.get_mut(&kind.channel) {
                 *count -= 1;
             }
         }
-        self.held.insert(place, Held::Many(kind));
+        self.held.insert(position, Held::Many(kind));
     }
 
-    /// Gives back the first that is held; false: nothing is.
+    /// Releases the first held publication; `false` if nothing is held.
     fn release_first(&mut self, outcomes: &mut Vec<Outcome>) -> bool {
-        let Some((place, held)) = self.held.pop_first() else {
+        let Some((position, held)) = self.held.pop_first() else {
             return false;
         };
         let (publication, kind) = match held {
@@ -212,11 +212,11 @@ impl Collapse {
             }
             Held::Many(kind) => (None, Some(kind)),
         };
-        // What is left of a group whose first member goes is published one by one; more of its kind is a group of its own.
+        // The rest of a group whose first member is released is published one by one; more of its kind form a new group.
         let group = kind.filter(|kind| {
             self.groups
                 .get(kind)
-                .is_some_and(|group| group.places.first() == Some(&place))
+                .is_some_and(|group| group.positions.first() == Some(&position))
         });
         let group = group.and_then(|kind| self.groups.remove(&kind));
         if let Some(group) = &group {
@@ -241,7 +241,7 @@ impl Collapse {
 
 #[cfg(test)]
 impl Collapse {
-    /// The bytes that are held.
+    /// Returns the number of held bytes.
     pub(super) const fn held_bytes(&self) -> usize {
         self.bytes
     }

@@ -1,4 +1,4 @@
-//! What rules need of other tables before a change can be mapped, and what a change makes stale of it.
+//! The rows of other tables that rules need before a change can be mapped, and those that a change makes stale.
 
 use std::borrow::Cow;
 
@@ -9,26 +9,26 @@ use crate::capture::watch::{Lookup, Watch};
 use crate::change::Change;
 
 impl Mapping {
-    /// What rules read of other tables.
+    /// Returns the lookups in other tables by which rules read rows.
     #[must_use]
     pub fn lookups(&self) -> &[Lookup] {
         &self.relations.lookups
     }
 
-    /// The number of relations, which [`Self::roots`] and [`Self::further`] name from 0 on; a relation's number is above that of
-    /// the one before it.
+    /// Returns the number of relations, which [`Self::roots`] and [`Self::further`] number from 0; the number of a relation is greater
+    /// than that of its parent.
     #[must_use]
     pub const fn relations(&self) -> usize {
         self.relations.len()
     }
 
-    /// The look-up of a relation, by its place among [`Self::lookups`].
+    /// Returns the lookup of a relation, as an index into [`Self::lookups`].
     #[must_use]
     pub fn lookup_of(&self, relation: usize) -> usize {
         self.relations.lookup_of(relation)
     }
 
-    /// Tells `want` every relation and key that the rules need of a change itself.
+    /// Calls `want` with every relation and key that the rules need directly for a change.
     pub fn roots(&self, change: &Change<'_>, mut want: impl FnMut(usize, &str)) {
         let Some(watch) = self.watches.get(change.source) else {
             return;
@@ -37,7 +37,7 @@ impl Mapping {
         if roots.peek().is_none() {
             return;
         }
-        // What cannot be read is told by the mapping itself.
+        // The mapping itself reports a row that cannot be parsed.
         let Ok(row) = Row::read(change, &watch.key, self.related(&NoRows)) else {
             return;
         };
@@ -50,7 +50,7 @@ impl Mapping {
         }
     }
 
-    /// The relations that a relation's row leads on to, with their keys.
+    /// Iterates over the relations that the row of a relation leads to, with their keys.
     pub fn further<'a>(&'a self, relation: usize, found: Found<'a>) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
         let values = match found {
             Found::Row(values) => values,
@@ -59,8 +59,8 @@ impl Mapping {
         self.relations.further(relation, values)
     }
 
-    /// Tells `forget` every look-up and key that a change has made stale; without a key, all of them.
-    pub fn stale(&self, change: &Change<'_>, mut forget: impl FnMut(usize, Option<&str>)) {
+    /// Calls `evict` with every lookup and key that a change has made stale; without a key, all keys of the lookup are stale.
+    pub fn stale(&self, change: &Change<'_>, mut evict: impl FnMut(usize, Option<&str>)) {
         let Some(watch) = self.watches.get(change.source).filter(|watch| !watch.read_by.is_empty()) else {
             return;
         };
@@ -79,16 +79,16 @@ impl Mapping {
             };
             let keys: Vec<String> = versions.iter().filter_map(of_version).collect();
             if keys.is_empty() {
-                forget(*lookup, None);
+                evict(*lookup, None);
             }
             for key in keys {
-                forget(*lookup, Some(&key));
+                evict(*lookup, Some(&key));
             }
         }
     }
 }
 
-/// The look-ups that read the table of `watch`, with the column of their key where that is captured.
+/// Returns the lookups that read the table of `watch`, with the column of their key if it is captured.
 pub(super) fn read_by(watch: &Watch, lookups: &[Lookup]) -> Vec<(usize, Option<String>)> {
     let reads = |lookup: &(usize, &Lookup)| (&lookup.1.schema, &lookup.1.table) == (&watch.schema, &watch.table);
     let key = |lookup: &Lookup| watch.key.iter().chain(&watch.columns).find(|column| **column == lookup.key);

@@ -1,4 +1,4 @@
-//! Publications, and what they tell of.
+//! Publications and their origins.
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crate::change::Operation;
 /// A message for one channel.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// The change it tells of.
+    /// The change that it is about.
     pub origin: Origin,
     /// The channel.
     pub channel: Arc<str>,
     /// The event: a JSON object, encoded once.
     pub event: Vec<u8>,
-    /// The idempotency key, where it is not the origin's.
+    /// The idempotency key, if it is not the origin's.
     pub key: Option<Arc<str>>,
-    /// What is known of it where it may become one with others of its transaction.
+    /// The data for merging it with others of its transaction; `None` if it must not be merged.
     pub member: Option<Box<Member>>,
 }
 
 impl Publication {
-    /// What one costs in memory beside its event and channel.
+    /// The bytes that a publication takes in memory in addition to its event and channel.
     pub const OVERHEAD: usize = 256;
 
-    /// The idempotency key: its own, or the origin's.
+    /// Returns the idempotency key: its own, or the origin's.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         self.key.as_ref().map_or_else(|| self.origin.to_string(), ToString::to_string)
@@ -42,7 +42,7 @@ impl Publication {
         }
     }
 
-    /// What it weighs while it is held or in flight, in bytes.
+    /// Returns its size in bytes while it is held or in flight.
     #[must_use]
     pub fn weight(&self) -> usize {
         Self::OVERHEAD + self.event.len() + self.channel.len()
@@ -51,7 +51,7 @@ impl Publication {
 
 #[cfg(test)]
 impl Publication {
-    /// An update of an order, without an event.
+    /// Returns a publication of an update, without an event.
     pub(crate) fn example(change_id: i64, channel: &str) -> Self {
         let rule = RuleName {
             source: "public.shop_order".to_owned(),
@@ -74,7 +74,7 @@ impl Publication {
     }
 }
 
-/// Where a publication comes from: a change and one of the rules that hear it.
+/// The origin of a publication: a change, and a rule that applies to it.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// [`crate::change::Change::id`].
@@ -85,22 +85,22 @@ pub struct Origin {
     pub operation: Operation,
     /// The rule.
     pub rule: Arc<RuleName>,
-    /// Whether it tells the former audience that the row left, instead of what the row is now.
+    /// Whether it announces to the former audience that the row left, instead of the row's new state.
     pub left: bool,
 }
 
-/// What the idempotency key of a departure has behind the rule.
+/// The part of a departure's idempotency key after the rule's number.
 const LEFT: &str = "-left";
 
 impl Origin {
-    /// What happened, in an event's word.
+    /// Returns the operation as named in events.
     #[must_use]
     pub const fn what(&self) -> &'static str {
         if self.left { "leave" } else { self.operation.name() }
     }
 
-    /// Appends the idempotency key, which is the event's `id` too: the same for every attempt, another for every change and rule, and
-    /// for the departure among the two publications of one change and rule.
+    /// Appends the idempotency key, which is also the event's `id`: the same for every attempt, but different for every change and rule,
+    /// and for a departure that has the same change and rule as another publication.
     pub fn write_key(&self, out: &mut Vec<u8>) {
         write_number(out, self.change_id);
         out.push(b'-');
@@ -112,7 +112,7 @@ impl Origin {
         }
     }
 
-    /// Whether an idempotency key is that of a departure.
+    /// Returns whether an idempotency key is that of a departure.
     #[must_use]
     pub fn is_departure(key: &str) -> bool {
         key.contains(LEFT)
@@ -122,15 +122,15 @@ impl Origin {
 /// A rule's name in logs and dead letters.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct RuleName {
-    /// The watch, as the outbox calls it.
+    /// The watch, as named in the outbox.
     pub source: String,
-    /// The model, as events call it.
+    /// The model, as named in events.
     pub model: String,
     /// The rule's number within its watch, from 1.
     pub number: u32,
 }
 
-/// The idempotency key.
+/// Writes the idempotency key.
 impl Display for Origin {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut key = Vec::new();
@@ -139,12 +139,12 @@ impl Display for Origin {
     }
 }
 
-/// A rule that failed on a change: the change cannot be published by it, and is parked.
+/// The failure of a rule on a change, which the rule cannot publish and which is parked.
 #[derive(Debug)]
 pub struct Failure {
     /// The change and the rule.
     pub origin: Origin,
-    /// Which part failed and why, for people.
+    /// The human-readable reason: which part failed, and why.
     pub reason: String,
     /// [`crate::change::Change::old`], so that the change can be mapped again.
     pub old: Option<String>,
@@ -152,5 +152,5 @@ pub struct Failure {
     pub new: Option<String>,
 }
 
-/// What becomes of one change under one rule.
+/// The result of mapping a change by a rule.
 pub type Outcome = Result<Publication, Failure>;

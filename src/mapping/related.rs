@@ -1,4 +1,4 @@
-//! Rows of other tables that rules read: which ones a change needs, and what of them is read. The relay looks them up beforehand.
+//! The rows of other tables that rules read: which rows a change needs, and which of their columns. The relay looks them up beforehand.
 
 mod branch;
 
@@ -16,22 +16,22 @@ pub(super) use branch::Branches;
 
 /// Rows of other tables that have been looked up.
 pub trait Rows: fmt::Debug + Sync {
-    /// What was found under `key` by the look-up of this number among [`super::Mapping::lookups`].
+    /// Returns the result for `key` of the lookup with this index in [`super::Mapping::lookups`].
     fn row(&self, lookup: usize, key: &str) -> Found<'_>;
 }
 
-/// What a look-up found.
+/// The result of a lookup.
 #[derive(Clone, Copy, Debug)]
 pub enum Found<'a> {
-    /// The row: its columns' values, in the look-up's order.
+    /// The row: the values of its columns, in the order of the lookup.
     Row(&'a [Box<RawValue>]),
-    /// There is no such row: all of its columns count as null.
+    /// There is no such row: all of its columns are null.
     Missing,
-    /// It could not be looked up, for people.
+    /// The lookup failed, with the human-readable reason.
     Failed(&'a str),
 }
 
-/// No rows, for rules that read none.
+/// An empty source of rows, for rules that read none.
 #[derive(Clone, Copy, Debug)]
 pub struct NoRows;
 
@@ -41,31 +41,31 @@ impl Rows for NoRows {
     }
 }
 
-/// Every relation that some rule reads, of all watches.
+/// The relations of all watches that rules read.
 #[derive(Debug, Default)]
 pub(super) struct Relations {
-    /// One for each table and key, with the columns that all relations read of it.
+    /// One lookup per table and key, with the columns that all relations read from it.
     pub(super) lookups: Vec<Lookup>,
-    /// Parents come before what they lead to.
+    /// The relations, parents before children.
     nodes: Vec<Node>,
 }
 
-/// One relation.
+/// A relation.
 #[derive(Debug)]
 struct Node {
     path: String,
     lookup: usize,
     key: Key,
-    /// The operations for which some rule reads it, or what it leads to.
+    /// The operations for which a rule reads it or one of its descendants.
     on: Operations,
 }
 
-/// Where a relation's key stands.
+/// The location of a relation's key.
 #[derive(Debug)]
 enum Key {
     /// In a column of the watched row.
     Column(String),
-    /// In a value of the row before it.
+    /// In a value of the parent relation's row.
     Value { parent: usize, index: usize },
 }
 
@@ -78,7 +78,7 @@ impl Paths {
         self.0.iter().find(|(known, _)| known == path).map(|(_, node)| *node)
     }
 
-    /// The relations that the watched row itself leads to, and that some rule reads on `operation`.
+    /// Iterates over the relations whose key is in the watched row, and that a rule reads on `operation`.
     pub(super) fn roots<'r>(&self, relations: &'r Relations, operation: Operation) -> impl Iterator<Item = (usize, &'r str)> {
         let nodes = self.0.iter().map(|(_, node)| (*node, &relations.nodes[*node]));
         nodes.filter_map(move |(index, node)| match &node.key {
@@ -89,7 +89,7 @@ impl Paths {
 }
 
 impl Relations {
-    /// Takes the relations of a watch in.
+    /// Adds the relations of a watch.
     pub(super) fn add(&mut self, relations: &[Relation]) -> Paths {
         let mut paths = Paths::default();
         for relation in relations {
@@ -116,7 +116,7 @@ impl Relations {
         paths
     }
 
-    /// The look-up of the same table by the same key, which reads the columns of `wanted` too.
+    /// Returns the lookup of the same table by the same key, extended by the columns of `wanted`.
     fn lookup(&mut self, wanted: &Lookup) -> usize {
         let same = |known: &Lookup| known.schema == wanted.schema && known.table == wanted.table && known.key == wanted.key;
         let Some(index) = self.lookups.iter().position(same) else {
@@ -132,43 +132,43 @@ impl Relations {
         index
     }
 
-    /// A column's place among the values of a look-up.
+    /// Returns the index of a column in the values of a lookup.
     fn index(&self, lookup: usize, column: &str) -> Option<usize> {
         self.lookups[lookup].columns.iter().position(|known| known.name == column)
     }
 
-    /// The relation and the value that a dotted name means, which a rule reads from now on when it hears one of `on`.
+    /// Resolves a dotted name to the relations on its path and the index of its value, and records that a rule reads it on `on`.
     fn read(&mut self, paths: &Paths, name: &str, on: Operations) -> Option<(Vec<usize>, usize)> {
         let (path, column) = split(name, |path| paths.node(path).is_some())?;
         let node = paths.node(path)?;
         let index = self.index(self.nodes[node].lookup, column?)?;
-        let mut way = vec![node];
-        while let Key::Value { parent, .. } = self.nodes[way[0]].key {
-            way.insert(0, parent);
+        let mut path_nodes = vec![node];
+        while let Key::Value { parent, .. } = self.nodes[path_nodes[0]].key {
+            path_nodes.insert(0, parent);
         }
-        for node in &way {
+        for node in &path_nodes {
             self.nodes[*node].on = self.nodes[*node].on.union(on);
         }
-        Some((way, index))
+        Some((path_nodes, index))
     }
 
-    /// The relation and the place among its row's values that a dotted name means, which a rule reads from now on.
+    /// Resolves a dotted name to its relation and the index in the values of its row, and records that a rule reads it on `on`.
     pub(super) fn value(&mut self, paths: &Paths, name: &str, on: Operations) -> Option<(usize, usize)> {
-        let (way, index) = self.read(paths, name, on)?;
-        way.last().map(|node| (*node, index))
+        let (path_nodes, index) = self.read(paths, name, on)?;
+        path_nodes.last().map(|node| (*node, index))
     }
 
-    /// The number of relations.
+    /// Returns the number of relations.
     pub(super) const fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The look-up of a relation.
+    /// Returns the lookup of a relation.
     pub(super) fn lookup_of(&self, node: usize) -> usize {
         self.nodes[node].lookup
     }
 
-    /// The keys of a relation's row that lead on, with the relations they lead to.
+    /// Iterates over the relations that the row of a relation leads to, with their keys.
     pub(super) fn further<'a>(&'a self, node: usize, values: &'a [Box<RawValue>]) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
         let nodes = self.nodes.iter().enumerate().filter(|(_, next)| next.on != Operations::NONE);
         nodes.filter_map(move |(next, found)| match found.key {
@@ -177,7 +177,7 @@ impl Relations {
         })
     }
 
-    /// The row that `columns` lead to; none where they do not have the column that holds the key.
+    /// Returns the row that `columns` lead to; `None` if they lack the column that holds the key.
     fn find<'r>(&self, node: usize, columns: &Columns<'_>, rows: &'r dyn Rows) -> Option<Found<'r>> {
         let Node { lookup, key, .. } = &self.nodes[node];
         let under = |key: &RawValue| plain(key).map_or(Found::Missing, |key| rows.row(*lookup, &key));
@@ -191,7 +191,7 @@ impl Relations {
     }
 }
 
-/// The relations of one change's row, and the rows that were found for it.
+/// The relations of a change's row, and the rows that were found for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Related<'a> {
     pub(super) relations: &'a Relations,
@@ -203,10 +203,10 @@ impl<'a> Related<'a> {
         self.relations.find(node, columns, self.rows)
     }
 
-    /// A value of a relation's row: none where it is null or there is no such row.
+    /// Returns a value from the row of a relation; `None` if there is no such row.
     ///
     /// # Errors
-    /// When the column that leads there was not captured, or the row could not be looked up; for people.
+    /// When the column that holds the key was not captured, or the lookup failed. The reason is human-readable.
     pub(super) fn value(&self, (node, index): (usize, usize), columns: &Columns<'_>) -> Result<Option<&'a RawValue>, String> {
         match self.find(node, columns) {
             Some(Found::Row(values)) => Ok(values.get(index).map(|value| &**value)),
@@ -219,10 +219,10 @@ impl<'a> Related<'a> {
         }
     }
 
-    /// Whether everything was looked up that `columns` lead to.
+    /// Checks that the rows that `columns` lead to were looked up.
     ///
     /// # Errors
-    /// The first relation that could not be, for people.
+    /// When a lookup failed: the first relation and the human-readable reason.
     pub(super) fn check(&self, nodes: &[usize], columns: &Columns<'_>) -> Result<(), String> {
         for node in nodes {
             if let Some(Found::Failed(reason)) = self.find(*node, columns) {

@@ -1,4 +1,4 @@
-//! The captured columns of one change, as raw JSON values that nobody has parsed yet.
+//! The captured columns of a change, as raw JSON values that are not parsed yet.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::related::Related;
 use crate::change::{Change, Operation};
 
-/// The columns of a change, borrowed from it, and the rows of other tables that they lead to.
+/// The columns of a change, borrowed from it, and the related rows of other tables.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     /// The new version, or the old one of a delete.
@@ -19,15 +19,15 @@ pub(super) struct Row<'a> {
     pub(super) old: Columns<'a>,
     /// The names of the key's columns.
     key: &'a [String],
-    /// Where the columns lead.
+    /// The related rows.
     pub(super) related: Related<'a>,
 }
 
-/// One version: names and raw values in the order they were captured in.
+/// One version of a row: names and raw values, in the order of capture.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
-/// A column's name; borrowed, unless JSON had to escape it.
+/// A column's name, borrowed unless it is escaped in JSON.
 #[derive(Clone, Debug)]
 struct Name<'a>(Cow<'a, str>);
 
@@ -47,7 +47,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The row as it was before an update.
+    /// Returns the row as it was before an update.
     pub(super) fn former(&self) -> Self {
         Self {
             current: self.old.clone(),
@@ -57,7 +57,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The primary key as JSON: a value, a list where the key is composite, `null` without a key or, as for a truncate, a row.
+    /// Appends the primary key as JSON: a value, a list if the key is composite, or `null` without a key or, for a truncate, a row.
     pub(super) fn write_pk(&self, out: &mut Vec<u8>) {
         let value = |name: &String| self.current.get(name).map_or("null", RawValue::get);
         match self.key {
@@ -73,12 +73,12 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The values of the key's columns that were captured.
+    /// Iterates over the captured values of the key's columns.
     pub(super) fn pk(&self) -> impl Iterator<Item = &'a RawValue> {
         self.key.iter().filter_map(|name| self.current.get(name))
     }
 
-    /// The value of a key of one column.
+    /// Returns the value of a single-column key.
     pub(super) fn sole_key(&self) -> Option<&'a RawValue> {
         match self.key {
             [name] => self.current.get(name),
@@ -86,8 +86,8 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Whether an update changed one of `columns`. A column whose former value is not there counts as changed: better once too
-    /// often than not at all.
+    /// Returns whether an update changed one of `columns`. A column whose former value is missing counts as changed: better one event
+    /// too many than none.
     pub(super) fn changed(&self, columns: &[String]) -> bool {
         columns
             .iter()
@@ -99,28 +99,28 @@ impl<'a> Row<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Reads a flat JSON object; its values stay text.
+    /// Parses a flat JSON object, but not its values.
     pub(super) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// Whether all of `columns` were captured.
+    /// Returns whether all of `columns` were captured.
     pub(super) fn has(&self, columns: &[String]) -> bool {
         columns.iter().all(|column| self.get(column).is_some())
     }
 
-    /// The raw value of a column.
+    /// Returns the raw value of a column.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(column, _)| column.0 == name).map(|(_, value)| *value)
     }
 
-    /// Every column, in the order of capture.
+    /// Iterates over all columns, in the order of capture.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, value)| (name.0.as_ref(), *value))
     }
 }
 
-/// A scalar JSON value without its quotes; none for null.
+/// Returns a scalar JSON value without its quotes; `None` for null.
 pub(super) fn plain(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {

@@ -1,6 +1,6 @@
-//! One rule, compiled.
+//! A compiled rule.
 
-mod burst;
+mod collapse;
 mod compile;
 mod departure;
 mod silence;
@@ -17,10 +17,10 @@ use super::template::{Reads, Templates, Text, View};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::{Change, Operation, Operations};
 
-use burst::Burst;
+use collapse::CollapseRule;
 pub(super) use compile::Compiler;
 
-/// One rule, ready for changes.
+/// A rule, compiled for mapping changes.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) name: Arc<RuleName>,
@@ -31,23 +31,23 @@ pub(super) struct Rule {
     moved_by: Vec<String>,
     destination: Destination,
     event_class: Option<Text>,
-    /// "Order created", … by [`Operation::ALL`], for rules without an event class.
+    /// "Order created", …, in the order of [`Operation::ALL`], for rules without an event class.
     default_classes: [String; 4],
-    /// "Order left".
+    /// "Order left", the event class of departures.
     left: String,
     message: Option<Text>,
     /// The model's bare name, for rules without a message.
     subject: String,
     model: Arc<str>,
     frame: Frame,
-    collapse: Option<Burst>,
-    /// What the templates read.
+    collapse: Option<CollapseRule>,
+    /// The names that the templates read.
     reads: Reads,
-    /// The relations that it reads from the row, and from the former row.
+    /// The relations that it reads from the row and from the former row.
     related: [Vec<usize>; 2],
 }
 
-/// Where the publications go.
+/// The destination of the publications.
 #[derive(Debug)]
 enum Destination {
     /// One channel.
@@ -56,19 +56,19 @@ enum Destination {
     Channel(Text),
     /// The channel of the group that a template names.
     Group { prefix: String, name: Text },
-    /// The channel of the user whose key a column holds; `personal` is what every user's channel begins with.
+    /// The channel of the user whose key a column holds; `personal` is the prefix of every user's channel.
     User { personal: String, column: String },
-    /// The same with a column of another table: the relation, and the value's place in its row.
+    /// Likewise with a column of another table: the relation, and the index of the value in its row.
     RelatedUser { personal: String, value: (usize, usize) },
 }
 
 impl Rule {
-    /// Whether the rule hears `operation` at all.
+    /// Returns whether the rule applies to `operation`.
     pub(super) const fn hears(&self, operation: Operation) -> bool {
         self.on.contains(operation)
     }
 
-    /// The channel, where it is known without a row.
+    /// Returns the channel, if it does not depend on the row.
     pub(super) const fn fixed_channel(&self) -> Option<&Arc<str>> {
         match &self.destination {
             Destination::Fixed(channel) => Some(channel),
@@ -76,7 +76,7 @@ impl Rule {
         }
     }
 
-    /// Where a publication of the rule comes from.
+    /// Returns the origin of a publication of this rule.
     pub(super) fn origin(&self, change: &Change<'_>) -> Origin {
         Origin {
             change_id: change.id,
@@ -87,10 +87,10 @@ impl Rule {
         }
     }
 
-    /// What the rule makes of a change: nothing where it does not apply, or where the target is null.
+    /// Maps a change to a publication; `None` if the rule does not apply, or the target is null.
     ///
     /// # Errors
-    /// A template or condition that failed on this row, for people.
+    /// When a template or condition fails on this row. The reason is human-readable.
     pub(super) fn apply(
         &self,
         templates: &Templates,
@@ -126,24 +126,24 @@ impl Rule {
         }))
     }
 
-    /// Whether a change counts at all: an update may be of other columns than `changed`.
+    /// Returns whether a change counts: an update may have changed none of the columns in `changed`.
     fn counts(&self, change: &Change<'_>, row: &Row<'_>) -> bool {
         change.operation != Operation::Update || self.changed.is_empty() || row.changed(&self.changed)
     }
 
-    /// Whether the rows of other tables that the rule reads were looked up.
+    /// Checks that the rows of other tables that the rule reads were looked up.
     fn check(&self, row: &Row<'_>) -> Result<(), String> {
         let [of_row, of_old] = &self.related;
         row.related.check(of_row, &row.current)?;
         row.related.check(of_old, &row.old)
     }
 
-    /// What the templates see.
+    /// Returns the view of the change for the templates.
     fn view<'a>(&'a self, change: &'a Change<'_>, row: &'a Row<'_>) -> View<'a, impl FnOnce() -> Value> {
         View::new(Some(row), || self.reads.scope(change, &self.model, row))
     }
 
-    /// Whether the row matches `when`.
+    /// Returns whether the row matches `when`.
     fn matches<F: FnOnce() -> Value>(&self, templates: &Templates, view: &View<'_, F>) -> Result<bool, String> {
         match &self.when {
             Some(when) => Ok(!render(templates, view, "when", when)?.is_empty()),
@@ -151,7 +151,7 @@ impl Rule {
         }
     }
 
-    /// The channel of those who hear `row`; none where it does not match `when`, or the target is null.
+    /// Returns the channel of the audience of `row`; `None` if it does not match `when`, or the target is null.
     fn audience<F: FnOnce() -> Value>(
         &self,
         templates: &Templates,
@@ -183,12 +183,12 @@ impl Rule {
             }
         };
         if channel.is_empty() {
-            return Err("channel: the template came to nothing".to_owned());
+            return Err("channel: the template rendered to an empty text".to_owned());
         }
         Ok(Some(channel))
     }
 
-    /// The model and the key: `Order 17`.
+    /// Returns the model and the key: `Order 17`.
     fn default_message(&self, row: &Row<'_>) -> String {
         let mut message = self.subject.clone();
         for (index, value) in row.pk().enumerate() {
@@ -210,7 +210,7 @@ fn render<'t, F: FnOnce() -> Value>(
     templates.render(text, view).map_err(|error| failure(part, &error))
 }
 
-/// Which part failed and why, in one line.
+/// Describes which part failed and why, in one line.
 fn failure(part: &str, error: &minijinja::Error) -> String {
     error.detail().map_or_else(
         || format!("{part}: {}", error.kind()),

@@ -1,4 +1,4 @@
-//! Templates and conditions of rules.
+//! Compiles and renders the templates and conditions of rules.
 
 mod joined;
 mod scope;
@@ -15,7 +15,7 @@ use joined::Joined;
 
 pub(super) use scope::{Reads, Version, from_json};
 
-/// The work one template may do, in minijinja's instructions: a loop over a large JSON column ends in an error, not in a stuck relay.
+/// The most minijinja instructions per template: a loop over a large JSON column ends in an error, not in a stuck relay.
 const FUEL: u64 = 100_000;
 
 /// The templates of all rules.
@@ -32,31 +32,31 @@ pub struct CompileError {
     pub model: String,
     /// The rule's number within the watch.
     pub rule: u32,
-    /// Which of its templates.
+    /// The part of the rule.
     pub part: &'static str,
-    /// minijinja's own words.
+    /// minijinja's error.
     pub source: minijinja::Error,
 }
 
 /// A text of a rule.
 #[derive(Clone, Debug)]
 pub(super) enum Text {
-    /// It reads nothing of the change.
+    /// A constant, which reads nothing of the change.
     Constant(Arc<str>),
     /// Rendered for each change, by its name among [`Templates`].
     Rendered(String),
-    /// Values between constants: joined where each is a string or an integer, and otherwise rendered, by this name.
+    /// Values between constants, joined if each is a string or an integer, and otherwise rendered by this name.
     Joined(Joined, String),
 }
 
-/// What a text is rendered from: a change's row, and the engine's values of it, which are made when the first text needs them.
+/// The input of a text: the row of a change, and the engine's values of it, which are created when the first text needs them.
 pub(super) struct View<'a, F> {
     row: Option<&'a Row<'a>>,
     scope: LazyCell<Value, F>,
 }
 
 impl<'a, F: FnOnce() -> Value> View<'a, F> {
-    /// Of a change whose row is `row`; of many changes there is none.
+    /// Creates the view of a change with the row `row`; many changes have none.
     pub(super) const fn new(row: Option<&'a Row<'a>>, scope: F) -> Self {
         Self {
             row,

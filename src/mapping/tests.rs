@@ -154,7 +154,7 @@ fn changed_compares_with_the_former_value() {
 }
 
 #[test]
-fn a_delete_tells_of_the_old_row() {
+fn a_delete_publishes_the_old_row() {
     let outcomes = map(
         watch(&["id"], vec![rule(Destination::Public)]),
         &change(Operation::Delete, Some(ROW), None),
@@ -180,7 +180,7 @@ fn a_composite_key_is_a_list_and_a_table_without_a_key_has_none() {
 }
 
 #[test]
-fn a_rule_that_fails_says_which_template_and_why_and_stops_no_other() {
+fn a_rule_that_fails_reports_which_template_and_why_and_stops_no_other() {
     let mut failing = rule(Destination::Public);
     failing.message = Some(template("{{ row.gone }}", &[row("gone")]));
     let outcomes = map(
@@ -195,7 +195,7 @@ fn a_rule_that_fails_says_which_template_and_why_and_stops_no_other() {
 }
 
 #[test]
-fn a_template_that_loops_for_ever_is_stopped() {
+fn a_template_that_loops_forever_is_stopped() {
     let mut endless = rule(Destination::Public);
     let text = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}{{ row.id }}";
     endless.message = Some(template(text, &[row("id")]));
@@ -231,7 +231,7 @@ fn two_rules_give_two_keys_and_a_later_change_with_the_same_id_another() {
 }
 
 #[test]
-fn where_a_channel_depends_on_the_row_everyone_hears_of_lost_changes_instead() {
+fn lost_changes_are_announced_to_everyone_if_the_channel_depends_on_the_row() {
     let by_row = || Destination::Channel(template("order:{{ row.id }}", &[row("id")]));
     let told = |destinations: Vec<Destination>, prefix: &str| -> Vec<String> {
         let watch = watch(&["id"], destinations.into_iter().map(rule).collect());

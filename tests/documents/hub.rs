@@ -57,7 +57,7 @@ async fn the_hub_is_turned_on_connected_to_and_asked_as_the_page_has_it() {
              o.status = 'paid'; o.save()\no.number = '18'; o.save()",
         )
         .await;
-    dev.line("nothing of `changed` has changed", SOON).await;
+    dev.line("no field in `changed` has changed", SOON).await;
     lesson.printed(shown, &dev.output());
     lesson.set("KEY", "a key");
     let asked = lesson.take("sh");

@@ -65,7 +65,7 @@ async fn one_command_applies_publishes_shows_and_follows_a_changed_file_and_leav
         assert_eq!(page.next().await.unwrap().1["message"], "Order A-1");
         django.run("o.number = 'A-2'; o.save()").await;
         dev.line(
-            "→ nowhere: rule 1: `on` does not name it; rule 2: nothing of `changed` has changed",
+            "→ nowhere: rule 1: `on` does not name it; rule 2: no field in `changed` has changed",
             SOON,
         )
         .await;

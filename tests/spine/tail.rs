@@ -44,7 +44,7 @@ Order.objects.all().delete()",
     for line in [
         "shop.Country \"marker\" insert → public  \"Country created\"",
         "→ nowhere: rule 1: `on` does not name it; rule 2: `when` does not match",
-        "→ nowhere: rule 1: nothing of `changed` has changed; rule 2: `on` does not name it",
+        "→ nowhere: rule 1: no field in `changed` has changed; rule 2: `on` does not name it",
         "shop.Order 1 update → staff  \"Order edited\"",
         "shop.Order 1 delete → users  \"Order deleted\"",
         "→ parked: rule 1: message: undefined value",

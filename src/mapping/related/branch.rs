@@ -1,4 +1,4 @@
-//! What one rule reads of the rows that a row leads to, as a tree of names.
+//! The values that a rule reads from related rows, as a tree of names.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::mapping::event::write_string;
 use crate::mapping::row::Columns;
 use crate::mapping::template::{Version, from_json};
 
-/// What is read, by the relations' names.
+/// The values that are read, by the names of the relations.
 #[derive(Clone, Debug, Default)]
 pub(in crate::mapping) struct Branches(Vec<Branch>);
 
@@ -19,21 +19,21 @@ pub(in crate::mapping) struct Branches(Vec<Branch>);
 struct Branch {
     name: Arc<str>,
     node: usize,
-    /// The columns that are read, with their places among the row's values.
+    /// The columns that are read, with their indices in the values of the row.
     values: Vec<(Arc<str>, usize)>,
     further: Branches,
 }
 
 impl Branches {
-    /// Adds the value that a dotted name means, for a rule that hears `on`. A name that means none is left out: the configuration
-    /// was not used with one.
+    /// Adds the value of a dotted name, for a rule that applies to `on`. A name that does not resolve is skipped, since no such
+    /// configuration is used.
     pub(in crate::mapping) fn add(&mut self, relations: &mut Relations, paths: &Paths, name: &str, on: Operations) {
-        let Some((way, index)) = relations.read(paths, name, on) else {
+        let Some((path_nodes, index)) = relations.read(paths, name, on) else {
             return;
         };
         let mut names = name.split('.');
         let mut branches = self;
-        for (depth, node) in way.iter().enumerate() {
+        for (depth, node) in path_nodes.iter().enumerate() {
             let name = names.next().unwrap_or_default();
             let known = branches.0.iter().position(|branch| branch.node == *node);
             let at = known.unwrap_or_else(|| {
@@ -46,7 +46,7 @@ impl Branches {
                 branches.0.len() - 1
             });
             let branch = &mut branches.0[at];
-            if depth + 1 == way.len() {
+            if depth + 1 == path_nodes.len() {
                 let column = names.next().unwrap_or_default();
                 if branch.values.iter().all(|(_, known)| *known != index) {
                     branch.values.push((column.into(), index));
@@ -57,7 +57,7 @@ impl Branches {
         }
     }
 
-    /// Every relation that is read.
+    /// Returns every relation that is read.
     pub(in crate::mapping) fn nodes(&self) -> Vec<usize> {
         let nodes = self
             .0
@@ -66,7 +66,7 @@ impl Branches {
         nodes.collect()
     }
 
-    /// What a template sees of them beside the columns. A relation whose key was not captured is left out.
+    /// Returns the values in a template's scope in addition to the columns. A relation whose key was not captured is omitted.
     pub(in crate::mapping) fn values(&self, related: Related<'_>, columns: &Columns<'_>) -> Vec<(Arc<str>, Value)> {
         let value = |branch: &Branch| {
             let found = related.find(branch.node, columns)?;
@@ -81,7 +81,7 @@ impl Branches {
         self.0.iter().filter_map(value).collect()
     }
 
-    /// Appends them to the object `out` as members; `separate` says whether it has some already.
+    /// Appends them as members to the JSON object `out`; `separate` is whether it already has members.
     pub(in crate::mapping) fn write(&self, out: &mut Vec<u8>, related: Related<'_>, columns: &Columns<'_>, mut separate: bool) {
         for branch in &self.0 {
             let Some(found) = related.find(branch.node, columns) else {
@@ -92,8 +92,8 @@ impl Branches {
             }
             write_string(out, &branch.name);
             out.extend_from_slice(b":{");
-            for (place, (name, index)) in branch.values.iter().enumerate() {
-                if place > 0 {
+            for (position, (name, index)) in branch.values.iter().enumerate() {
+                if position > 0 {
                     out.push(b',');
                 }
                 write_string(out, name);

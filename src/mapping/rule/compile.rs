@@ -1,8 +1,8 @@
-//! From a configured rule to a compiled one.
+//! Compiles a configured rule.
 
 use std::sync::Arc;
 
-use super::{Burst, Destination, Rule};
+use super::{CollapseRule, Destination, Rule};
 use crate::capture::watch::{self, Watch};
 use crate::change::Operation;
 use crate::config::Template;
@@ -11,7 +11,7 @@ use crate::mapping::related::{Branches, Paths, Relations};
 use crate::mapping::template::{CompileError, Reads, Templates, Text};
 use crate::mapping::{RuleName, channel};
 
-/// What rules are compiled with.
+/// The shared state for compiling rules.
 pub(in crate::mapping) struct Compiler<'a> {
     pub(in crate::mapping) templates: &'a mut Templates,
     pub(in crate::mapping) relations: &'a mut Relations,
@@ -20,7 +20,7 @@ pub(in crate::mapping) struct Compiler<'a> {
 }
 
 impl Rule {
-    /// The rule `number` of `watch`.
+    /// Compiles the rule `number` of `watch`.
     pub(in crate::mapping) fn compile(
         compiler: &mut Compiler<'_>,
         watch: &Watch,
@@ -74,7 +74,7 @@ impl Rule {
             None => None,
         };
         let collapse = match &rule.collapse {
-            Some(collapse) => Some(Burst::compile(templates, name("collapse"), collapse).map_err(failed("collapse"))?),
+            Some(collapse) => Some(CollapseRule::compile(templates, name("collapse"), collapse).map_err(failed("collapse"))?),
             None => None,
         };
         let [mut of_row, of_old] = reads.nodes();
@@ -106,7 +106,7 @@ impl Rule {
     }
 }
 
-/// Where the publications go; `related_user` is where the user's key is among the rows of other tables.
+/// Compiles the destination; `related_user` is the location of the user's key in the rows of other tables.
 fn destination(
     configured: &watch::Destination,
     prefix: &str,

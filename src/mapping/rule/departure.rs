@@ -1,4 +1,4 @@
-//! The word to those who heard a row and hear it no more: an update took it to another channel, or out of what a rule follows.
+//! Departures: the publication to the former audience of a row that an update moved to another channel, or that a rule no longer follows.
 
 use super::Rule;
 use crate::change::{Change, Operation};
@@ -7,18 +7,18 @@ use crate::mapping::template::Templates;
 use crate::mapping::{Origin, Publication};
 
 impl Rule {
-    /// What a change makes of a departure: nothing where the row stays with its audience. It says the key alone, since the former
-    /// audience may not see what the row is now.
+    /// Maps a change to a departure; `None` if the row stays with its audience. It contains only the key, since the former audience
+    /// may not see the new state of the row.
     ///
     /// # Errors
-    /// A template or condition that failed on either version of the row, for people.
+    /// When a template or condition fails on either version of the row. The reason is human-readable.
     pub(in crate::mapping) fn depart(
         &self,
         templates: &Templates,
         change: &Change<'_>,
         row: &Row<'_>,
     ) -> Result<Option<Publication>, String> {
-        // An update without all of these former values was captured for rules of another time: whom it took the row from, nobody knows.
+        // An update without all of these former values was captured for other rules: its former audience is unknown.
         if change.operation != Operation::Update || self.moved_by.is_empty() || !row.old.has(&self.moved_by) {
             return Ok(None);
         }
@@ -29,7 +29,7 @@ impl Rule {
         self.check(row)?;
         self.check(&former)?;
         let view = self.view(change, row);
-        // Without `follow` a change that does not match `when` counts for nobody.
+        // Without `follow`, a change that does not match `when` does not count.
         if !self.follow && !self.matches(templates, &view)? {
             return Ok(None);
         }
@@ -51,7 +51,7 @@ impl Rule {
         }))
     }
 
-    /// Where the publication of a departure comes from.
+    /// Returns the origin of the publication of a departure.
     pub(in crate::mapping) fn departure(&self, change: &Change<'_>) -> Origin {
         Origin {
             left: true,

@@ -1,4 +1,4 @@
-//! Why a rule makes nothing of a change.
+//! Explains why a rule does not publish a change.
 
 use super::Rule;
 use crate::change::Change;
@@ -6,10 +6,10 @@ use crate::mapping::row::Row;
 use crate::mapping::template::Templates;
 
 impl Rule {
-    /// Why, for people; none: it makes something of it, or fails.
+    /// Returns the human-readable reason; `None` if the rule publishes the change, or fails.
     pub(in crate::mapping) fn silence(&self, templates: &Templates, change: &Change<'_>, row: &Row<'_>) -> Option<&'static str> {
         if !self.counts(change, row) {
-            return Some("nothing of `changed` has changed");
+            return Some("no field in `changed` has changed");
         }
         let view = self.view(change, row);
         match self.matches(templates, &view) {

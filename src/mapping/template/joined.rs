@@ -1,4 +1,4 @@
-//! Templates that only put values between constants, as most do. Where the values are strings and integers the engine is not needed:
+//! Templates that only put values between constants, as most do. If the values are strings and integers, the engine is not needed:
 //! converting and rendering them with it costs more than the rest of the mapping.
 
 use serde_json::value::RawValue;
@@ -6,13 +6,13 @@ use serde_json::value::RawValue;
 use crate::config::{Reference, Template};
 use crate::mapping::row::{Row, plain};
 
-/// The digits of the largest integers that are taken: a longer one may not be one for the engine.
+/// The most digits in an integer that is joined: the engine may not treat a longer one as an integer.
 const DIGITS: usize = 18;
 
-/// The bytes of the longest text that is joined. What becomes longer is the engine's, whose fuel bounds its work.
+/// The most bytes in a joined text. A longer one is rendered by the engine, whose fuel bounds its work.
 const LONGEST: usize = 64 << 10;
 
-/// Such a template.
+/// A template of values between constants.
 #[derive(Clone, Debug)]
 pub(in crate::mapping) struct Joined(Vec<Part>);
 
@@ -21,17 +21,17 @@ enum Part {
     Constant(String),
     /// A column of the row.
     Row(String),
-    /// A column of the row before.
+    /// A column of the old row.
     Old(String),
-    /// A key of one column.
+    /// The single-column key.
     Key,
 }
 
 impl Joined {
-    /// None where the template does more.
+    /// Parses a template; `None` if it does more than join values.
     pub(super) fn parse(template: &Template) -> Option<Self> {
         let mut text = template.text.as_str();
-        // The engine leaves out a line's end at the text's end.
+        // The engine strips a line end at the end of the text.
         if text.contains("{%") || text.contains("{#") || text.ends_with(['\n', '\r']) {
             return None;
         }
@@ -46,7 +46,7 @@ impl Joined {
         Some(Self(parts))
     }
 
-    /// The text; none where it is long, or a value is anything but a string or an integer, which the engine is to make a text of.
+    /// Returns the text; `None` if the engine must render it, because it is long or a value is neither a string nor an integer.
     pub(super) fn join(&self, row: &Row<'_>) -> Option<String> {
         let mut text = String::with_capacity(64);
         for part in &self.0 {
@@ -69,7 +69,7 @@ impl Joined {
 }
 
 impl Part {
-    /// What a block's name reads; none where it is no name alone.
+    /// Returns the value that the name in a block reads; `None` if the block is not just a name.
     fn read(name: &str, references: &[Reference]) -> Option<Self> {
         references.iter().find_map(|reference| match reference {
             Reference::Row(column) => (name.strip_prefix("row.")? == column).then(|| Self::Row(column.clone())),
@@ -80,7 +80,7 @@ impl Part {
     }
 }
 
-/// Whether a value is a string or an integer, whose text is what the engine would render.
+/// Returns whether a value is a string or an integer whose text equals the engine's output.
 fn is_plain(value: &RawValue) -> bool {
     let value = value.get();
     let digits = value.strip_prefix('-').unwrap_or(value);

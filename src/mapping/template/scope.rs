@@ -1,4 +1,4 @@
-//! What texts see of a change: its columns, and what they lead to, as values of the template engine.
+//! The scope of templates: the columns and related rows of a change, as values of the template engine.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::config::{Reference, Side};
 use crate::mapping::related::Branches;
 use crate::mapping::row::{Columns, Row};
 
-/// What a rule's templates read; only that is turned from JSON into values.
+/// The names that a rule's templates read; only these are converted from JSON to values.
 #[derive(Debug, Default)]
 pub(in crate::mapping) struct Reads {
     row: Vec<String>,
@@ -19,14 +19,14 @@ pub(in crate::mapping) struct Reads {
     whole_row: bool,
     whole_old: bool,
     pk: bool,
-    /// What is read of the rows that `row` leads to.
+    /// The values that are read from the rows that `row` leads to.
     related_row: Branches,
-    /// The same of `old`.
+    /// Likewise for `old`.
     related_old: Branches,
 }
 
 impl Reads {
-    /// Adds what a rule reads; `related` takes what it reads of other tables.
+    /// Adds the names that a rule reads; `related` is called with those of other tables.
     pub(in crate::mapping) fn add<'r>(&mut self, references: &'r [Reference], mut related: impl FnMut(&mut Branches, &'r str)) {
         for reference in references {
             match reference {
@@ -41,12 +41,12 @@ impl Reads {
         }
     }
 
-    /// The relations that are read from `row`, and from `old`.
+    /// Returns the relations that are read from `row` and from `old`.
     pub(in crate::mapping) fn nodes(&self) -> [Vec<usize>; 2] {
         [self.related_row.nodes(), self.related_old.nodes()]
     }
 
-    /// The variables in a template's scope.
+    /// Returns the scope of a template.
     pub(in crate::mapping) fn scope(&self, change: &Change<'_>, model: &Arc<str>, row: &Row<'_>) -> Value {
         let pk = if self.pk {
             let mut json = Vec::new();
@@ -90,7 +90,7 @@ fn version(columns: &Columns<'_>, names: &[String], whole: bool, related: Vec<(A
     Value::from_object(Version::new(columns, related))
 }
 
-/// A JSON value as a template sees it. Integers keep all their digits, and decimals are strings already.
+/// Converts a JSON value for a template. Integers keep all their digits, and decimals are already strings.
 pub(in crate::mapping) fn from_json(json: &str) -> Value {
     match json.as_bytes().first() {
         Some(b'n') => Value::from(()),
@@ -136,7 +136,7 @@ impl Object for Scope {
 #[derive(Debug)]
 pub(in crate::mapping) struct Version {
     columns: Vec<(Arc<str>, Value)>,
-    /// The rows that it leads to; iterating does not come by them.
+    /// The rows that it leads to; iteration skips them.
     related: Vec<(Arc<str>, Value)>,
 }
 

@@ -29,7 +29,7 @@ fn json_becomes_what_a_template_expects() {
     assert_eq!(from_json("[1,{\"a\":2}]").to_string(), "[1, {'a': 2}]");
 }
 
-/// What a template that names all of these reads.
+/// The references of a template that reads all of these names.
 fn references() -> Vec<Reference> {
     let named = ["a", "b"].map(str::to_owned);
     let row = named.clone().map(Reference::Row);
@@ -46,7 +46,7 @@ fn template(text: &str) -> Template {
     }
 }
 
-/// The text as it is joined, and as the engine renders it; none where there is no such template.
+/// The joined text, and the text rendered by the engine; `None` if the template does not compile.
 fn rendered(text: &str, old: &str, new: &str) -> Option<(Option<String>, Option<String>)> {
     let template = template(text);
     let mut templates = Templates::new();
@@ -84,7 +84,7 @@ fn a_template_of_names_and_constants_is_joined() {
 }
 
 #[test]
-fn what_is_no_string_and_no_integer_of_few_digits_is_left_to_the_engine() {
+fn values_other_than_strings_and_short_integers_are_left_to_the_engine() {
     for value in ["null", "true", "1.50", "1e3", "-0", "12345678901234567890", "[1]", "{}"] {
         let (joined, by_engine) = rendered("{{ row.a }}", "{}", &format!("{{\"id\":1,\"a\":{value}}}")).unwrap();
         assert_eq!(joined, None, "{value}");
@@ -95,7 +95,7 @@ fn what_is_no_string_and_no_integer_of_few_digits_is_left_to_the_engine() {
 }
 
 #[test]
-fn what_becomes_long_is_left_to_the_engine_which_has_a_bound() {
+fn long_texts_are_left_to_the_engine_which_is_bounded() {
     let long = |bytes| format!("{{\"id\":1,\"a\":\"{}\"}}", "a".repeat(bytes));
     let text = "{{ row.a }}{{ row.a }}";
     let (joined, by_engine) = rendered(text, "{}", &long(40 << 10)).unwrap();
@@ -105,7 +105,7 @@ fn what_becomes_long_is_left_to_the_engine_which_has_a_bound() {
 
 proptest! {
     #[test]
-    fn what_is_joined_is_what_the_engine_renders(
+    fn a_joined_text_equals_the_engines_output(
         pieces in vec(select(vec![
             "{{ row.a }}", "{{row.b}}", "{{\told.a\n}}", "{{ old.b }}", "{{ pk }}", "{{- row.a }}", "{{ row.a -}}", "{{ row.a | upper }}",
             "{{ row.a + row.b }}", "{{ 'row.a' }}", "{{ row['a'] }}", "{% if pk %}", "{% endif %}", "{# pk #}", "{{ \"}}\" }}", "{{", "}}",
@@ -121,7 +121,7 @@ proptest! {
     }
 }
 
-/// A value as PostgreSQL writes JSON.
+/// A value in PostgreSQL's JSON format.
 fn value() -> impl Strategy<Value = String> {
     let raw = select(vec![
         "null",

@@ -7,25 +7,25 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config;
 
-/// Orders go to the channel that `status` names; more than `above` of a kind become one.
+/// A mapping of orders to the channel that `status` names; more than `above` of a kind are merged.
 fn mapping(above: u32, message: Option<Template>) -> Arc<Mapping> {
-    let mut told = rule(Destination::Channel(template("{{ row.status }}", &[row("status")])));
-    told.collapse = Some(config::Collapse { above, message });
+    let mut merging = rule(Destination::Channel(template("{{ row.status }}", &[row("status")])));
+    merging.collapse = Some(config::Collapse { above, message });
     let mut each = rule(Destination::Public);
     each.on = Operations::NONE.with(Operation::Delete);
     each.event_class = Some(template("gone", &[]));
-    Arc::new(Mapping::compile(&[watch(&["id"], vec![told, each])], Some("Shop"), "").unwrap())
+    Arc::new(Mapping::compile(&[watch(&["id"], vec![merging, each])], Some("Shop"), "").unwrap())
 }
 
-/// What comes out while changes are taken in one after the other, and at the end.
-struct Told {
+/// The outcomes while changes are added one after the other, and at the end.
+struct Published {
     mapping: Arc<Mapping>,
     collapse: Collapse,
     outcomes: Vec<Outcome>,
     id: i64,
 }
 
-impl Told {
+impl Published {
     fn new(mapping: Arc<Mapping>) -> Self {
         let (collapse, outcomes) = (Collapse::default(), Vec::new());
         Self {
@@ -63,7 +63,7 @@ impl Told {
     }
 }
 
-/// The channel and the key of each event, or its keys.
+/// The channel of each event, and its key or keys.
 fn keys(events: &[Value]) -> Vec<(&str, Value)> {
     let keys = |event: &Value| {
         if event["count"].is_null() {
@@ -80,23 +80,23 @@ fn keys(events: &[Value]) -> Vec<(&str, Value)> {
 
 #[test]
 fn as_many_as_may_be_are_published_one_by_one_and_one_more_makes_one_of_them_all() {
-    let told = |count| {
-        let mut told = Told::new(mapping(3, None));
+    let published = |count| {
+        let mut published = Published::new(mapping(3, None));
         for _ in 0..count {
-            told.take(1, Operation::Insert, "a");
+            published.take(1, Operation::Insert, "a");
         }
-        assert_eq!(told.collapse.earliest().unwrap().0, 101, "the cursor may not pass it");
-        told.end()
+        assert_eq!(published.collapse.earliest().unwrap().0, 101, "the cursor must not pass it");
+        published.end()
     };
-    assert_eq!(keys(&told(3)), [("a", json!(101)), ("a", json!(102)), ("a", json!(103))]);
-    let one = told(4);
+    assert_eq!(keys(&published(3)), [("a", json!(101)), ("a", json!(102)), ("a", json!(103))]);
+    let one = published(4);
     assert_eq!(keys(&one), [("a", json!([101, 102, 103, 104]))]);
     insta::assert_snapshot!(one[0]);
 }
 
 #[test]
-fn each_transaction_channel_and_operation_counts_for_itself() {
-    let mut told = Told::new(mapping(1, None));
+fn each_transaction_channel_and_operation_is_counted_separately() {
+    let mut published = Published::new(mapping(1, None));
     for (transaction, operation, channel) in [
         (1, Operation::Insert, "a"),
         (2, Operation::Insert, "a"),
@@ -104,7 +104,7 @@ fn each_transaction_channel_and_operation_counts_for_itself() {
         (1, Operation::Update, "a"),
         (2, Operation::Insert, "a"),
     ] {
-        told.take(transaction, operation, channel);
+        published.take(transaction, operation, channel);
     }
     let wanted = [
         ("a", json!(101)),
@@ -112,19 +112,27 @@ fn each_transaction_channel_and_operation_counts_for_itself() {
         ("a", json!(104)),
         ("a", json!([102, 105])),
     ];
-    assert_eq!(keys(&told.end()), wanted, "and many stand where the last of them stood");
+    assert_eq!(
+        keys(&published.end()),
+        wanted,
+        "a merged publication takes the position of the last"
+    );
 }
 
 #[test]
 fn other_publications_of_a_channel_stay_behind_what_is_held_for_it() {
-    let mut told = Told::new(mapping(1, None));
-    told.take(1, Operation::Insert, "public");
-    told.take(2, Operation::Delete, "a");
+    let mut published = Published::new(mapping(1, None));
+    published.take(1, Operation::Insert, "public");
+    published.take(2, Operation::Delete, "a");
     let wanted = [("public", json!(101)), ("a", json!(102)), ("public", json!(102))];
-    assert_eq!(keys(&told.end()), wanted);
-    let mut told = Told::new(mapping(1, None));
-    told.take(1, Operation::Delete, "a");
-    assert_eq!(told.outcomes.len(), 1, "nothing is held for `public`, so nothing waits there");
+    assert_eq!(keys(&published.end()), wanted);
+    let mut published = Published::new(mapping(1, None));
+    published.take(1, Operation::Delete, "a");
+    assert_eq!(
+        published.outcomes.len(),
+        1,
+        "nothing is held for `public`, so nothing waits there"
+    );
 }
 
 #[test]
@@ -142,14 +150,14 @@ fn truncates_are_never_collapsed() {
 }
 
 #[test]
-fn a_message_of_its_own_says_how_many() {
+fn a_custom_message_may_contain_the_count() {
     let count = || Reference::Variable("count".to_owned());
     let said = |text, references: &[Reference]| {
-        let mut told = Told::new(mapping(1, Some(template(text, references))));
+        let mut published = Published::new(mapping(1, Some(template(text, references))));
         for _ in 0..1_001 {
-            told.take(1, Operation::Delete, "a");
+            published.take(1, Operation::Delete, "a");
         }
-        let events = told.end();
+        let events = published.end();
         let event = events.into_iter().find(|event| !event["count"].is_null()).unwrap();
         assert_eq!(
             (&event["count"], &event["keys"]),
@@ -168,49 +176,49 @@ fn a_message_of_its_own_says_how_many() {
 }
 
 #[test]
-fn other_rules_take_nothing_that_is_held_with_them() {
-    let mut told = Told::new(mapping(1, None));
-    told.take(1, Operation::Insert, "a");
-    told.take(1, Operation::Insert, "a");
-    told.mapping = Arc::new(Mapping::compile(&[watch(&["id"], vec![rule(Destination::Public)])], None, "").unwrap());
-    told.take(1, Operation::Insert, "a");
-    assert_eq!(keys(&told.end()), [("a", json!([101, 102])), ("public", json!(103))]);
+fn a_reload_releases_what_the_former_rules_held() {
+    let mut published = Published::new(mapping(1, None));
+    published.take(1, Operation::Insert, "a");
+    published.take(1, Operation::Insert, "a");
+    published.mapping = Arc::new(Mapping::compile(&[watch(&["id"], vec![rule(Destination::Public)])], None, "").unwrap());
+    published.take(1, Operation::Insert, "a");
+    assert_eq!(keys(&published.end()), [("a", json!([101, 102])), ("public", json!(103))]);
 }
 
 #[test]
-fn the_memory_is_bounded_however_many_channels_a_transaction_speaks_to_and_nothing_is_lost() {
-    let mut told = Told::new(mapping(1, None));
+fn memory_is_bounded_for_any_number_of_channels_and_nothing_is_lost() {
+    let mut published = Published::new(mapping(1, None));
     let (channels, rounds) = (6_000, 3);
     for _ in 0..rounds {
         for channel in 0..channels {
-            told.take(1, Operation::Insert, &channel.to_string());
-            assert!(told.collapse.held_bytes() <= 4 << 20);
+            published.take(1, Operation::Insert, &channel.to_string());
+            assert!(published.collapse.held_bytes() <= 4 << 20);
         }
     }
-    assert!(told.outcomes.len() > 5_000, "the oldest go first");
-    let mut heard = 0;
-    for event in told.end() {
-        heard += event["count"].as_u64().unwrap_or(1);
+    assert!(published.outcomes.len() > 5_000, "the oldest go first");
+    let mut received = 0;
+    for event in published.end() {
+        received += event["count"].as_u64().unwrap_or(1);
     }
-    assert_eq!(heard, channels * rounds);
+    assert_eq!(received, channels * rounds);
 }
 
 proptest! {
     #[test]
-    fn every_change_is_told_once_and_each_channel_in_order(
+    fn every_change_is_published_once_and_each_channel_in_order(
         changes in proptest::collection::vec((0..3_u64, 0..3_u8, 0..2_u8), 0..60),
         above in 1..4_u32,
     ) {
-        let mut told = Told::new(mapping(above, None));
+        let mut published = Published::new(mapping(above, None));
         let mut wanted: BTreeMap<(String, i64), u32> = BTreeMap::new();
         for (transaction, channel, operation) in changes {
             let channel = channel.to_string();
-            told.take(transaction, [Operation::Insert, Operation::Update][usize::from(operation)], &channel);
-            wanted.insert((channel, told.id), 1);
+            published.take(transaction, [Operation::Insert, Operation::Update][usize::from(operation)], &channel);
+            wanted.insert((channel, published.id), 1);
         }
-        let mut heard: BTreeMap<(String, i64), u32> = BTreeMap::new();
+        let mut received: BTreeMap<(String, i64), u32> = BTreeMap::new();
         let mut last: BTreeMap<String, i64> = BTreeMap::new();
-        for event in told.end() {
+        for event in published.end() {
             let channel = event["channel"].as_str().unwrap().to_owned();
             let keys = match event["keys"].as_array() {
                 Some(keys) => keys.clone(),
@@ -218,13 +226,13 @@ proptest! {
             };
             prop_assert!(event["keys"].is_null() || keys.len() > above as usize);
             let keys: Vec<i64> = keys.iter().map(|key| key.as_i64().unwrap()).collect();
-            // Of many that became one, the last has its place.
-            let place = *keys.last().unwrap();
-            prop_assert!(last.insert(channel.clone(), place).is_none_or(|before| before < place));
+            // A merged publication takes the position of its last member.
+            let position = *keys.last().unwrap();
+            prop_assert!(last.insert(channel.clone(), position).is_none_or(|before| before < position));
             for key in keys {
-                *heard.entry((channel.clone(), key)).or_default() += 1;
+                *received.entry((channel.clone(), key)).or_default() += 1;
             }
         }
-        prop_assert_eq!(heard, wanted);
+        prop_assert_eq!(received, wanted);
     }
 }

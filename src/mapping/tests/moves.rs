@@ -1,10 +1,10 @@
-//! Rows that go from one audience to another.
+//! Tests of rows that move from one audience to another.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A rule of rooms that shows what is not a draft.
+/// A rule that publishes the orders of each room, except drafts.
 fn rooms(follow: bool) -> WatchRule {
     let mut rule = rule(Destination::Channel(template(
         "room:{{ row.customer_id }}",
@@ -26,8 +26,8 @@ fn version(id: u8, status: &str, room: u8) -> String {
     format!(r#"{{"id":{id},"status":"{status}","total":"1.00","customer_id":{room}}}"#)
 }
 
-/// Channel, event and key of what a rule of rooms makes of an update.
-fn told(rule: WatchRule, old: &str, new: &str) -> Vec<(String, String, String)> {
+/// The channel, event and key of each publication of an update.
+fn published(rule: WatchRule, old: &str, new: &str) -> Vec<(String, String, String)> {
     let outcomes = map(watch(&["id"], vec![rule]), &change(Operation::Update, Some(old), Some(new)));
     outcomes
         .iter()
@@ -43,21 +43,21 @@ fn told(rule: WatchRule, old: &str, new: &str) -> Vec<(String, String, String)> 
 }
 
 #[test]
-fn the_former_audience_gets_the_former_key_alone_under_a_key_of_its_own() {
-    let told = told(rooms(false), &version(1, "paid", 1), &version(2, "paid", 2));
-    assert_eq!(told.len(), 2, "{told:?}");
+fn the_former_audience_gets_only_the_former_key_with_a_separate_idempotency_key() {
+    let published = published(rooms(false), &version(1, "paid", 1), &version(2, "paid", 2));
+    assert_eq!(published.len(), 2, "{published:?}");
     assert_eq!(
-        told[0].1,
+        published[0].1,
         r#"{"event_class":"Order left","message":"Order 1","channel":"room:1","site":"Shop","data":{},"id":"1042-6610473297240-1-left","at":"2026-11-24T12:00:00.123Z","model":"shop.Order","op":"leave","pk":1}"#
     );
     assert!(
-        told[1]
+        published[1]
             .1
             .contains(r#""event_class":"class","message":"Secret 1.00","channel":"room:2""#),
-        "{told:?}"
+        "{published:?}"
     );
     assert_eq!(
-        (told[0].2.as_str(), told[1].2.as_str()),
+        (published[0].2.as_str(), published[1].2.as_str()),
         ("1042-6610473297240-1-left", "1042-6610473297240-1")
     );
 }
@@ -68,30 +68,30 @@ fn a_row_without_an_audience_leaves_the_one_it_had_and_one_that_gets_an_audience
     personal.moved_by = vec!["id".into(), "customer_id".into()];
     let nobodys = r#"{"id":1,"status":"paid","total":"1.00","customer_id":null}"#;
     let of_one = version(1, "paid", 1);
-    let left = told(personal.clone(), &of_one, nobodys);
+    let left = published(personal.clone(), &of_one, nobodys);
     assert_eq!(left.len(), 1);
     assert!(left[0].0 == "#1" && left[0].1.contains("Order left"), "{left:?}");
-    let got = told(personal, nobodys, &of_one);
+    let got = published(personal, nobodys, &of_one);
     assert_eq!(got.len(), 1);
     assert!(got[0].0 == "#1" && got[0].1.contains("Order edited"), "{got:?}");
 }
 
 #[test]
-fn only_a_rule_that_follows_tells_of_rows_that_stop_to_match() {
+fn only_a_rule_that_follows_announces_rows_that_stop_matching() {
     let (open, draft) = (version(1, "paid", 1), version(1, "draft", 1));
-    assert!(told(rooms(false), &open, &draft).is_empty());
-    let left = told(rooms(true), &open, &draft);
+    assert!(published(rooms(false), &open, &draft).is_empty());
+    let left = published(rooms(true), &open, &draft);
     assert!(left.len() == 1 && left[0].1.contains("Order left"), "{left:?}");
-    let started = told(rooms(true), &draft, &open);
+    let started = published(rooms(true), &draft, &open);
     assert!(started.len() == 1 && started[0].1.contains("Secret"), "{started:?}");
 }
 
 #[test]
-fn an_update_that_does_not_count_moves_nobody_and_one_without_the_former_values_neither() {
+fn neither_an_update_that_does_not_count_nor_one_without_the_former_values_is_a_departure() {
     let mut narrow = rooms(true);
     narrow.changed = vec!["total".into()];
-    assert!(told(narrow, &version(1, "paid", 1), &version(1, "paid", 2)).is_empty());
-    // Captured before the rules needed all of them.
+    assert!(published(narrow, &version(1, "paid", 1), &version(1, "paid", 2)).is_empty());
+    // Captured before the rules needed all of these columns.
     let new = version(1, "paid", 2);
     for old in [None, Some(r#"{"status":"draft"}"#), Some(r#"{"id":1,"status":"paid"}"#)] {
         let outcomes = map(watch(&["id"], vec![rooms(true)]), &change(Operation::Update, old, Some(&new)));
@@ -101,31 +101,31 @@ fn an_update_that_does_not_count_moves_nobody_and_one_without_the_former_values_
 }
 
 #[test]
-fn a_row_that_goes_from_group_to_group_leaves_the_one_for_the_other() {
+fn a_row_that_moves_to_another_group_leaves_the_former_one() {
     let mut groups = rule(Destination::Group(template(
         "of {{ row.customer_id }}",
         &[row("customer_id")],
     )));
     groups.moved_by = vec!["id".into(), "customer_id".into()];
-    let told = told(groups.clone(), &version(1, "paid", 1), &version(1, "paid", 2));
-    let channels: Vec<_> = told.iter().map(|told| told.0.as_str()).collect();
+    let published = published(groups.clone(), &version(1, "paid", 1), &version(1, "paid", 2));
+    let channels: Vec<_> = published.iter().map(|published| published.0.as_str()).collect();
     assert_eq!(channels, ["group.of%201", "group.of%202"]);
     assert!(
-        told[0].1.contains("Order left") && told[1].1.contains("Order edited"),
-        "{told:?}"
+        published[0].1.contains("Order left") && published[1].1.contains("Order edited"),
+        "{published:?}"
     );
-    let stays = self::told(groups, &version(1, "paid", 1), &version(1, "draft", 1));
-    assert_eq!(stays.len(), 1, "another column takes it nowhere");
+    let stays = self::published(groups, &version(1, "paid", 1), &version(1, "draft", 1));
+    assert_eq!(stays.len(), 1, "another column does not move it");
 }
 
 #[test]
-fn each_rule_of_a_watch_tells_its_own_audience_under_its_own_key() {
+fn each_rule_of_a_watch_notifies_its_own_audience_under_its_own_key() {
     let mut personal = rule(Destination::User("customer_id".into()));
     personal.moved_by = vec!["id".into(), "customer_id".into()];
     let watch = watch(&["id"], vec![rooms(false), rule(Destination::Staff), personal]);
     let (old, new) = (version(1, "paid", 1), version(1, "paid", 2));
     let outcomes = map(watch, &change(Operation::Update, Some(&old), Some(&new)));
-    let told: Vec<_> = outcomes
+    let published: Vec<_> = outcomes
         .iter()
         .map(|outcome| {
             let publication = outcome.as_ref().unwrap();
@@ -139,7 +139,7 @@ fn each_rule_of_a_watch_tells_its_own_audience_under_its_own_key() {
         ("#1", 3, true),
         ("#2", 3, false),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(published, expected);
     let keys: std::collections::HashSet<_> = outcomes
         .iter()
         .map(|outcome| outcome.as_ref().unwrap().origin.to_string())
@@ -157,7 +157,7 @@ fn a_departure_that_fails_is_parked_under_its_own_key_and_can_be_mapped_again() 
     let outcomes = map(watch.clone(), &change);
     let failed = outcomes[0].as_ref().unwrap_err();
     assert!(Origin::is_departure(&failed.origin.to_string()), "{}", failed.origin);
-    assert!(outcomes[1].is_ok(), "the new audience gets its row all the same");
+    assert!(outcomes[1].is_ok(), "the new audience still receives its row");
     let whole = version(1, "paid", 1);
     let fixed = Change {
         old: Some(&whole),
@@ -169,22 +169,22 @@ fn a_departure_that_fails_is_parked_under_its_own_key_and_can_be_mapped_again() 
 }
 
 proptest! {
-    /// Whoever may see the row after an update gets it, and is not told that it left; who may not gets nothing but a key, and only
-    /// of a row that they could see before.
+    /// An audience that may see the row after an update receives it, and no departure. One that may not receives only a key, and only
+    /// of a row that it could see before.
     #[test]
     fn nobody_in_the_new_audience_only_sees_that_a_row_left(
         follow: bool, before in (0..2_u8, any::<bool>(), 0..3_u8), after in (0..2_u8, any::<bool>(), 0..3_u8),
     ) {
         let status = |shown| if shown { "paid" } else { "draft" };
         let (old, new) = (version(before.0, status(before.1), before.2), version(after.0, status(after.1), after.2));
-        let told = told(rooms(follow), &old, &new);
-        let (left, got): (Vec<_>, Vec<_>) = told.iter().partition(|(_, event, _)| event.contains("Order left"));
+        let published = published(rooms(follow), &old, &new);
+        let (left, got): (Vec<_>, Vec<_>) = published.iter().partition(|(_, event, _)| event.contains("Order left"));
         let audience = |(_, shown, room): (u8, bool, u8)| shown.then(|| format!("room:{room}"));
-        prop_assert_eq!(got.iter().map(|told| told.0.clone()).next(), audience(after));
+        prop_assert_eq!(got.iter().map(|published| published.0.clone()).next(), audience(after));
         let leaves = audience(before).filter(|channel| audience(after).as_ref() != Some(channel) && (follow || after.1));
-        prop_assert_eq!(left.iter().map(|told| told.0.clone()).next(), leaves);
-        let says_the_key_alone = |event: &str| !event.contains("1.00") && event.contains(r#""data":{}"#);
-        prop_assert!(left.iter().all(|told| says_the_key_alone(&told.1)), "it tells more than the key");
+        prop_assert_eq!(left.iter().map(|published| published.0.clone()).next(), leaves);
+        let contains_only_the_key = |event: &str| !event.contains("1.00") && event.contains(r#""data":{}"#);
+        prop_assert!(left.iter().all(|published| contains_only_the_key(&published.1)), "it contains more than the key");
         prop_assert!(left.len() <= 1 && got.len() <= 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Rows of other tables.
+//! Tests of rules that read rows of other tables.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::capture::watch::{Lookup, Relation};
 use crate::config::Side;
 
-/// Rows by look-up and key; a look-up that is named as failed fails.
+/// Rows by lookup and key; the lookup `failed` fails.
 #[derive(Debug, Default)]
 struct Table {
     rows: HashMap<(usize, String), Vec<Box<RawValue>>>,
@@ -50,7 +50,7 @@ fn related(name: &str) -> Reference {
     Reference::Related(Side::Row, name.to_owned())
 }
 
-/// Orders of customers with users.
+/// A watch of orders, with their customers and the customers' users.
 fn orders(rules: Vec<WatchRule>) -> Watch {
     Watch {
         related: vec![
@@ -61,7 +61,7 @@ fn orders(rules: Vec<WatchRule>) -> Watch {
     }
 }
 
-fn told(mapping: &Mapping, change: &Change<'_>, rows: &Table) -> Vec<Outcome> {
+fn mapped(mapping: &Mapping, change: &Change<'_>, rows: &Table) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     mapping.map(change, rows, &mut outcomes);
     outcomes
@@ -80,27 +80,27 @@ fn data_has_an_object_for_each_relation_that_it_names() {
     rule.related_data = vec!["customer.user.username".into(), "customer.name".into()];
     let mapping = Mapping::compile(&[orders(vec![rule.clone()])], None, "").unwrap();
     let insert = change(Operation::Insert, None, Some(ORDER));
-    let outcomes = told(&mapping, &insert, &ada());
+    let outcomes = mapped(&mapping, &insert, &ada());
     assert!(
         event(&outcomes[0]).contains(r#""data":{"status":"paid","customer":{"name":"Ada","user":{"username":"ada"}}},"id""#),
         "{}",
         event(&outcomes[0])
     );
     let nobody = r#"{"id":1,"status":"paid","customer_id":null}"#;
-    let outcomes = told(&mapping, &change(Operation::Insert, None, Some(nobody)), &ada());
+    let outcomes = mapped(&mapping, &change(Operation::Insert, None, Some(nobody)), &ada());
     assert!(event(&outcomes[0]).contains(r#""customer":{"name":null,"user":{"username":null}}}"#));
     rule.data = Vec::new();
     rule.related_data = vec!["customer.user.username".into()];
     let mapping = Mapping::compile(&[orders(vec![rule])], None, "").unwrap();
-    let outcomes = told(&mapping, &insert, &ada());
+    let outcomes = mapped(&mapping, &insert, &ada());
     assert!(event(&outcomes[0]).contains(r#""data":{"customer":{"user":{"username":"ada"}}}"#));
     // Captured before the rules needed the customer.
-    let outcomes = told(&mapping, &change(Operation::Insert, None, Some(r#"{"id":1}"#)), &ada());
+    let outcomes = mapped(&mapping, &change(Operation::Insert, None, Some(r#"{"id":1}"#)), &ada());
     assert!(event(&outcomes[0]).contains(r#""data":{},"#), "{}", event(&outcomes[0]));
 }
 
 #[test]
-fn a_change_asks_for_both_customers_where_it_moves_and_a_row_for_what_it_leads_to() {
+fn a_move_needs_both_customers_and_each_of_them_its_own_related_rows() {
     let mut rule = rule(Destination::Channel(template(
         "room:{{ row.customer.user.username }}",
         &[related("customer.user.username")],
@@ -118,18 +118,18 @@ fn a_change_asks_for_both_customers_where_it_moves_and_a_row_for_what_it_leads_t
     assert_eq!(roots(&moved), [(0, "7".to_owned()), (0, "8".to_owned())]);
     assert!(
         roots(&change(Operation::Insert, None, Some(ORDER))).is_empty(),
-        "no rule hears it"
+        "no rule applies to it"
     );
     let rows = ada().with(0, "8", &["\"Grace\"", "80"]).with(1, "80", &["\"grace\""]);
     let further: Vec<_> = mapping.further(0, rows.row(0, "8")).collect();
     assert_eq!(further, [(1, "80".into())]);
-    let outcomes = told(&mapping, &moved, &rows);
+    let outcomes = mapped(&mapping, &moved, &rows);
     let channels: Vec<_> = outcomes.iter().map(|outcome| &*outcome.as_ref().unwrap().channel).collect();
     assert_eq!(channels, ["room:grace", "room:ada"]);
 }
 
 #[test]
-fn a_failed_look_up_fails_the_rules_that_read_it_and_no_other() {
+fn a_failed_lookup_fails_only_the_rules_that_read_it() {
     let mut reading = rule(Destination::Public);
     reading.related_data = vec!["customer.user.username".into()];
     let mut personal = rule(Destination::RelatedUser("customer.user_id".into()));
@@ -138,7 +138,7 @@ fn a_failed_look_up_fails_the_rules_that_read_it_and_no_other() {
     let mapping = Mapping::compile(&[watch], None, "").unwrap();
     let mut rows = ada();
     rows.failed = Some(1);
-    let outcomes = told(&mapping, &change(Operation::Insert, None, Some(ORDER)), &rows);
+    let outcomes = mapped(&mapping, &change(Operation::Insert, None, Some(ORDER)), &rows);
     assert_eq!(
         outcomes[0].as_ref().unwrap_err().reason,
         "`customer.user` could not be looked up: permission denied"
@@ -147,14 +147,14 @@ fn a_failed_look_up_fails_the_rules_that_read_it_and_no_other() {
     assert_eq!(&*outcomes[2].as_ref().unwrap().channel, "#70");
     let nobody = r#"{"id":1,"status":"x","total":"1","customer_id":9}"#;
     assert_eq!(
-        told(&mapping, &change(Operation::Insert, None, Some(nobody)), &ada()).len(),
+        mapped(&mapping, &change(Operation::Insert, None, Some(nobody)), &ada()).len(),
         2,
         "null reaches nobody"
     );
 }
 
 #[test]
-fn watches_that_read_the_same_table_share_a_look_up_and_a_change_of_it_makes_its_row_stale() {
+fn watches_that_read_the_same_table_share_a_lookup_and_a_change_of_it_makes_its_row_stale() {
     let mut customers = watch(&["id"], vec![rule(Destination::Staff)]);
     (customers.source, customers.table) = ("public.shop_customer".into(), "shop_customer".into());
     let mut invoices = watch(&["id"], vec![rule(Destination::Staff)]);

@@ -1,4 +1,4 @@
-//! What a rule makes of many changes of one transaction.
+//! Rules with `collapse`: mapping many changes of one transaction.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::mapping::{Origin, Publication};
 
 /// `collapse`, compiled.
 #[derive(Debug)]
-pub(super) struct Burst {
+pub(super) struct CollapseRule {
     above: u32,
     message: Option<Text>,
 }
 
-impl Burst {
+impl CollapseRule {
     pub(super) fn compile(
         templates: &mut Templates,
         name: String,
@@ -35,24 +35,24 @@ impl Burst {
 }
 
 impl Rule {
-    /// What a publication brings along where it may become one with others: none of a truncate, which is one change already.
+    /// Returns the data for merging a publication with others; `None` without `collapse`, and for a truncate, which is one change already.
     pub(super) fn member(&self, origin: &Origin, event_class: &str, row: &Row<'_>) -> Option<Box<Member>> {
-        let burst = self.collapse.as_ref().filter(|_| origin.operation != Operation::Truncate)?;
+        let collapse = self.collapse.as_ref().filter(|_| origin.operation != Operation::Truncate)?;
         let mut pk = Vec::new();
         row.write_pk(&mut pk);
         Some(Box::new(Member {
-            above: burst.above,
+            above: collapse.above,
             event_class: event_class.into(),
             pk,
         }))
     }
 
-    /// The publication of a group. Its message is the default one where the template fails: the rows it would have to be tried
-    /// again with are known no more.
+    /// Returns the publication of a group. Its message is the default one if the template fails: the rows that a retry would need are
+    /// no longer available.
     pub(in crate::mapping) fn collapsed(&self, templates: &Templates, group: &Group) -> Publication {
         let Group { origin, count, .. } = group;
         let verb = if origin.left { "left" } else { origin.operation.verb() };
-        let given = self.collapse.as_ref().and_then(|burst| burst.message.as_ref());
+        let given = self.collapse.as_ref().and_then(|collapse| collapse.message.as_ref());
         let view = View::new(None, || context! { count, verb, op => origin.what(), model => &self.model });
         let message = given.and_then(|text| templates.render(text, &view).ok());
         let message = message.unwrap_or_else(|| Cow::Owned(format!("{}: {count} {verb}", self.subject)));
