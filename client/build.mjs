@@ -1,4 +1,4 @@
-// Builds the bundles into dist/, or with --tests the tests into build/. What comes out is the same everywhere.
+// Builds the bundles into dist/, or with --tests the tests into build/. The output is the same on every machine.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { build } from "esbuild";
@@ -30,7 +30,7 @@ if (process.argv.includes("--tests")) {
   declare();
 }
 
-// The types of the module in one file: those of the API, and what it exports.
+// The module's types in one file: those of the API, and its export.
 function declare() {
   const compiler = [
     "node_modules/typescript/bin/tsc",

@@ -6,11 +6,11 @@ import { guard, type Report } from "./guard";
 import type { Handlers } from "./handlers";
 import { Listeners } from "./listeners";
 
-/** The most events of a history, unless it is said. */
+/** The maximum number of events of a history, by default. */
 const HISTORY = 100;
-/** The code of a subscription that the page itself has ended. */
+/** The code of a subscription that the page itself ended. */
 const ASKED_FOR = 0;
-/** The code of a subscription that the connection has without asking. */
+/** The code of a subscription that the server has already given to the connection. */
 const GIVEN = 105;
 
 /** What a channel needs of its connection. */
@@ -23,7 +23,7 @@ export interface Connection {
   forget(channel: string): void;
 }
 
-/** A channel as the page has asked for it. */
+/** A channel that the page has requested. */
 export class ConnectedChannel implements Channel {
   #ready = new Deferred();
   #isHeard = false;
@@ -99,18 +99,18 @@ export class ConnectedChannel implements Channel {
     this.failed(new Error(`${this.name}: left`));
   }
 
-  /** After each connecting: the server has subscribed the connection by itself, or is asked to. */
+  /** After each connect: the server has subscribed the connection by itself, or is asked to. */
   attach(isServed: boolean): void {
     if (isServed) {
       if (this.#subscription?.state === "unsubscribed") {
         this.#unsubscribe();
       }
-      // One that is being asked for is left alone: to take it back would end what the server has given.
+      // A pending request is left alone: cancelling it would end the subscription that the server has given.
       this.arrived();
     } else if (this.#subscription === undefined) {
       this.#subscribe();
     } else if (this.#subscription.state === "unsubscribed") {
-      // It was refused before; the user may have won the right since.
+      // It was refused before; the user may have been granted access since.
       this.#subscription.subscribe();
     }
   }
@@ -124,7 +124,7 @@ export class ConnectedChannel implements Channel {
     }
   }
 
-  /** Events arrive no more, for a while. */
+  /** Events have stopped arriving, for a while. */
   interrupted(): void {
     this.#isHeard = false;
     if (this.#ready.isSettled) {
@@ -132,7 +132,7 @@ export class ConnectedChannel implements Channel {
     }
   }
 
-  /** Events arrive no more, and nobody is to wait for them. */
+  /** Events have stopped arriving, and nothing should wait for them. */
   failed(error: Error): void {
     this.interrupted();
     this.#ready.reject(error);
@@ -187,7 +187,7 @@ export class ConnectedChannel implements Channel {
   }
 }
 
-/** Servers leave the key of a visitor out. */
+/** Servers omit the key of an anonymous visitor. */
 function member({ client, user }: Omit<ClientInfo, "user"> & { user?: string }): Member {
   return { client, user: user ?? "" };
 }

@@ -13,18 +13,18 @@ import { Loads } from "./loads";
 import { Seen } from "./seen";
 import { askForToken } from "./token";
 
-/** How many ids are remembered: what a relay publishes again after it was killed is some hundred events. */
+/** How many ids are kept: a relay that was killed publishes some hundred events again. */
 const REMEMBERED = 4096;
-/** Milliseconds that a page waits for channels that were asked for before it loads. */
+/** Milliseconds that a page waits for its requested channels before it loads. */
 const GRACE = 2_000;
-/** The code of a connection that the page itself has ended. */
+/** The code of a connection that the page itself ended. */
 const ASKED_FOR = 0;
-/** The code of a connection that has no token any more. */
+/** The code of a connection that no longer has a token. */
 const WITHOUT_TOKEN = 1;
-/** From here on codes are those of Instant: whom it cuts is somebody else now, or may hear something else. */
+/** Codes from here on are Instant's: it disconnects a client that is another user now, or whose access has changed. */
 const CUT = 4000;
 
-/** The client: a connection, the channels that are heard through it, and who hears them. */
+/** The client: a connection, its channels, and their handlers. */
 export class Client implements Instant, Connection {
   readonly centrifuge: Centrifuge;
   readonly handlers: Handlers;
@@ -34,18 +34,18 @@ export class Client implements Instant, Connection {
   readonly #gaps: Gaps;
   readonly #loads: Loads;
   readonly #seen = new Seen(REMEMBERED);
-  /** Those that the page has asked for. */
+  /** Channels that the page has requested. */
   readonly #channels = new Map<string, ConnectedChannel>();
-  /** Those that the server has subscribed this connection to. */
+  /** Channels that the server has subscribed this connection to. */
   readonly #served = new Set<string>();
-  /** Those that were heard at some time, so that they may have missed something when they are heard again. */
+  /** Channels that were subscribed at some time, and may therefore have missed events when they are subscribed again. */
   readonly #known = new Set<string>();
   #ready = new Deferred();
   #wasReady = false;
-  /** Whether the page is about to load again. */
+  /** Whether the page is about to reload. */
   #isToLoad = false;
   #state: State = "disconnected";
-  /** Why the connection has failed, until it is tried again. */
+  /** Why the connection failed, until the next attempt. */
   #failure: Error | undefined;
 
   /** `own` is the address of this code. */
@@ -62,7 +62,7 @@ export class Client implements Instant, Connection {
     const { token, tokenUrl } = options;
     let latest = token;
     const ask = async (url: string) => {
-      // What is refused later is no visitor, as it may have been before.
+      // If this request is refused, an earlier 401 must not make it look anonymous.
       latest = undefined;
       return (latest = await askForToken(url));
     };
@@ -148,7 +148,7 @@ export class Client implements Instant, Connection {
     }
   };
 
-  /** The official client would end the connection over what is thrown here. */
+  /** The official client would end the connection over an exception thrown here. */
   receive(publication: PublicationContext): void {
     guard(() => this.#take(publication), this.report);
   }
@@ -171,7 +171,7 @@ export class Client implements Instant, Connection {
 
   #take({ channel, data, info }: PublicationContext): void {
     const event = toEvent(channel, data);
-    // What another client has published can neither take an id away nor make pages load again.
+    // A publication of another client can neither use up an id nor make pages reload.
     if (info === undefined) {
       if (typeof event.id === "string" && !this.#seen.isNew(`${channel} ${event.id}`)) {
         return;
@@ -193,20 +193,20 @@ export class Client implements Instant, Connection {
     dispatch("instant-event", event);
   }
 
-  /** `isVisitor` says whether the last token that was asked for was refused, since nobody is logged in. */
+  /** `isVisitor` returns whether the last token request was refused because nobody is logged in. */
   #listen(asksForTokens: boolean, isVisitor: () => boolean): void {
     this.centrifuge
       .on("connecting", ({ code }) => {
         this.#interrupted();
         if (code >= CUT && asksForTokens) {
-          // The token that it has may be good for a while, but tells of the user as it was.
+          // The current token may stay valid for a while, but describes the user as it was.
           this.centrifuge.setToken("");
         }
         this.#become(this.#wasReady ? "reconnecting" : "connecting");
       })
       .on("connected", () => {
         this.#become("connected");
-        // The channels that the server has subscribed it to are told after this.
+        // The channels that the server has subscribed it to are announced after this.
         queueMicrotask(() => this.#arrived());
       })
       .on("disconnected", ({ code, reason }) => {
@@ -214,7 +214,7 @@ export class Client implements Instant, Connection {
         if (code === ASKED_FOR) {
           this.#become("disconnected");
         } else if (code === WITHOUT_TOKEN && asksForTokens && isVisitor()) {
-          // The user has logged out, and goes on as a visitor.
+          // The user has logged out, and continues as an anonymous visitor.
           queueMicrotask(() => this.connect());
         } else {
           const error = new Error(`${reason} (${code})`);
@@ -226,7 +226,7 @@ export class Client implements Instant, Connection {
         }
       })
       .on("error", ({ type, error }) => {
-        // That the server cannot be reached is a state, and the browser's console says why.
+        // An unreachable server is a state, and the browser's console shows the reason.
         if (type !== "transport" || !this.#errors.isEmpty) {
           this.report(new Error(`${type}: ${error.message} (${error.code})`));
         }
@@ -257,7 +257,7 @@ export class Client implements Instant, Connection {
     this.#begin();
   }
 
-  /** Has the page load when its channels are heard. One that is not keeps it from nothing; when it is, the page loads again. */
+  /** Loads the page once its channels are subscribed. A late channel does not block it; the page reloads when that is subscribed. */
   async #begin(): Promise<void> {
     const late = new Promise((resolve) => setTimeout(resolve, GRACE));
     await Promise.race([this.ready(), late]);
@@ -268,7 +268,7 @@ export class Client implements Instant, Connection {
     }
   }
 
-  /** Has the page load again, once for all channels that are heard at once. */
+  /** Reloads the page, once for all channels that are subscribed at the same time. */
   #again(): void {
     if (!this.#isToLoad) {
       this.#isToLoad = true;

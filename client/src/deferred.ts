@@ -1,4 +1,4 @@
-/** A promise that is settled from outside. That nobody waits for it is no error. */
+/** A promise that is settled from outside. A rejection that nobody awaits is no error. */
 export class Deferred {
   readonly promise: Promise<void>;
   isSettled = false;

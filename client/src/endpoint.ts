@@ -1,13 +1,13 @@
 import type { TransportEndpoint } from "centrifuge";
 
-/** Where Centrifugo and the hub take WebSockets. */
+/** Where Centrifugo and the hub accept WebSockets. */
 const PATH = "/connection/websocket";
 
-/** The WebSocket's address: `url`, which may be relative to the page, or that of the server that `own`, this code, comes from. */
+/** The WebSocket's address: `url`, which may be relative to the page, or the server that this code was loaded from (`own`). */
 export function endpoint(url: string | undefined, own: string | undefined): string {
   const found = url ? new URL(url, globalThis.document?.baseURI) : new URL(PATH, own);
   if (!/^(https?|wss?):$/.test(found.protocol)) {
-    throw new TypeError(`instant: cannot connect to ${found.href}: say where with url`);
+    throw new TypeError(`instant: cannot connect to ${found.href}: set url`);
   }
   found.protocol = found.protocol.replace("http", "ws");
   if (found.pathname === "/") {
@@ -23,8 +23,8 @@ export interface Ways {
 }
 
 /**
- * The WebSocket at `address`, and plain HTTP for networks that let none through. The latter only to the page's own origin: to another
- * one browsers send no cookie, and the user would be a visitor there.
+ * The WebSocket at `address`, and plain HTTP for networks that block WebSockets. The latter only to the page's own origin: browsers send
+ * no cookie to another one, and the user would be anonymous there.
  */
 export function ways(address: string, page: string | undefined): string | Ways {
   const url = new URL(address);

@@ -1,13 +1,13 @@
 import type { InstantEvent } from "./api";
 
-/** The class of the event that tells of lost changes. */
+/** The class of the event that announces lost changes. */
 export const RESYNC = "instant.resync";
-/** The class of what names none, or one that is no text. */
+/** The class of a publication that has none, or one that is not a string. */
 const DEFAULT = "default";
 
 /**
- * The event of a publication. What is no event, as a script or another page may publish, becomes one with the whole of it as data.
- * The channel is where it came through, whatever it says itself.
+ * The event of a publication. A publication that is not an event, as a script or another page may send, becomes one with the whole of it
+ * as data. The channel is the one that it arrived on, whatever the publication itself contains.
  */
 export function toEvent(channel: string, publication: unknown): InstantEvent {
   const fields = { site: "", bucket: "" };

@@ -1,9 +1,9 @@
 import type { Gap, GapReason } from "./api";
 
-/** Milliseconds within which gaps are told together: a connection that comes back finds those of all its channels. */
+/** Milliseconds within which gaps are reported together: a connection that comes back finds those of all its channels. */
 const TOGETHER = 100;
 
-/** Gathers gaps, so that a page loads again once. */
+/** Gathers gaps, so that a page reloads only once. */
 export class Gaps {
   #channels = new Set<string>();
   #reasons = new Set<GapReason>();

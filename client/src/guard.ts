@@ -1,7 +1,7 @@
-/** Takes what went wrong. */
+/** Receives an error. */
 export type Report = (error: unknown) => void;
 
-/** Calls a function. What it throws is reported and goes no further, and so is what its promise rejects with. */
+/** Calls a function. An exception, or a rejection of its promise, is reported and goes no further. */
 export function guard(call: () => unknown, report: Report): void {
   try {
     const result = call();

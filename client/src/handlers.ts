@@ -24,7 +24,7 @@ export class Handlers {
     return () => this.#entries.delete(entry);
   }
 
-  /** Takes classes away from a handler, or from all; those of one channel alone where it is named. */
+  /** Removes classes from a handler, or from all; only from those of `channel` if it is given. */
   off(classes: Classes, handler?: Handler, channel?: string): void {
     for (const entry of this.#entries) {
       const isMeant = handler === undefined || entry.handler === handler;
@@ -37,7 +37,7 @@ export class Handlers {
     }
   }
 
-  /** Forgets the handlers that hear this channel and no other. */
+  /** Drops the handlers that receive this channel and no other. */
   leave(channel: string): void {
     for (const entry of this.#entries) {
       if (entry.channels?.size === 1 && entry.channels.has(channel)) {
@@ -46,7 +46,7 @@ export class Handlers {
     }
   }
 
-  /** Calls the handlers of an event that are there now, in the order in which they came, but for whom one of them takes away. */
+  /** Calls the handlers of an event that are registered now, in order of registration, except for any that one of them removes. */
   dispatch(event: InstantEvent): void {
     for (const entry of [...this.#entries]) {
       if (this.#entries.has(entry) && hears(entry, event)) {

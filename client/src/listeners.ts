@@ -1,7 +1,7 @@
 import type { Off } from "./api";
 import { guard, type Report } from "./guard";
 
-/** Functions that are told values of one kind. */
+/** Functions that are called with values of one kind. */
 export class Listeners<Value> {
   readonly #entries = new Set<{ call: (value: Value) => unknown }>();
 
@@ -17,7 +17,7 @@ export class Listeners<Value> {
     return () => this.#entries.delete(entry);
   }
 
-  /** Tells those who listen now, but for whom one of them takes away. */
+  /** Calls the functions that are registered now, except for any that one of them removes. */
   tell(value: Value): void {
     for (const entry of [...this.#entries]) {
       if (this.#entries.has(entry)) {

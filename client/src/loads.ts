@@ -1,30 +1,30 @@
 import type { InstantEvent, Load } from "./api";
 import type { Report } from "./guard";
 
-/** Milliseconds that an event waits for what is loaded. */
+/** Milliseconds that an event waits for a load. */
 const PATIENCE = 10_000;
 
 /** A function of the page that loads what it shows. */
 interface Entry {
   call: () => unknown;
-  /** The last load that has begun; one is under way at a time. */
+  /** The last load that has begun; only one is under way at a time. */
   current: Promise<void>;
-  /** The one that begins after it, if there is to be one. */
+  /** The load that begins after it, if one was requested. */
   next: Promise<void> | undefined;
-  /** Whether one was asked for since events arrive. */
+  /** Whether a load was requested since events began to arrive. */
   isKnown: boolean;
 }
 
 /**
- * What the page loads. Events that come meanwhile wait until it is loaded: what a handler has shown of them would be replaced by what
- * may be older.
+ * The page's loads. Events that arrive meanwhile wait until a load has ended: what a handler has shown of them would be replaced by
+ * possibly older data.
  */
 export class Loads {
   readonly #entries = new Set<Entry>();
-  /** Those under way for which events wait. */
+  /** The loads under way that events wait for. */
   readonly #awaited = new Set<Entry>();
   #held: InstantEvent[] = [];
-  /** Ends the patience of the first event that is held. */
+  /** Expires when the first held event has waited long enough. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #hasBegun = false;
 
@@ -33,7 +33,7 @@ export class Loads {
     private readonly report: Report,
   ) {}
 
-  /** Whether something was loaded since events arrive. */
+  /** Whether loading has begun since events began to arrive. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -44,7 +44,7 @@ export class Loads {
     return Object.assign(() => this.#ask(entry), { off: () => void this.#entries.delete(entry) });
   }
 
-  /** Events arrive from now on: what has not been loaded since they do is. */
+  /** Events arrive from now on: runs each load that was not yet requested since they do. */
   begin(): void {
     this.#hasBegun = true;
     for (const entry of this.#entries) {
@@ -55,12 +55,12 @@ export class Loads {
     }
   }
 
-  /** Events may be missing: everything is loaded again. */
+  /** Events may be missing: reloads everything. */
   again(): void {
     this.#entries.forEach((entry) => this.#ask(entry));
   }
 
-  /** Hands an event on, or keeps it while something loads. */
+  /** Delivers an event, or holds it while something loads. */
   take(event: InstantEvent): void {
     if (this.#awaited.size === 0) {
       this.deliver(event);
@@ -68,13 +68,13 @@ export class Loads {
     }
     this.#held.push(event);
     this.#timer ??= setTimeout(() => {
-      this.report(new Error(`events go on after ${PATIENCE / 1000} s, although the page still loads`));
+      this.report(new Error(`events continue after ${PATIENCE / 1000} s, although the page is still loading`));
       this.#awaited.clear();
       this.#release();
     }, PATIENCE);
   }
 
-  /** Whoever asks before a load begins shares it; one that is under way may have missed what it is asked for. */
+  /** Requests made before a load begins share it; a load that is under way may have missed the change that it is requested for. */
   #ask(entry: Entry): Promise<void> {
     entry.next ??= entry.current.then(() => {
       entry.next = undefined;
@@ -98,7 +98,7 @@ export class Loads {
     }
     const hasWaited = this.#awaited.delete(entry);
     if (hasLoaded && !hasWaited) {
-      // Events went on before it, and what they have shown may be replaced now.
+      // Events were delivered before it ended, and what they have shown may be replaced now.
       this.#ask(entry);
     }
     if (this.#awaited.size === 0) {
@@ -106,7 +106,7 @@ export class Loads {
     }
   }
 
-  /** Hands on all that is held at once: a load that one of these asks for begins later and knows of the others. */
+  /** Delivers all held events in one go: a load that one of them requests begins later and includes the others. */
   #release(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

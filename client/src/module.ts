@@ -1,4 +1,4 @@
-// What `instant.mjs` exports.
+// The export of `instant.mjs`.
 import type { Connect } from "./api";
 import { Client } from "./client";
 

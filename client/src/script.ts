@@ -1,4 +1,4 @@
-// What `instant.js` does: a global `instant`, which connects by itself, as the attributes of the script's tag say.
+// The entry point of `instant.js`: a global `instant`, which connects by itself, as configured by the attributes of the script's tag.
 import type { Instant, Options } from "./api";
 import { Client } from "./client";
 
@@ -20,7 +20,7 @@ function options({ url, token, tokenUrl, channels, manual }: DOMStringMap): Opti
   };
 }
 
-/** Once the page's own scripts have run, so that handlers are there before the first event. */
+/** Calls a function once the page's own scripts have run, so that handlers are registered before the first event. */
 function afterThePage(call: () => void): void {
   if (document.readyState === "complete") {
     call();
@@ -36,8 +36,8 @@ function afterThePage(call: () => void): void {
   addEventListener("load", soon, { signal: first.signal });
 }
 
-// The tag may be in the page twice, or be run again when a part of the page is replaced. An element whose id is `instant` is a global
-// of that name too, but not what is meant.
+// The tag may be in the page twice, or run again when a part of the page is replaced. An element whose id is `instant` is also a global
+// of that name, but not a client.
 if (typeof window.instant?.onGap !== "function") {
   const chosen = options(script?.dataset ?? {});
   const client = new Client(chosen, script?.src || document.baseURI);

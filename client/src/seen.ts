@@ -1,4 +1,4 @@
-/** Remembers keys, the latest of them alone. */
+/** Records keys, only the latest ones. */
 export class Seen {
   readonly #keys = new Set<string>();
 
@@ -8,14 +8,14 @@ export class Seen {
     return this.#keys.size;
   }
 
-  /** Whether the key is new, which it is no more from now on. */
+  /** Whether the key is new; from now on it is not. */
   isNew(key: string): boolean {
     if (this.#keys.has(key)) {
       return false;
     }
     this.#keys.add(key);
     if (this.#keys.size > this.limit) {
-      // A set keeps the order in which keys came.
+      // A set keeps insertion order.
       for (const oldest of this.#keys) {
         this.#keys.delete(oldest);
         break;

@@ -1,6 +1,6 @@
 import { UnauthorizedError } from "centrifuge";
 
-/** Asks for a connection token with the cookies of the page; empty for a visitor, who connects without one. */
+/** Requests a connection token with the page's cookies; empty for an anonymous visitor, who connects without one. */
 export async function askForToken(url: string): Promise<string> {
   const answer = await fetch(url, { method: "POST", credentials: "include" });
   if (answer.status === 401) {

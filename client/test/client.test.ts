@@ -4,14 +4,14 @@ import { Client } from "../src/client";
 import { toEvent } from "../src/event";
 import { Hub, settle } from "./hub";
 
-// It never connects: what arrives is handed to it as the official client does.
+// It never connects: publications are handed to it as the official client does.
 function client(): Client {
   return new Client({ url: "ws://127.0.0.1:1" }, undefined);
 }
 
 const EVENT = { event_class: "a", data: { n: 1 }, id: "7-1-0" };
 
-test("an event that comes again is heard once, in each of its channels", () => {
+test("an event that arrives again is delivered once, in each of its channels", () => {
   const instant = client();
   const heard: string[] = [];
   instant.on("*", ({ channel, id }) => heard.push(`${channel} ${id}`));
@@ -21,7 +21,7 @@ test("an event that comes again is heard once, in each of its channels", () => {
   assert.deepEqual(heard, ["public 7-1-0", "staff 7-1-0"]);
 });
 
-test("what has no id is heard as often as it comes", () => {
+test("a publication without an id is delivered as often as it arrives", () => {
   const instant = client();
   let calls = 0;
   instant.on("a", () => calls++);
@@ -30,7 +30,7 @@ test("what has no id is heard as often as it comes", () => {
   assert.equal(calls, 2);
 });
 
-test("another client can neither take an event's id away nor make pages load again", () => {
+test("another client can neither use up an event's id nor make pages reload", () => {
   const instant = client();
   const heard: unknown[] = [];
   instant.on("*", ({ event_class }) => heard.push(event_class));
@@ -41,7 +41,7 @@ test("another client can neither take an event's id away nor make pages load aga
   assert.deepEqual(heard, ["a", "instant.resync", "a"]);
 });
 
-test("a resync is a gap and no event", async () => {
+test("a resync is a gap and not an event", async () => {
   const instant = client();
   const heard: unknown[] = [];
   instant.on("*", ({ event_class }) => heard.push(event_class));
@@ -51,7 +51,7 @@ test("a resync is a gap and no event", async () => {
   assert.deepEqual(heard, []);
 });
 
-test("a channel that could not go on without a gap says so, and one that could does not", async () => {
+test("a channel that could not continue without a gap reports it, and one that could does not", async () => {
   const instant = client();
   const context = { recoverable: true, positioned: true, hasRecoveredPublications: false };
   for (const channel of ["fresh", "public", "room:1", "room:2"]) {
@@ -64,7 +64,7 @@ test("a channel that could not go on without a gap says so, and one that could d
   assert.deepEqual(gap, { channels: ["public", "room:2"], reasons: ["reconnect", "recovery"] });
 });
 
-test("a page loads when it is connected, and again when a channel is heard for the first time, not after a recovery", async () => {
+test("a page loads when it is connected, and again when a channel is subscribed for the first time, not after a recovery", async () => {
   const instant = client();
   let calls = 0;
   instant.load(() => calls++);
@@ -81,7 +81,7 @@ test("a page loads when it is connected, and again when a channel is heard for t
   assert.equal(calls, 2);
 });
 
-test("a channel that is never heard keeps the first load waiting for two seconds", async (context) => {
+test("a channel that is never subscribed keeps the first load waiting for two seconds", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const instant = client();
   let calls = 0;
@@ -114,7 +114,7 @@ test("no publication ends the connection, whatever it holds", async () => {
   instant.disconnect();
 });
 
-test("what goes wrong while a publication is taken is reported and goes no further", () => {
+test("an error while a publication is handled is reported and goes no further", () => {
   const instant = client();
   const errors: unknown[] = [];
   instant.onError((error) => errors.push(error));
@@ -127,7 +127,7 @@ test("what goes wrong while a publication is taken is reported and goes no furth
   assert.deepEqual(errors.map(String), ["Error: unreadable"]);
 });
 
-test("a page that connected already waits as long for its channels before it loads", async (context) => {
+test("a page that is already connected waits as long for its channels before it loads", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const hub = new Hub();
   hub.refused.set("room:1", 100);
@@ -147,7 +147,7 @@ test("a page that connected already waits as long for its channels before it loa
   instant.disconnect();
 });
 
-test("a page without functions that load is told when to load all the same, once for all that is heard at once", async (context) => {
+test("a page without load functions is still notified when to load, once for all channels subscribed together", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const body = new EventTarget();
   Object.assign(globalThis, { document: { body } });
@@ -180,7 +180,7 @@ test("a page without functions that load is told when to load all the same, once
   instant.disconnect();
 });
 
-test("nobody waits for a channel that was left before it was heard", async () => {
+test("nothing waits for a channel that was left before it was subscribed", async () => {
   const hub = new Hub();
   hub.refused.set("room:1", 100);
   const instant = client();
@@ -200,7 +200,7 @@ test("nobody waits for a channel that was left before it was heard", async () =>
   instant.disconnect();
 });
 
-test("a channel that was left answers nothing more, although it was heard", async () => {
+test("a channel that was left answers nothing more, although it was subscribed", async () => {
   const hub = new Hub();
   const instant = client();
   const room = instant.channel("room:1");
@@ -213,7 +213,7 @@ test("a channel that was left answers nothing more, although it was heard", asyn
   instant.disconnect();
 });
 
-test("errors of handlers go to onError, and to the console where nobody listens or the listener throws itself", (context) => {
+test("errors of handlers go to onError, and to the console if it has no listener or the listener itself throws", (context) => {
   const written: unknown[][] = [];
   context.mock.method(console, "error", (...values: unknown[]) => written.push(values));
   const instant = client();
@@ -235,7 +235,7 @@ test("errors of handlers go to onError, and to the console where nobody listens 
   assert.equal(String(written[1]), "instant:,Error: the listener's own");
 });
 
-test("a connection that has failed rejects what waits for its channels, those of later too", async () => {
+test("a connection that has failed rejects everything that waits for its channels, also for later ones", async () => {
   const instant = client();
   instant.onError(() => {});
   const waiting = [instant.channel("room:1").ready(), instant.channel("room:1").history(), instant.ready()];
@@ -246,7 +246,7 @@ test("a connection that has failed rejects what waits for its channels, those of
   }
 });
 
-test("an endpoint that knew nobody and then refuses is not asked again and again", async (context) => {
+test("an endpoint that answers anonymous and then refuses is not asked again and again", async (context) => {
   class Closed {
     onclose?: (event: unknown) => void;
 
@@ -271,7 +271,7 @@ test("an endpoint that knew nobody and then refuses is not asked again and again
   assert.equal(asked, 2);
 });
 
-test("a channel that the page has asked for goes on when the server gives it, and when it no longer does", async (context) => {
+test("a channel that the page has requested continues when the server gives it, and when it no longer does", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const hub = new Hub();
   const instant = client();
@@ -298,7 +298,7 @@ test("a channel that the page has asked for goes on when the server gives it, an
   instant.disconnect();
 });
 
-test("a channel's handlers hear it alone, and end when it is left", () => {
+test("a channel's handlers receive only its events, and end when it is left", () => {
   const instant = client();
   const room = instant.channel("room:1");
   assert.equal(instant.channel("room:1"), room);
@@ -312,7 +312,7 @@ test("a channel's handlers hear it alone, and end when it is left", () => {
   assert.notEqual(instant.channel("room:1"), room);
 });
 
-test("handlers get an event and not the publication that other code holds", () => {
+test("handlers get an event, not the publication that other code holds", () => {
   const publication = { event_class: "a", message: "m" };
   const event = toEvent("public", publication);
   event.message = "changed";

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { endpoint, ways } from "../src/endpoint";
 
-test("without an address it is the server of the script", () => {
+test("without an address it is the script's own server", () => {
   assert.equal(endpoint(undefined, "http://localhost:8001/instant.js"), "ws://localhost:8001/connection/websocket");
   assert.equal(endpoint("", "https://shop.example/static/instant.js?v=1"), "wss://shop.example/connection/websocket");
 });
 
-test("an address is taken as it stands, and one without a path gets the usual one", () => {
+test("an address is used as given, and one without a path gets the usual one", () => {
   const own = "http://localhost:8001/instant.js";
   for (const [url, expected] of [
     ["wss://push.example/connection/websocket", "wss://push.example/connection/websocket"],
@@ -19,11 +19,11 @@ test("an address is taken as it stands, and one without a path gets the usual on
   }
 });
 
-test("a bundle that was loaded from nowhere on the network must be told", () => {
-  assert.throws(() => endpoint(undefined, "file:///srv/app.mjs"), /say where with url/);
+test("a bundle that was not loaded over the network needs an address", () => {
+  assert.throws(() => endpoint(undefined, "file:///srv/app.mjs"), /: set url$/);
 });
 
-test("a network without WebSockets is got through by plain HTTP, to the page's own origin alone", () => {
+test("plain HTTP is the fallback for networks without WebSockets, only to the page's own origin", () => {
   const address = "wss://shop.example/live/connection/websocket";
   assert.deepEqual(ways(address, "https://shop.example"), {
     transports: [

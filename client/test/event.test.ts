@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { eventName } from "../src/dom";
 import { toEvent } from "../src/event";
 
-test("an event keeps its fields, and what it leaves out is empty", () => {
+test("an event keeps its fields, and those that it omits are empty", () => {
   const published = { event_class: "Order edited", message: "Order 17", channel: "staff", data: { status: "paid" }, id: "1-2-0", pk: 17 };
   assert.deepEqual(toEvent("staff", published), { ...published, site: "", bucket: "" });
   assert.deepEqual(toEvent("public", { event_class: "hello" }), {
@@ -16,11 +16,11 @@ test("an event keeps its fields, and what it leaves out is empty", () => {
   });
 });
 
-test("the channel is where an event came through, whatever it says itself", () => {
+test("the channel is the one that an event arrived on, whatever the event itself contains", () => {
   assert.equal(toEvent("room:1", { event_class: "a", channel: "staff" }).channel, "room:1");
 });
 
-test("what is no event becomes one of the class default, with the whole of it as data", () => {
+test("a publication that is not an event becomes one of the class default, with the whole of it as data", () => {
   for (const [publication, message] of [
     ["hello", "hello"],
     [[1, 2], ""],

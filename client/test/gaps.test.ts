@@ -3,7 +3,7 @@ import { mock, test } from "node:test";
 import type { Gap } from "../src/api";
 import { Gaps } from "../src/gaps";
 
-test("gaps that come together are told once, with each channel and reason once", () => {
+test("gaps that occur together are reported once, with each channel and reason once", () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const told: Gap[] = [];
   const gaps = new Gaps((gap) => told.push(gap));

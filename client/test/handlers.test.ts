@@ -14,7 +14,7 @@ function handlers(): { errors: unknown[]; handlers: Handlers } {
   return { errors, handlers: new Handlers((error) => errors.push(error)) };
 }
 
-test("a handler hears its class, its classes or all of them, and its channels alone", () => {
+test("a handler receives its class, its classes or all of them, and only from its channels", () => {
   const { handlers: all } = handlers();
   const heard: string[] = [];
   const note = (name: string) => ({ event_class, channel }: InstantEvent) => heard.push(`${name} ${event_class} ${channel}`);
@@ -28,7 +28,7 @@ test("a handler hears its class, its classes or all of them, and its channels al
   assert.deepEqual(heard, ["one a public", "two a public", "two b staff", "all b staff", "all c users"]);
 });
 
-test("a handler that is registered for a class twice over a list and a star is called once", () => {
+test("a handler that is registered for a class both by name and by a star is called once", () => {
   const { handlers: all } = handlers();
   let calls = 0;
   all.on(["a", "*"], () => calls++);
@@ -36,7 +36,7 @@ test("a handler that is registered for a class twice over a list and a star is c
   assert.equal(calls, 1);
 });
 
-test("a handler that throws, or whose promise rejects, breaks no other, and its error is reported", async () => {
+test("a handler that throws, or whose promise rejects, does not affect the others, and its error is reported", async () => {
   const { errors, handlers: all } = handlers();
   const heard: number[] = [];
   all.on("a", () => heard.push(1));
@@ -72,7 +72,7 @@ test("once is once, also where the handler throws or has the same class dispatch
   assert.equal(errors.length, 1);
 });
 
-test("off inside a handler holds at once, for itself and for those behind it", () => {
+test("off inside a handler takes effect immediately, for itself and for those after it", () => {
   const { handlers: all } = handlers();
   const heard: string[] = [];
   const later = () => heard.push("later");
@@ -89,7 +89,7 @@ test("off inside a handler holds at once, for itself and for those behind it", (
   assert.deepEqual(heard, ["first", "last", "last"]);
 });
 
-test("a handler that is added by another hears the next event", () => {
+test("a handler that is added by another receives the next event", () => {
   const { handlers: all } = handlers();
   let calls = 0;
   all.on("a", () => all.on("a", () => calls++), {}, true);
@@ -99,7 +99,7 @@ test("a handler that is added by another hears the next event", () => {
   assert.equal(calls, 1);
 });
 
-test("off takes away the named classes, of a handler, of all, or of one channel", () => {
+test("off removes the named classes, of a handler, of all, or of one channel", () => {
   const { handlers: all } = handlers();
   const heard: string[] = [];
   const one = ({ event_class }: InstantEvent) => heard.push(`one ${event_class}`);
@@ -120,12 +120,12 @@ test("off takes away the named classes, of a handler, of all, or of one channel"
   assert.equal(heard.length, 3);
 });
 
-test("whatever handlers do, each event reaches exactly those that were there and were not taken away before their turn", () => {
+test("whatever handlers do, each event reaches exactly those that were registered and not removed before their turn", () => {
   for (let seed = 1; seed <= 300; seed++) {
     const next = random(seed);
     const { errors, handlers: all } = handlers();
     const classes = ["a", "b", "c", "*"];
-    // What is registered, in order, as the plainest code would keep it.
+    // The registrations in order, as the simplest code would keep them.
     type Model = { id: number; classes: string[]; channel: string | undefined; once: boolean; throws: boolean; takes: number };
     let model: Model[] = [];
     const offs = new Map<number, () => void>();

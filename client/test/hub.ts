@@ -11,20 +11,20 @@ interface Command {
   unsubscribe?: { channel: string };
 }
 
-/** Lets everything run that waits for no time to pass. */
+/** Runs everything that does not wait for time to pass. */
 export async function settle(): Promise<void> {
   for (let turns = 0; turns < 10; turns++) {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
-/** What the hub does for one client: a connection listens to a channel once, whoever has asked for it. */
+/** The hub as one client sees it: a connection is subscribed to a channel once, whether the page or the server asked for it. */
 export class Hub {
-  /** The channels that a connection is given. */
+  /** The channels that the server subscribes a connection to. */
   served: string[] = [];
-  /** The codes that it refuses other channels with. */
+  /** The codes with which it refuses other channels. */
   readonly refused = new Map<string, number>();
-  /** The channels that the connection listens to. */
+  /** The channels that the connection is subscribed to. */
   readonly heard = new Set<string>();
   #socket: Socket | undefined;
 
@@ -59,7 +59,7 @@ export class Hub {
     }
   }
 
-  /** Ends the connection. The client comes again. */
+  /** Ends the connection. The client reconnects. */
   cut(): void {
     this.heard.clear();
     this.#socket?.onclose?.({ code: 4001, reason: "rights have changed" });

@@ -9,10 +9,10 @@ const event = (id: number | string) => toEvent("public", { event_class: "a", id:
 
 const fail = (error: unknown) => assert.fail(`${error}`);
 
-/** Lets everything run that waits for nothing else. */
+/** Runs everything that is ready to run. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-test("an event that comes while the page loads is handled after it", async () => {
+test("an event that arrives while the page loads is handled after the load", async () => {
   const done: string[] = [];
   const loads = new Loads(({ id }) => done.push(`${id}`), fail);
   let finish = () => {};
@@ -29,7 +29,7 @@ test("an event that comes while the page loads is handled after it", async () =>
   assert.deepEqual(done, ["before", "loaded", "meanwhile", "too", "after"]);
 });
 
-test("the beginning loads once, each gap again, and nothing after it was taken back", async () => {
+test("a load runs once at the beginning, again after each gap, and not after off", async () => {
   let calls = 0;
   const loads = new Loads(() => {}, fail);
   const load = loads.add(() => calls++);
@@ -47,7 +47,7 @@ test("the beginning loads once, each gap again, and nothing after it was taken b
   assert.equal(calls, 2);
 });
 
-test("a load that was called by hand before there were events does not stand for the first", async () => {
+test("a load called by hand before events arrive does not replace the first one", async () => {
   let calls = 0;
   const loads = new Loads(() => {}, fail);
   const load = loads.add(() => calls++);
@@ -57,7 +57,7 @@ test("a load that was called by hand before there were events does not stand for
   assert.equal(calls, 2);
 });
 
-test("of many events that each ask for a load few loads come", async () => {
+test("many events that each request a load cause few loads", async () => {
   let calls = 0;
   const loads = new Loads(() => void load(), fail);
   const load = loads.add(async () => {
@@ -72,7 +72,7 @@ test("of many events that each ask for a load few loads come", async () => {
   assert.ok(calls <= 2, `${calls}`);
 });
 
-test("what a load throws is reported, and the events that waited for it go on", async () => {
+test("an error of a load is reported, and the events that waited for it are delivered", async () => {
   const done: unknown[] = [];
   const loads = new Loads(({ id }) => done.push(id), (error) => done.push(`${error}`));
   const load = loads.add(async () => {
@@ -100,14 +100,14 @@ test("an event waits for ten seconds at most, however many loads follow each oth
   mock.timers.tick(999);
   assert.deepEqual(done, []);
   mock.timers.tick(1);
-  const told = "Error: events go on after 10 s, although the page still loads";
+  const told = "Error: events continue after 10 s, although the page is still loading";
   assert.deepEqual(done, [told, "meanwhile"]);
   loads.take(event("after"));
   assert.deepEqual(done, [told, "meanwhile", "after"]);
   mock.timers.reset();
 });
 
-test("a load that ends after events went on is done again, and one that fails then is not", async () => {
+test("a load that ends after events have continued is repeated, and one that fails then is not", async () => {
   for (const hasFailed of [false, true]) {
     mock.timers.enable({ apis: ["setTimeout"] });
     const ends: (() => void)[] = [];
@@ -124,7 +124,7 @@ test("a load that ends after events went on is done again, and one that fails th
   }
 });
 
-test("whatever the network does, a page that loads and hears ends with what is true", async () => {
+test("whatever the network does, a page that loads and receives events ends up correct", async () => {
   for (let seed = 1; seed <= 200; seed++) {
     const next = random(seed);
     const pause = async (most: number) => {

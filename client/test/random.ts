@@ -1,4 +1,4 @@
-/** Numbers below a limit that a seed decides. */
+/** Numbers below a limit, determined by a seed. */
 export type Random = (limit: number) => number;
 
 /** A linear congruential generator; its high bits are random enough for tests. */

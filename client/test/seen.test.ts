@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Seen } from "../src/seen";
 import { random } from "./random";
 
-test("a key is new once, as long as it is among the latest", () => {
+test("a key is new only once, as long as it is among the latest", () => {
   const limit = 50;
   const seen = new Seen(limit);
   const next = random(7);
@@ -19,7 +19,7 @@ test("a key is new once, as long as it is among the latest", () => {
   }
 });
 
-test("memory is bounded however many keys come", () => {
+test("memory is bounded, however many keys arrive", () => {
   const seen = new Seen(100);
   for (let key = 0; key < 100_000; key++) {
     seen.isNew(`${key}`);

@@ -1,4 +1,4 @@
-// Compiles if the module's types are what pages use.
+// Compiles if the module's types fit how pages use them.
 import { connect, type Gap, type Instant, type InstantEvent } from "../dist/instant.mjs";
 
 interface Order {
