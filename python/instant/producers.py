@@ -1,4 +1,4 @@
-"""Messages to browsers, sent when the transaction that they are written in commits."""
+"""Messages to browsers, sent when the transaction in which they are written commits."""
 
 import json
 import re
@@ -12,17 +12,17 @@ from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 
 __all__ = ["abroadcast", "broadcast"]
 
-#: The targets that are a word.
+#: The targets that are a single word.
 WORDS = ("public", "users", "staff", "superuser")
-#: The characters that a channel can have, by Centrifugo's default.
+#: The maximum length of a channel's name in characters, Centrifugo's default.
 CHANNEL_LENGTH = 255
-#: A group of any name, or a user's key; a comma would let further users in, a second # would begin another part of the channel.
+#: A group of any name, or a user's key; a comma would admit further users, a second # would begin another part of the channel.
 FORMS = re.compile(r"group:.+|#[^#,]+", re.DOTALL)
-#: What to do about PostgreSQL's errors, by their SQLSTATE: no such schema or function, and a right that is missing.
+#: What to do about PostgreSQL's errors, by SQLSTATE: a missing schema or function, and a missing privilege.
 ADVICE = {
     "3F000": "Run `instant apply` on this database.",
     "42883": "Run `instant apply` on this database.",
-    "42501": "This role may not send. As the tables' owner, grant it both: `grant usage on schema instant to ROLE` and "
+    "42501": "This role may not send. As the tables' owner, grant it both privileges: `grant usage on schema instant to ROLE` and "
     "`grant execute on function instant.broadcast to ROLE`.",
 }
 
@@ -40,15 +40,15 @@ def broadcast(
 ) -> None:
     """Send a message to a target or channel; with neither, to everyone.
 
-    It is part of the transaction under way on the database ``using``: published when that commits, never when it is rolled back.
+    It is part of the current transaction on the database ``using``: published when that commits, never when it is rolled back.
 
-    :param target: ``public``, ``users``, ``staff``, ``superuser``, ``group:NAME``, or ``#ID`` for the user of that key.
-    :raises TypeError: an argument is of another type, or ``data`` holds what JSON cannot.
-    :raises ValueError: an argument makes no sense, such as an unknown target.
+    :param target: ``public``, ``users``, ``staff``, ``superuser``, ``group:NAME``, or ``#ID`` for the user with that key.
+    :raises TypeError: an argument has the wrong type, or ``data`` contains a value that JSON cannot represent.
+    :raises ValueError: an argument is invalid, such as an unknown target.
     """
     for name, value in {"message": message, "event_class": event_class}.items():
         if not isinstance(value, str):
-            raise TypeError(f"{name} must be a str, not {type(value).__name__}; translations and the like: str({name})")
+            raise TypeError(f"{name} must be a str, not {type(value).__name__}; for a lazy translation, use str({name})")
     optional = {"target": target, "channel": channel, "bucket": bucket, "site": site}
     for name, text in optional.items():
         if text is not None and not isinstance(text, str):
@@ -67,7 +67,7 @@ def broadcast(
     arguments = [message, event_class, target, _encode(data), channel, bucket, site]
     connection = connections[using]
     if connection.vendor != "postgresql":
-        raise ImproperlyConfigured(f"the database {using!r} is not PostgreSQL; name the one that Instant watches by using=…")
+        raise ImproperlyConfigured(f"the database {using!r} is not PostgreSQL; pass the one that Instant watches as using=…")
     try:
         with connection.cursor() as cursor:
             cursor.execute("select instant.broadcast(%s, %s, %s, %s::json, %s, %s, %s)", arguments)
@@ -96,7 +96,7 @@ async def abroadcast(
 
 
 def _state(error: Exception) -> str:
-    """Find the SQLSTATE of a driver's error that Django has made its own: psycopg 3 and psycopg2 name it differently."""
+    """Find the SQLSTATE of a driver's error that Django has wrapped: psycopg 3 and psycopg2 name it differently."""
     cause = error.__cause__
     return str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None))
 

@@ -1,4 +1,4 @@
-"""What tests of a project see of its events."""
+"""What a project's tests see of its events."""
 
 import os
 import tempfile
@@ -19,7 +19,7 @@ from shop.models import Order
 
 
 class CaptureTest(TestCase):
-    """Inside of a test's transaction."""
+    """Inside a test's transaction."""
 
     @classmethod
     def setUpTestData(cls) -> None:
@@ -55,7 +55,7 @@ class CaptureTest(TestCase):
         )
         self.assertEqual(events[2].message, "bob, your order 17 is sent")
 
-    def test_an_assertion_says_what_there_is_and_why_a_change_went_nowhere(self) -> None:
+    def test_an_assertion_lists_the_events_and_why_a_change_went_nowhere(self) -> None:
         with capture_events() as events:
             Order.objects.filter(pk=self.order.pk).update(number="19")
         with self.assertRaises(AssertionError) as raised:
@@ -87,7 +87,7 @@ class CaptureTest(TestCase):
             with capture_events():
                 Order.objects.create(number=str(1 / 0), customer=self.ada)
 
-    def test_a_key_that_is_none_finds_no_row_and_leaves_the_others(self) -> None:
+    def test_an_invalid_key_finds_no_row_and_does_not_affect_the_others(self) -> None:
         with capture_events() as events:
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -122,7 +122,7 @@ class CaptureTest(TestCase):
 
 
 class CommittedTest(TransactionTestCase):
-    """Without a transaction around."""
+    """Without a surrounding transaction."""
 
     def test_what_is_committed_is_seen(self) -> None:
         ada = User.objects.create_user("ada")
@@ -151,7 +151,7 @@ class BinaryTest(SimpleTestCase):
 
     databases = {"default"}
 
-    def test_a_binary_that_is_not_there_and_one_that_complains_are_told(self) -> None:
+    def test_a_missing_binary_and_its_complaints_are_reported(self) -> None:
         with override_settings(INSTANT_BINARY="/nowhere/instant"), self.assertRaisesRegex(ImproperlyConfigured, "INSTANT_BINARY"):
             Renderer("default")
         with override_settings(INSTANT_CONFIG="/nowhere/instant.toml"):

@@ -1,4 +1,4 @@
-"""Messages by hand."""
+"""Messages sent by hand."""
 
 from decimal import Decimal
 
@@ -30,7 +30,7 @@ class BroadcastTest(TestCase):
             ],
         )
 
-    def test_bad_input_is_refused_before_the_database_is_asked(self) -> None:
+    def test_bad_input_is_refused_before_the_database_is_queried(self) -> None:
         for wrong in (
             lambda: broadcast("x", target="everyone"),
             lambda: broadcast("x", target="staff", channel="a"),
@@ -41,9 +41,9 @@ class BroadcastTest(TestCase):
                 wrong()
         with self.assertRaises(TypeError):
             broadcast("x", data={"a": object()})
-        self.assertEqual(Group.objects.count(), 0, "the transaction is as good as before")
+        self.assertEqual(Group.objects.count(), 0, "the transaction still works")
 
-    def test_what_a_savepoint_takes_back_is_not_sent(self) -> None:
+    def test_a_message_that_a_savepoint_rolls_back_is_not_sent(self) -> None:
         with capture_events() as events:
             with self.assertRaises(LookupError), transaction.atomic():
                 broadcast("never")

@@ -1,4 +1,4 @@
-"""Tests of one's own project: what would be published, seen inside the test's own transaction.
+"""For a project's own tests: what would be published, seen inside the test's own transaction.
 
 .. code-block:: python
 
@@ -6,8 +6,8 @@
         order.save()
     events.assert_event("Order edited", channel="staff", data={"status": "paid"})
 
-No relay, no Centrifugo and no commit are needed, but the ``instant`` binary, and the triggers in the test database: set
-``TEST_RUNNER = "instant.testing.DiscoverRunner"``, or call :func:`apply` where another runner has made the database.
+No relay, no Centrifugo and no commit are needed, only the ``instant`` binary and the triggers in the test database: set
+``TEST_RUNNER = "instant.testing.DiscoverRunner"``, or call :func:`apply` if another runner creates the database.
 """
 
 from instant.testing.capture import capture_events

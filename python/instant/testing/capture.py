@@ -1,4 +1,4 @@
-"""What would be published of the changes that a block makes."""
+"""The events that the changes of a block would be published as."""
 
 from types import TracebackType
 from typing import Any
@@ -11,7 +11,7 @@ from instant.testing.database import is_applied
 from instant.testing.events import Events
 from instant.testing.renderer import renderer
 
-#: The changes of a block, in order: those of its own transaction, and what others have committed meanwhile.
+#: The changes of a block, in order: those of its own transaction, and those that others have committed meanwhile.
 CHANGES = """
     select id, to_json(at at time zone 'UTC') #>> '{}' || 'Z', source, op::text, old::text, new::text
     from instant.outbox
@@ -21,27 +21,27 @@ CHANGES = """
 
 
 class capture_events:  # noqa: N801
-    """Collect the events that the changes of a block would have been published as, whether they are ever committed or not.
+    """Collect the events that the changes of a block would be published as, whether or not they are ever committed.
 
-    ``with capture_events() as events:`` fills ``events`` when the block ends; ``async with`` does the same in async code. What was
-    rolled back inside of the block is not among them.
+    ``with capture_events() as events:`` fills ``events`` when the block ends; ``async with`` does the same in async code. Changes
+    that are rolled back inside the block are not included.
     """
 
     def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
-        """Of the changes in the database of this alias."""
+        """Collect from the database with this alias."""
         self.using = using
         self._events = Events()
         self._last = 0
 
     def __enter__(self) -> Events:
-        """Remember where the outbox ends.
+        """Record where the outbox ends.
 
         :raises ImproperlyConfigured: the database has no triggers.
         """
         if not is_applied(self.using):
             raise ImproperlyConfigured(
-                f"the database {self.using!r} has no triggers of Instant: set TEST_RUNNER to "
-                "'instant.testing.DiscoverRunner', or call instant.testing.apply() once the test database is made"
+                f"the database {self.using!r} does not have Instant's triggers: set TEST_RUNNER to "
+                "'instant.testing.DiscoverRunner', or call instant.testing.apply() once the test database is created"
             )
         with connections[self.using].cursor() as cursor:
             cursor.execute("select coalesce(max(id), 0) from instant.outbox")
@@ -51,7 +51,7 @@ class capture_events:  # noqa: N801
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ask what the rules make of what has come since.
+        """Render the changes since then by the rules.
 
         :raises RuleFailed: a rule failed on one of the changes.
         """

@@ -6,13 +6,13 @@ from instant.testing import binary
 
 
 def apply(using: str = DEFAULT_DB_ALIAS, *, database: str | None = None) -> None:
-    """Install what ``instant.toml`` wants in the database that Django uses now; what is there already stays.
+    """Install what ``instant.toml`` requires in the database that Django uses now; what is there already stays.
 
-    Call it when the database is made and migrated, and before the first test's transaction: a trigger cannot be made on a table that
-    a transaction has written to.
+    Call it once the database is created and migrated, and before the first test's transaction: a trigger cannot be created on a table
+    that the transaction has written to.
 
     :param database: Another database on the same server, such as a clone for parallel tests.
-    :raises ImproperlyConfigured: the binary is missing, or refuses the configuration; with what it said.
+    :raises ImproperlyConfigured: the binary is missing, or rejects the configuration; includes its output.
     """
     binary.run("apply", using=using, database=database)
 

@@ -1,4 +1,4 @@
-"""Events that would have been published, and what is asserted about them."""
+"""Events that would have been published, and assertions about them."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ ANY: Any = object()
 
 
 class RuleFailed(AssertionError):
-    """A rule failed on a change: outside of tests that is a dead letter, and nobody hears of the change by this rule."""
+    """A rule failed on a change: outside of tests that is a dead letter, and this rule publishes nothing for the change."""
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,22 @@ class Event:
     channel: str
     #: The string that a browser dispatches on.
     event_class: str
-    #: The text for people.
+    #: The human-readable text.
     message: str
     #: The published columns.
     data: dict[str, Any]
     #: ``insert``, ``update``, ``delete``, ``truncate``, ``leave`` or ``broadcast``.
     op: str
-    #: The model's label; none for a message by hand.
+    #: The model's label; ``None`` for a message sent by hand.
     model: str | None
-    #: The primary key, a list where it has several columns; none for a message by hand.
+    #: The primary key, a list if it has several columns; ``None`` for a message sent by hand.
     pk: Any
-    #: The whole event, as a browser gets it.
+    #: The whole event, as a browser receives it.
     payload: dict[str, Any]
 
     @classmethod
     def of(cls, channel: str, payload: dict[str, Any]) -> "Event":
-        """The event that a payload is."""
+        """Build the event from its payload."""
         return cls(
             channel=channel,
             event_class=payload["event_class"],
@@ -49,18 +49,18 @@ class Event:
         )
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one human-readable line."""
         return f"{self.event_class!r} to {self.channel!r}: {self.message!r} {json.dumps(self.data, ensure_ascii=False)}"
 
 
 class Events(list[Event]):
     """The events of a block, in order; filled when the block ends."""
 
-    #: Of each change that goes nowhere, why.
+    #: For each change that goes nowhere, why.
     silent: list[str]
 
     def __init__(self) -> None:
-        """Nothing yet."""
+        """Begin empty."""
         super().__init__()
         self.silent = []
 
@@ -75,10 +75,10 @@ class Events(list[Event]):
         pk: Any = ANY,
         data: Mapping[str, Any] | None = None,
     ) -> Event:
-        """Assert that there is an event of which all that is given is true, and return the first one.
+        """Assert that there is an event that matches every given argument, and return the first one.
 
-        :param data: What the event's data must hold; it may hold more.
-        :raises AssertionError: there is none; with what there is.
+        :param data: What the event's data must contain; it may contain more.
+        :raises AssertionError: there is none; lists the events that there are.
         """
         wanted = {"event_class": event_class, "channel": channel, "message": message, "model": model, "op": op}
         wanted = {name: value for name, value in wanted.items() if value is not None}
@@ -96,13 +96,13 @@ class Events(list[Event]):
     def assert_no_events(self) -> None:
         """Assert that nothing would have been published.
 
-        :raises AssertionError: something would have been.
+        :raises AssertionError: there are events.
         """
         if self:
-            raise AssertionError(f"no event was expected, and there is {self._listed()}")
+            raise AssertionError(f"no event was expected; there is {self._listed()}")
 
     def _listed(self) -> str:
-        """What there is, for people."""
+        """List the events and the silent changes for an error message."""
         lines = [str(event) for event in self]
         lines += [f"(nothing: {why})" for why in self.silent]
         return "".join(f"\n  {line}" for line in lines) or "none: no watched row was changed"

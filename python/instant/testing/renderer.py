@@ -15,12 +15,12 @@ from instant.testing.events import Event, Events, RuleFailed
 
 
 class Renderer:
-    """``instant render`` for one database. It keeps no connection, so that the test database can be dropped."""
+    """``instant render`` for one database. It holds no connection, so that the test database can be dropped."""
 
     def __init__(self, using: str) -> None:
         """Start it.
 
-        :raises ImproperlyConfigured: it ends before it says anything; with its complaint.
+        :raises ImproperlyConfigured: it ends before its first answer; includes its error output.
         """
         self.using = using
         command = binary.command("render")
@@ -43,7 +43,7 @@ class Renderer:
 
     @property
     def is_running(self) -> bool:
-        """Whether it answers."""
+        """Whether it is still running."""
         return self._process.poll() is None
 
     def close(self) -> None:
@@ -52,7 +52,7 @@ class Renderer:
         self._complaints.close()
 
     def events(self, changes: list[dict[str, Any]]) -> Events:
-        """What the rules make of changes.
+        """Render changes by the rules.
 
         :raises RuleFailed: a rule failed on one of them.
         """
@@ -73,17 +73,17 @@ class Renderer:
         return events
 
     def _ask(self, changes: list[dict[str, Any]], rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """One line, and its answer."""
+        """Write one line, and return its answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"changes": changes, "rows": rows}) + "\n")
         self._process.stdin.flush()
         answer = self._read()
         if "error" in answer:
-            raise RuntimeError(f"instant render: {answer['error']}; is the package of the same version as the binary?")
+            raise RuntimeError(f"instant render: {answer['error']}; are the package and the binary the same version?")
         return answer
 
     def _read(self) -> dict[str, Any]:
-        """A line."""
+        """Read one line."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -94,13 +94,13 @@ class Renderer:
         return answer
 
     def _look_up(self, need: dict[str, Any]) -> list[dict[str, Any]]:
-        """Read rows of other tables on the test's own connection, whose transaction alone sees them."""
+        """Read rows of other tables on the test's own connection: only its transaction sees them."""
         keys: list[str] = need["keys"]
         try:
             found = self._select(need["statement"], keys)
         except DataError:
             if len(keys) > 1:
-                # One key that the column's type cannot hold fails them all.
+                # One key that the column's type cannot hold fails the whole query.
                 return [row for key in keys for row in self._look_up({**need, "keys": [key]})]
             found = {}
         except DatabaseError as error:
@@ -108,7 +108,7 @@ class Renderer:
         return [{"lookup": need["lookup"], "key": key, "values": found.get(key), "refused": None} for key in keys]
 
     def _select(self, statement: str, keys: list[str]) -> dict[str, list[str | None]]:
-        """Run a look-up under the settings that captured values are written with, and leave the session as it was."""
+        """Run a lookup under the settings that captured values are written with, and leave the session as it was."""
         escaped = [key.replace("\\", "\\\\").replace('"', '\\"') for key in keys]
         array = "{" + ",".join(f'"{key}"' for key in escaped) + "}"
         with transaction.atomic(using=self.using), connections[self.using].cursor() as cursor:
@@ -116,17 +116,17 @@ class Renderer:
                 cursor.execute("select set_config(%s, %s, true)", [name, value])
             cursor.execute(statement, [array])
             found = {key: list(values) for key, *values in cursor.fetchall()}
-            # The settings go with the savepoint.
+            # The rollback to the savepoint resets the settings.
             transaction.set_rollback(True, using=self.using)
         return found
 
 
-#: Those that run, by what they depend on: after a fork and on another database it is another one.
+#: The running renderers by what they depend on: another process, or another database, needs another one.
 _running: dict[tuple[int, str, str], Renderer] = {}
 
 
 def renderer(using: str) -> Renderer:
-    """The renderer of the database that Django uses now."""
+    """Return the renderer of the database that Django uses now."""
     key = (os.getpid(), using, binary.database_url(using))
     if key not in _running or not _running[key].is_running:
         _running[key] = started = Renderer(using)

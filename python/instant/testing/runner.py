@@ -1,4 +1,4 @@
-"""A test runner that puts the triggers into the databases that it makes."""
+"""A test runner that installs the triggers in the databases that it creates."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from instant.testing.database import apply
 
 
 class RunnerMixin:
-    """Beside a runner of one's own: ``class Runner(RunnerMixin, DiscoverRunner)``."""
+    """A mixin for a project's own runner: ``class Runner(RunnerMixin, DiscoverRunner)``."""
 
     #: The alias of the database that Instant watches.
     instant_database = DEFAULT_DB_ALIAS
 
     def setup_databases(self, **kwargs: Any) -> Any:
-        """Make the databases, clones for parallel tests too, and install the triggers in them, or leave no database behind."""
+        """Create the databases and their clones for parallel tests, and install the triggers in them, or leave no database behind."""
         made = super().setup_databases(**kwargs)  # type: ignore[misc]
         aliases = kwargs.get("aliases")
         if aliases is not None and self.instant_database not in aliases:
-            # No test uses it, so that it was not made.
+            # No test uses it, so it was not created.
             return made
         try:
             self._apply()
         except BaseException:
-            # Django takes down what it was handed, and an error hands it nothing.
+            # Django tears down only what is returned to it, and an error returns nothing.
             self.teardown_databases(made)  # type: ignore[attr-defined]
             raise
         return made
