@@ -11,9 +11,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --release --locked --bin instant && install -D target/release/instant /out/instant
 
 FROM debian:trixie-slim
-# The authorities of a Centrifugo or a database that is reached over TLS.
+# The certificate authorities, for a Centrifugo or a database that is reached over TLS.
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
-# The folder of Centrifugo's configuration is there for a volume, which takes over its owner.
+# The folder of Centrifugo's configuration is a mount point: a volume takes over its owner.
 RUN useradd --system --no-create-home --uid 10001 instant && install -d -o instant -g instant /etc/centrifugo
 COPY --from=builder /out/instant /usr/local/bin/instant
 USER instant

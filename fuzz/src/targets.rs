@@ -1,4 +1,4 @@
-//! What is done with each input. A panic, an endless loop or a broken promise is a finding.
+//! How each input is exercised. A panic, an endless loop or a broken promise is a finding.
 
 use std::sync::Arc;
 
@@ -21,23 +21,23 @@ use serde_json::value::RawValue;
 
 /// The largest payload that a signed value may hold.
 const LARGEST_PAYLOAD: usize = 1 << 20;
-/// The largest input of rules: theirs is the operator's file.
+/// The largest input of rules: they come from the operator's file.
 const LARGEST_RULES: usize = 16 << 10;
 
-/// `instant.toml` as it may be written: it is read, or every problem is told with its place.
+/// Any `instant.toml`: it is read, or every problem is reported with its position.
 pub(super) fn configuration(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (config, problems) = parse(text);
-    assert!(config.is_some() || problems.has_errors(), "refused without a word");
+    assert!(config.is_some() || problems.has_errors(), "rejected without a problem");
     for span in problems.items.iter().filter_map(|problem| problem.span.as_ref()) {
         assert!(
             text.get(span.clone()).is_some(),
-            "a place outside of the file or inside of a letter: {span:?}"
+            "a position outside of the file or inside of a character: {span:?}"
         );
     }
 }
 
-/// Rules, and the row before and after, apart by lines of `---`: whatever the rules make of it is an event or a failure with its reason.
+/// Rules, and the row before and after, separated by lines of `---`: each outcome is an event, or a failure with its reason.
 pub(super) fn mapping(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let mut parts = text.split("\n---\n");
@@ -86,7 +86,7 @@ pub(super) fn mapping(input: &[u8]) {
     }
 }
 
-/// Rows of another table under every key, but for one that has none and one that cannot be looked up.
+/// Rows of another table under every key, except for one that has none and one whose lookup fails.
 #[derive(Debug)]
 struct Others([Box<RawValue>; 1]);
 
@@ -106,7 +106,7 @@ impl Rows for Others {
     }
 }
 
-/// A value as a browser may send it: nothing but what was signed here is read, and what is read stays within its limit.
+/// A value as a browser may send it: only values that were signed here are read, and a payload stays within its limit.
 pub(super) fn signed_value(input: &[u8]) {
     let keys = Keys {
         current: SecretString::from("a key"),
@@ -119,7 +119,7 @@ pub(super) fn signed_value(input: &[u8]) {
     if input.len() <= LARGEST_PAYLOAD {
         assert_eq!(signer.unsign(&made, None, 0).as_deref(), Ok(input));
     }
-    // The same text with a signature that fits, as from a site that signs what it should not.
+    // The same text with a valid signature, as from a site that signs what it should not.
     let key = derived("a saltsigner", &keys.current);
     let signature = URL_SAFE_NO_PAD.encode(mac::digest(&key, text.as_bytes()));
     if let Ok(payload) = signer.unsign(&format!("{text}:{signature}"), None, 0) {
@@ -135,7 +135,7 @@ pub(super) fn cookie(input: &[u8]) {
     }
 }
 
-/// Frames of a client, apart by empty lines: each is answered with JSON, or the client is cut off.
+/// Frames of a client, separated by empty lines: each is answered with JSON, or the client is disconnected.
 pub(super) fn client_protocol(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let toml = "[database]\nurl = 'postgres://a'\n[channels.'room:{id}']\nallow = 'users'\npresence = true\npublish = 'users'\n\
@@ -160,10 +160,10 @@ pub(super) fn client_protocol(input: &[u8]) {
             }
         }
     });
-    assert_eq!(hub.counts().clients, 0, "a client that is gone is counted");
+    assert_eq!(hub.counts().clients, 0, "a client that is gone is still counted");
 }
 
-/// Lets everyone in everywhere.
+/// Admits everyone everywhere.
 #[derive(Debug)]
 struct Welcome;
 
@@ -198,7 +198,7 @@ fn parse(text: &str) -> (Option<Config>, config::diagnostic::Diagnostics) {
     Config::parse(source, &|name| (name == "SET").then(|| "a value".to_owned()))
 }
 
-/// A watch as the database would have it resolved.
+/// A watch as it would be resolved against the database.
 fn watch(watch: &config::Watch) -> Watch {
     let column = |name: &str| Column {
         name: name.to_owned(),
