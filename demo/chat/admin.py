@@ -6,7 +6,7 @@ from chat.models import Membership, Message, Room
 
 
 class MembershipInline(admin.TabularInline):
-    """The members, below a room."""
+    """A room's members, on its page."""
 
     model = Membership
     extra = 1
@@ -21,7 +21,7 @@ class RoomAdmin(admin.ModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(admin.ModelAdmin):
-    """Members, each on a page of its own."""
+    """Memberships, each on a page of its own."""
 
     list_display = ["user", "room"]
 

@@ -1,4 +1,4 @@
-"""Rooms, who is in them, and what is said there."""
+"""Rooms, their members and messages."""
 
 from django.conf import settings
 from django.db import models
@@ -18,7 +18,7 @@ class Room(models.Model):
 
 
 class Membership(models.Model):
-    """That somebody may read and write in a room."""
+    """A user's right to read and write in a room."""
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
@@ -31,7 +31,7 @@ class Membership(models.Model):
 
 
 class Message(models.Model):
-    """What somebody has said."""
+    """A chat message."""
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="messages")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)

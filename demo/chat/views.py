@@ -1,4 +1,4 @@
-"""The chat: a room is for its members, and the staff says who they are."""
+"""The chat: a room is for its members, and the staff chooses them."""
 
 import logging
 
@@ -11,13 +11,13 @@ from django.views.decorators.http import require_POST
 
 from chat.models import Membership, Message, Room
 
-# How many messages a room begins with.
+# How many messages a room shows at first.
 SHOWN = 50
 log = logging.getLogger(__name__)
 
 
 def own_room(request: HttpRequest, pk: int) -> Room:
-    """Return a room that the user is a member of; to anybody else it is not there."""
+    """Return a room that the user is a member of; anybody else gets a 404."""
     return get_object_or_404(Room, pk=pk, members=request.user)
 
 
@@ -35,14 +35,14 @@ def room(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 def messages(request: HttpRequest, pk: int) -> HttpResponse:
-    """Render the latest messages, a part of the page."""
+    """Render the latest messages as a fragment of the page."""
     latest = own_room(request, pk).messages.select_related("author").order_by("-pk")[:SHOWN]
     return render(request, "messages.html", {"messages": reversed(latest)})
 
 
 @login_required
 def members(request: HttpRequest, pk: int) -> HttpResponse:
-    """Render who is in the room and who is not, a part of the page."""
+    """Render who is in the room and who is not, as a fragment of the page."""
     room = own_room(request, pk)
     inside = room.members.order_by("username")
     outside = User.objects.exclude(rooms=room).order_by("username")
@@ -52,7 +52,7 @@ def members(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def say(request: HttpRequest, pk: int) -> HttpResponse:
-    """Say something."""
+    """Post a message."""
     text = request.POST.get("text", "").replace("\0", "").strip()[:500]
     if text:
         Message.objects.create(room=own_room(request, pk), author=request.user, text=text)
@@ -62,12 +62,12 @@ def say(request: HttpRequest, pk: int) -> HttpResponse:
 @staff_member_required
 @require_POST
 def member(request: HttpRequest, pk: int, user: int) -> HttpResponse:
-    """Take a user into a room, or out of it."""
+    """Add a user to a room, or remove one."""
     room, user = get_object_or_404(Room, pk=pk), get_object_or_404(User, pk=user)
     if "remove" in request.POST:
         Membership.objects.filter(room=room, user=user).delete()
-        log.warning("%s has taken %s out of %s", request.user, user, room)
+        log.warning("%s removed %s from %s", request.user, user, room)
     else:
         Membership.objects.get_or_create(room=room, user=user)
-        log.info("%s has taken %s into %s", request.user, user, room)
+        log.info("%s added %s to %s", request.user, user, room)
     return HttpResponse(status=204)

@@ -1,4 +1,4 @@
-"""What other sites have published."""
+"""Posts that other sites have published."""
 
 from django.db import models
 from django.utils import timezone

@@ -11,7 +11,7 @@ from feeds.models import Post
 
 
 def read(path: Path) -> Iterator[Post]:
-    """Give the items of a file, the oldest first, unsaved. The file is trusted: it is one's own."""
+    """Yield the items of a file, oldest first, unsaved. The file is trusted: it is the project's own."""
     channel = ElementTree.parse(path).getroot().find("channel")
     feed = channel.findtext("title", path.stem)
     for item in reversed(channel.findall("item")):

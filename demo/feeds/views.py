@@ -20,14 +20,14 @@ def feeds(request: HttpRequest) -> HttpResponse:
 
 
 def posts(request: HttpRequest) -> HttpResponse:
-    """Render the latest posts, a part of the page."""
+    """Render the latest posts as a fragment of the page."""
     return render(request, "posts.html", {"posts": Post.objects.all()[:SHOWN]})
 
 
 @staff_member_required
 @require_POST
 def burst(request: HttpRequest) -> HttpResponse:
-    """Save many posts at once, as a feed that was away for long would bring."""
+    """Save many posts at once, as a feed would deliver after a long outage."""
     try:
         count = min(int(request.POST.get("count", 1)), BURST)
     except ValueError:

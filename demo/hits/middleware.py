@@ -7,23 +7,23 @@ from django.http import HttpRequest, HttpResponse
 
 from hits.models import Hit
 
-# How many of the latest requests are kept. Older ones go by the thousand.
+# How many of the latest requests are kept. Older ones are deleted by the thousand.
 KEPT = 10_000
 
 
 def storable(text: str, length: int) -> str:
-    """Return the beginning of a text, with another sign in place of the character 0, which PostgreSQL refuses."""
+    """Return the beginning of a text, with another character in place of NUL, which PostgreSQL rejects."""
     return text.replace("\0", "\ufffd")[:length]
 
 
 def address(request: HttpRequest) -> str | None:
-    """Return where a request comes from. A proxy adds that at the end of what the client has said of itself."""
+    """Return the address that a request comes from. A proxy appends it to whatever the client itself has sent."""
     forwarded = request.headers.get("X-Forwarded-For", "") if settings.BEHIND_PROXY else ""
     return forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR") or None
 
 
 class HitMiddleware:
-    """Stores each request, but those for static files, once it has been answered."""
+    """Stores each request once it has been answered, except those for static files."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

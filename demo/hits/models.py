@@ -1,4 +1,4 @@
-"""What was asked of the site."""
+"""The requests to the site."""
 
 from django.conf import settings
 from django.db import models

@@ -1,4 +1,4 @@
-"""The people of the demo."""
+"""The demo's users."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ PASSWORD = "demo"
 
 
 class Person(NamedTuple):
-    """Somebody who can log in."""
+    """A user who can log in."""
 
     username: str
     is_staff: bool

@@ -2,7 +2,7 @@
 
 import logging
 
-# How many of the latest records are kept. Older ones go by the thousand.
+# How many of the latest records are kept. Older ones are deleted by the thousand.
 KEPT = 10_000
 
 
@@ -15,7 +15,7 @@ class TableHandler(logging.Handler):
         from livefeed.models import LogRecord
 
         try:
-            # PostgreSQL refuses the character 0.
+            # PostgreSQL rejects NUL characters.
             message = record.getMessage().replace("\0", "\ufffd")
             row = LogRecord.objects.create(level=record.levelname, logger=record.name, message=message)
             if row.pk % 1000 == 0:

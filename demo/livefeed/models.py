@@ -1,4 +1,4 @@
-"""What the project has logged."""
+"""The project's log records."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""The live feed: what the page shows comes while it happens."""
+"""The live feed: events reach the page as they happen."""
 
 import logging
 
@@ -19,7 +19,7 @@ def livefeed(request: HttpRequest) -> HttpResponse:
 @staff_member_required
 @require_POST
 def log(request: HttpRequest) -> HttpResponse:
-    """Log something."""
+    """Write a log record."""
     level = LEVELS.get(request.POST.get("level"), logging.INFO)
     logging.getLogger("shop").log(level, "%s tries the log", request.user)
     return HttpResponse(status=204)

@@ -1,4 +1,4 @@
-"""Who is here: the browser knows the keys of users, and this knows their names."""
+"""Who is online: the browser has the users' keys, and gets their names here."""
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,7 +11,7 @@ def presence(request: HttpRequest) -> HttpResponse:
 
 
 def names(request: HttpRequest) -> JsonResponse:
-    """Return the names of the users that `id` names, by their keys."""
+    """Return the names of the users whose keys are given as `id`, by key."""
     keys = [key for key in request.GET.getlist("id") if key.isdecimal() and len(key) < 10]
     users = User.objects.filter(pk__in=keys).values_list("pk", "username")
     return JsonResponse({str(key): name for key, name in users})

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "a key for the demo alone")
-# It runs under `runserver`, which serves static files in this mode alone.
+# It runs under `runserver`, which serves static files only in this mode.
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 ROOT_URLCONF = "project.urls"
@@ -72,13 +72,13 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
-# The passwords stand on the front page; a slow hash would protect nothing.
+# The passwords are on the front page; a slow hash would protect nothing.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-# Whether every request comes through a proxy, which says for whom it asks.
+# Whether every request comes through a proxy, which adds the client's address.
 BEHIND_PROXY = os.environ.get("BEHIND_PROXY") == "1"
 
-# Where the script of the pages is, and where it connects if not to the server that it comes from.
+# The address of the pages' script, and the server that it connects to, if not the one that it comes from.
 REALTIME_SCRIPT = os.environ.get("REALTIME_SCRIPT", "http://localhost:8001/instant.js")
 REALTIME_SERVER = os.environ.get("REALTIME_SERVER", "")
 

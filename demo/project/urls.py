@@ -1,4 +1,4 @@
-"""The front page, the apps, the admin, and Django's own log-in and log-out."""
+"""The front page, the apps, the admin, and Django's own login and logout."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -7,10 +7,10 @@ from django.db import models
 
 
 class Order(models.Model):
-    """What a customer has ordered, and how far it is."""
+    """A customer's order and its progress."""
 
     class Status(models.TextChoices):
-        """The way of an order, step by step."""
+        """The steps of an order, in sequence."""
 
         PLACED = "placed"
         PAID = "paid"
@@ -32,10 +32,10 @@ class Order(models.Model):
 
     @property
     def step(self) -> int:
-        """How many steps it has made, from 1 on."""
+        """The number of the current step, from 1 on."""
         return self.Status.values.index(self.status) + 1
 
     @property
     def next_status(self) -> str | None:
-        """The step after this one."""
+        """The status after this one."""
         return next(iter(self.Status.values[self.step :]), None)

@@ -31,7 +31,7 @@ def shop(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def orders(request: HttpRequest) -> HttpResponse:
-    """Render the list of orders, a part of the page."""
+    """Render the list of orders as a fragment of the page."""
     return render(request, "orders.html", {"orders": visible(request)[:SHOWN], "steps": Order.Status.values})
 
 
@@ -43,14 +43,14 @@ def buy(request: HttpRequest) -> HttpResponse:
     if product not in PRODUCTS:
         return HttpResponse(status=400)
     Order.objects.create(product=product, total=PRODUCTS[product], customer=request.user)
-    log.info("%s has ordered: %s", request.user, product)
+    log.info("%s ordered: %s", request.user, product)
     return HttpResponse(status=204)
 
 
 @staff_member_required
 @require_POST
 def advance(request: HttpRequest, pk: int) -> HttpResponse:
-    """Move an order one step on."""
+    """Advance an order by one step."""
     order = get_object_or_404(Order, pk=pk)
     if order.next_status:
         order.status = order.next_status

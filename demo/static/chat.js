@@ -1,4 +1,4 @@
-// Messages are loaded once the room is heard, and then come by themselves.
+// Messages are loaded once the room is subscribed, and then arrive by themselves.
 const { room: id } = document.querySelector("#room").dataset;
 const own = document.body.dataset.username;
 const list = document.querySelector("#messages");
@@ -23,7 +23,7 @@ room.on("chat_message", ({ message, data, pk }) => {
   bottom();
 });
 
-// Who is typing is told at most once in two seconds, and believed for three.
+// Typing is announced at most once in two seconds, and shown for three.
 const typists = new Map();
 let told = 0;
 function show() {

@@ -1,14 +1,14 @@
-// What the pages share.
+// Code that the pages share.
 
 // Milliseconds that a part of a page may take to load. Events wait a little longer.
 const PATIENCE = 9_000;
 
-/** Whether an answer is that of the address that was asked. Who is no longer logged in is led to another. */
+/** Whether an answer comes from the requested address. A user who is no longer logged in is redirected to another. */
 function arrived(answer) {
   return answer.ok && !answer.redirected;
 }
 
-// A form marked `data-quiet` is sent without leaving the page: what it does is heard. It is filled again if it did not arrive.
+// A form marked `data-quiet` is sent without leaving the page: its effect arrives as events. It is refilled if sending failed.
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.matches("[data-quiet]")) return;
@@ -24,12 +24,12 @@ document.addEventListener("submit", async (event) => {
   complain(answer);
 });
 
-/** Says that an answer is none. */
+/** Reports a failed request. */
 function complain(answer) {
   notice(answer.redirected ? "That did not work: log in again." : `That did not work (${answer.status || "no answer"}).`);
 }
 
-/** Loads an element from its `data-url`, now and after each gap; returns what loads it again. `done` is called whenever it was loaded. */
+/** Loads an element from its `data-url`, now and after each gap; returns a function that reloads it. `done` is called after each load. */
 function part(selector, done = () => {}) {
   const element = document.querySelector(selector);
   return instant.load(async () => {
@@ -40,7 +40,7 @@ function part(selector, done = () => {}) {
   });
 }
 
-/** Calls `show` with each event of a channel: those that it keeps, and then what comes. `clear` is called before it begins again. */
+/** Calls `show` with each event of a channel: first its history, then new events. `clear` is called before it starts over. */
 function replay(channel, clear, show) {
   let known = new Set();
   instant.load(async () => {

@@ -1,4 +1,4 @@
-// Of many posts at once one event comes, which says how many: a burst is one badge.
+// Many posts at once are one event with their number: a burst is one badge.
 const badge = document.querySelector("#new");
 let waiting = 0;
 const load = part("#posts", () => {

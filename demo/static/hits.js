@@ -1,4 +1,4 @@
-// Each request as it is made; the channel keeps the latest.
+// Each request as it is made; the channel's history has the latest ones.
 const SHOWN = 30;
 const SECONDS = 60;
 const rows = document.querySelector("#hits");
@@ -34,7 +34,7 @@ function draw() {
   line.setAttribute("points", points.join(" "));
 }
 
-/** The path of an address. Clients may send anything in its place. */
+/** The path of an address. Clients may send anything instead of one. */
 function pathOf(address) {
   return URL.canParse(address) ? new URL(address).pathname : address;
 }

@@ -1,11 +1,11 @@
-// The channel keeps the latest events, so the page begins with them.
+// The channel's history has the latest events, so the page starts with them.
 const SHOWN = 30;
 const list = document.querySelector("#events");
 const tiles = document.querySelector("#classes");
 const counts = new Map();
 const kind = (name) => name.match(/created|edited|deleted|ERROR|WARNING|INFO/)?.[0].toLowerCase() ?? "";
 
-/** The object's page in the admin, of an entry of the admin's own log or of a row. */
+/** The object's page in the admin, for an entry of the admin's own log or for a row. */
 function adminUrl({ model, op, pk, data }) {
   if (data.content_type) return `/admin/${data.content_type.app_label}/${data.content_type.model}/${data.object_id}/change/`;
   return model && op !== "delete" ? `/admin/${model.toLowerCase().replace(".", "/")}/${pk}/change/` : null;

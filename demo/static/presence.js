@@ -1,4 +1,4 @@
-// Every page tells by its connection that somebody is here. A user with two tabs is two members, and one name.
+// Every page's connection shows that somebody is online. A user with two tabs is two members, and one name.
 const online = instant.channel("online:everyone");
 const members = new Map();
 const names = {};

@@ -1,4 +1,4 @@
-// The list is loaded again when one of its orders has moved: the staff hears every order, a customer its own.
+// The list is reloaded when one of its orders has changed: the staff receives every order, a customer their own.
 const load = part("#orders");
 instant.on(["Order created", "Order edited", "Order deleted", "Your order"], async ({ channel, message, pk }) => {
   if (channel.includes(":")) return;

@@ -1,4 +1,4 @@
-"""`manage.py read_feeds [FOLDER]`: saves the posts of RSS files that are not saved yet."""
+"""`manage.py read_feeds [FOLDER]`: saves the posts of RSS files that are not yet saved."""
 
 import logging
 from itertools import islice
@@ -14,14 +14,14 @@ log = logging.getLogger("feeds")
 
 
 class Command(BaseCommand):
-    """Read every RSS file of a folder."""
+    """Read every RSS file in a folder."""
 
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Name the arguments."""
+        """Declare the arguments."""
         parser.add_argument("folder", nargs="?", type=Path, default=settings.BASE_DIR / "rss")
-        parser.add_argument("--limit", type=int, help="at most this many new posts of each file")
+        parser.add_argument("--limit", type=int, help="at most this many new posts per file")
 
     def handle(self, folder: Path, limit: int | None, **options) -> None:
         """Run the command."""

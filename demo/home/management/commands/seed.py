@@ -1,4 +1,4 @@
-"""`manage.py seed`: the rows that the demo begins with."""
+"""`manage.py seed`: creates the demo's initial rows."""
 
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -19,7 +19,7 @@ ORDERS = [("cleo", "Espresso cups", "sent"), ("dan", "Teapot", "paid"), ("cleo",
 
 
 class Command(BaseCommand):
-    """Make users, rooms, orders and posts, unless they are there."""
+    """Create users, rooms, orders and posts, unless they exist."""
 
     help = __doc__
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, **options) -> None:
         """Run the command."""
         if User.objects.filter(username=PEOPLE[0].username).exists():
-            self.stdout.write("the rows of the demo are there already")
+            self.stdout.write("the demo's rows already exist")
             return
         users = {}
         for person in PEOPLE:

@@ -1,4 +1,4 @@
-"""`manage.py traffic URL`: does now and then what people would do, until it is ended."""
+"""`manage.py traffic URL`: acts now and then as users would, until it is stopped."""
 
 import logging
 import random
@@ -17,20 +17,20 @@ from shop.views import PRODUCTS
 
 TALK = ["Good morning!", "The kettle is on.", "Who is in today?", "Two more orders to pack.", "I am at the door.", "Lunch at one?"]
 PATHS = ["/", "/", "/feeds/", "/feeds/posts/", "/presence/", "/shop/", "/nowhere/"]
-# How many orders there may be before the oldest goes.
+# How many orders there may be before the oldest is deleted.
 ORDERS = 40
 log = logging.getLogger("shop")
 
 
 class Command(BaseCommand):
-    """A little traffic."""
+    """Generate a little traffic."""
 
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Name the arguments."""
+        """Declare the arguments."""
         parser.add_argument("url", help="the address of the site")
-        parser.add_argument("--pause", type=float, default=2.0, help="seconds between two things, on average")
+        parser.add_argument("--pause", type=float, default=2.0, help="seconds between two actions, on average")
 
     def handle(self, url: str, pause: float, **options) -> None:
         """Run the command."""
@@ -47,11 +47,11 @@ class Command(BaseCommand):
             try:
                 random.choice(deeds)()
             except Exception as error:
-                # A page may not be there, and what is about to be changed may be deleted by others.
+                # A page may not exist, and others may delete a row that is about to be changed.
                 self.stdout.write(repr(error))
 
     def visit(self, url: str) -> None:
-        """Ask for a page."""
+        """Request a page."""
         request = urllib.request.Request(url.rstrip("/") + random.choice(PATHS), headers={"User-Agent": "traffic"})
         urllib.request.urlopen(request, timeout=5).close()
 
@@ -62,19 +62,19 @@ class Command(BaseCommand):
         if customer is None:
             return
         Order.objects.create(product=product, total=PRODUCTS[product], customer=customer)
-        log.info("%s has ordered: %s", customer, product)
+        log.info("%s ordered: %s", customer, product)
         if Order.objects.count() > ORDERS:
             Order.objects.last().delete()
 
     def move_order(self) -> None:
-        """Move an order a step on."""
+        """Advance an order by one step."""
         order = Order.objects.exclude(status=Order.Status.DELIVERED).order_by("?").first()
         if order:
             order.status = order.next_status
             order.save(update_fields=["status"])
 
     def talk(self) -> None:
-        """Say something in a room."""
+        """Post a message in a room."""
         membership = Membership.objects.order_by("?").first()
         if membership:
             Message.objects.create(room=membership.room, author=membership.user, text=random.choice(TALK))
