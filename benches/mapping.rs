@@ -1,6 +1,6 @@
-//! A row's way through the mapping: its time and its allocations, for each kind of rule.
+//! A row's path through the mapping: its time and allocations, for each kind of rule.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark that fails panics")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing benchmark panics")]
 
 use divan::{AllocProfiler, Bencher, black_box};
 use instant::capture::watch::{Column, Destination, Encoding, Lookup, Relation, Rule, Watch};
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// What PostgreSQL sends of an order.
+/// An order's row, as PostgreSQL sends it.
 const NEW: &str = r#"{"id" : 17, "status" : "paid", "total" : "12.50", "customer_id" : 42}"#;
 const OLD: &str = r#"{"customer_id" : 42}"#;
 
@@ -23,7 +23,7 @@ const RULES: [(&str, &str); 6] = [
         "target = 'staff'\nevent_class = 'order'\nmessage = 'An order has changed'",
     ),
     (
-        "a customer's",
+        "a user target",
         "target = { user = 'customer_id' }\nevent_class = 'order'\nmessage = 'An order has changed'",
     ),
     ("defaults", "target = 'staff'"),
@@ -66,7 +66,7 @@ fn map(bencher: Bencher, name: &str) {
     });
 }
 
-/// The customer of every order.
+/// The customer row of every order.
 #[derive(Debug)]
 struct Customer([Box<RawValue>; 1]);
 
@@ -91,7 +91,7 @@ fn mapping(rule: &str) -> Mapping {
     Mapping::compile(&watches, config.site.as_deref(), &config.prefix).unwrap()
 }
 
-/// The watch as a database would have it resolved.
+/// The watch as it would be resolved against a database.
 fn watch(rule: &config::Rule) -> Watch {
     let column = |name: &str| Column {
         name: name.to_owned(),

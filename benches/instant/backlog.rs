@@ -1,4 +1,4 @@
-//! Backlog: changes that were captured while nobody published.
+//! Backlog: changes that were captured while nothing published them.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::{Scale, told, turns};
 use crate::support::postgres::Database;
 
-/// The channel of an order's customer, as the rules name it.
+/// The channel of an order's customer, as the rules define it.
 pub(crate) const CHANNEL: &str = "'#' || new.customer_id";
 
 const NAMES: [&str; 6] = [
     "Instant with Centrifugo, constants",
     "Instant with Centrifugo, templates",
-    "Instant with Centrifugo by gRPC, constants",
-    "Instant with Centrifugo by gRPC, templates",
+    "Instant with Centrifugo over gRPC, constants",
+    "Instant with Centrifugo over gRPC, templates",
     "Instant with its hub, constants",
     "Centrifugo's consumer",
 ];
@@ -62,10 +62,10 @@ impl Row {
     }
 }
 
-/// The orders whose changes are copied where a backlog is larger.
+/// The number of orders whose changes are copied to make a larger backlog.
 pub(crate) const COPIED: u64 = 10_000;
 
-/// The statements that make a backlog of so many changes of [`COPIED`] orders: the trigger's own rows, and copies of them in the same order.
+/// The statements that make a backlog of this many changes of [`COPIED`] orders: the trigger's own rows, and copies in the same order.
 pub(crate) fn copies(changes: u64) -> String {
     format!(
         "{UPDATE};
@@ -90,7 +90,7 @@ impl Backlog {
         Self::of(ground, database, changes, UPDATE).await
     }
 
-    /// The backlog that `statement` makes.
+    /// A backlog made by `statement`.
     pub(crate) async fn of(ground: &Ground, database: Database, changes: u64, statement: &str) -> Self {
         let cursor = instant::cursor(&database).await;
         database.connect().await.batch_execute(statement).await.unwrap();
@@ -157,12 +157,12 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let mut table = Table::new([
         "",
         "changes/s",
-        "by the consumer's, ×",
+        "vs. the consumer, ×",
         "of `/api/batch`, %",
         "relay, s",
         "PostgreSQL, s",
         "Centrifugo, s",
-        "relay's memory at most, MB",
+        "relay's peak memory, MB",
     ]);
     let consumer = &rows[ours.len()].rate;
     for (turn, (row, name)) in rows.iter().zip(NAMES).enumerate() {
@@ -194,11 +194,11 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         name: "backlog",
         title: "Backlog",
         how: format!(
-            "{} updates of one statement, captured while nobody published, are drained into {} channels, from the moment in which the \
-             relay leads or Centrifugo answers until the last is published. Rules of constants, and of two templates. Publications go to \
+            "{} updates of one statement, captured while nothing published them, are drained into {} channels; the time is from when the \
+             relay leads, or Centrifugo answers, until the last is published. The rules have constants, or two templates. Publications go to \
              Centrifugo's HTTP API, or to its gRPC API (`[centrifugo] grpc_url`). The consumer has as many partitions as Instant has lanes, \
-             {LANES}, its own notifications, and events that its trigger has built already. `/api/batch` alone, by HTTP, is sent what Instant \
-             publishes, recorded before, in full requests of 200 by as many lanes. Processor times are for 100,000 changes. {}",
+             {LANES}, its own notifications, and events that its trigger has already built. `/api/batch` alone, over HTTP, is sent the \
+             publications of Instant, recorded beforehand, in full requests of 200 over as many lanes. Processor times are per 100,000 changes. {}",
             number(count(changes)),
             crate::ground::CUSTOMERS,
             told(scale.rounds)
@@ -211,7 +211,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
 fn goals(rows: &[Row; NAMES.len()], [raw_constants, raw_templates]: &[Series; 2]) -> Vec<Goal> {
     let [constants, templates, _, _, _, consumer] = rows;
     let by_consumer = |name, ours: &Row| {
-        let name = format!("{name}, by Centrifugo's consumer");
+        let name = format!("{name}, vs. Centrifugo's consumer");
         Goal::new(name, Bound::AtLeast(3.0), " ×", ours.rate.over(&consumer.rate))
     };
     let of_limit = |name, bound, ours: &Row, limit| {
@@ -229,16 +229,11 @@ fn goals(rows: &[Row; NAMES.len()], [raw_constants, raw_templates]: &[Series; 2]
         by_consumer("backlog, templates", templates),
         of_limit("backlog, constants", 85.0, constants, raw_constants),
         of_limit("backlog, templates", 75.0, templates, raw_templates),
-        Goal::new(
-            "backlog, the relay's memory at most",
-            Bound::AtMost(32.0),
-            " MB",
-            memory.into(),
-        ),
+        Goal::new("backlog, the relay's peak memory", Bound::AtMost(32.0), " MB", memory.into()),
     ]
 }
 
-/// A database whose changes Centrifugo's consumer takes, with a copy of what its trigger has written.
+/// A database whose changes Centrifugo's consumer publishes, with a copy of the rows that its trigger has written.
 async fn fed(ground: &Ground, changes: u64) -> Database {
     let database = ground.database(changes).await;
     consumer::install(&database, CHANNEL, "new.customer_id").await;
@@ -251,7 +246,7 @@ async fn fed(ground: &Ground, changes: u64) -> Database {
     database
 }
 
-/// Puts it into the outbox again.
+/// Refills the outbox from the copy.
 async fn refill(ground: &Ground, database: &Database) {
     let client = database.connect().await;
     let statement = "truncate centrifugo_outbox; insert into centrifugo_outbox select * from kept order by id";

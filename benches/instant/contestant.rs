@@ -1,4 +1,4 @@
-//! Who carries changes to listeners.
+//! The contestants, which carry changes to subscribers.
 
 pub(crate) mod classic;
 pub(crate) mod consumer;
@@ -17,29 +17,28 @@ use crate::support::centrifugo::Centrifugo;
 use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
-/// The key of every server's API.
+/// The API key of every server.
 pub(crate) const API_KEY: &str = "an api key";
 
-/// Requests that are under way at once: the relay's lanes. The consumer has as many partitions, and what is sent without Instant as many
-/// senders.
+/// Concurrent requests: the relay's lanes. The consumer has as many partitions, and publications without Instant have as many senders.
 pub(crate) const LANES: usize = 8;
 
-/// A contestant at work.
+/// A running contestant.
 pub(crate) struct Running {
     /// Centrifugo, or the hub, whose API and socket are the same.
     pub(crate) server: Centrifugo,
-    /// Instant, where it is the contestant.
+    /// Instant, if it is the contestant.
     pub(crate) instant: Option<Process>,
-    /// Whether listeners are connected to Instant itself.
+    /// Whether subscribers are connected to Instant itself.
     pub(crate) is_hub: bool,
-    /// Since when it is at work: the relay leads, or Centrifugo answers.
+    /// When it began to work: the relay leads, or Centrifugo answers.
     pub(crate) since: Instant,
-    /// What works in this process.
+    /// The contestant's tasks in this process.
     tasks: JoinSet<()>,
 }
 
 impl Running {
-    /// Centrifugo, which works by itself, or is published to.
+    /// Centrifugo, which works by itself or receives publications.
     pub(crate) fn at(server: Centrifugo) -> Self {
         Self {
             server,
@@ -50,7 +49,7 @@ impl Running {
         }
     }
 
-    /// How many publications the server has had.
+    /// The number of publications that the server has received.
     pub(crate) async fn published(&self, ground: &Ground) -> u64 {
         let (name, label) = if self.is_hub {
             ("instant_publish_lag_seconds_count", "")
@@ -60,7 +59,7 @@ impl Running {
         meter::counter(&ground.http, &self.server.url, name, label).await
     }
 
-    /// What the relay and the server have cost so far.
+    /// The processor time of the relay and the server so far.
     pub(crate) fn cpu(&self) -> (Duration, Duration) {
         let relay = self
             .instant
@@ -74,7 +73,7 @@ impl Running {
         (relay, server)
     }
 
-    /// Waits until the server has had so many publications.
+    /// Waits until the server has received this many publications.
     pub(crate) async fn carried(&mut self, ground: &Ground, publications: u64) {
         eventually(SOON * 3, "every publication", async || {
             if let Some(Err(error)) = self.tasks.try_join_next() {
@@ -85,7 +84,7 @@ impl Running {
         .await;
     }
 
-    /// Ends the relay as an operator would, and then the server.
+    /// Stops the relay as an operator would, and then the server.
     pub(crate) async fn stop(mut self) {
         if let Some(instant) = &mut self.instant {
             instant.signal("TERM").await;
@@ -103,7 +102,7 @@ impl Running {
     }
 }
 
-/// The real server on this port, with these top-level parts of its configuration beside what everyone needs.
+/// The real server on this port, with these top-level parts of its configuration in addition to the common ones.
 pub(crate) async fn centrifugo(port: u16, more: Value) -> Centrifugo {
     let mut config = json!({
         "http_server": { "address": "127.0.0.1", "port": port },
@@ -119,7 +118,7 @@ pub(crate) async fn centrifugo(port: u16, more: Value) -> Centrifugo {
     Centrifugo::configured(&config).await
 }
 
-/// The event of an update in SQL, as a project's own trigger would build it by `build`, for a channel that is an SQL expression.
+/// The event of an update in SQL, as a project's own trigger would build it with `build`, for a channel that is an SQL expression.
 fn event(build: &str, channel: &str) -> String {
     format!(
         "{build}('event_class', 'order_changed', 'message', 'Your order has changed', 'channel', {channel}, 'site', 'Shop',
@@ -129,5 +128,5 @@ fn event(build: &str, channel: &str) -> String {
     )
 }
 
-/// What keeps such a trigger from telling of an update of other columns.
+/// The condition under which such a trigger ignores an update: it changes only other columns.
 const UNCHANGED: &str = "(new.status, new.total, new.customer_id) is not distinct from (old.status, old.total, old.customer_id)";

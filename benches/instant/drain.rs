@@ -1,4 +1,4 @@
-//! A backlog is drained: how long that takes, and what it costs.
+//! The draining of a backlog: its duration and cost.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use crate::ground::Ground;
 use crate::meter;
 use crate::support::process::Process;
 
-/// A backlog that is not drained by then never is.
+/// A backlog that is not drained by then never will be.
 const DEADLINE: Duration = Duration::from_mins(5);
-/// The shortest and the longest pause between two looks, since each costs the server: half of what is left to wait for, and a
-/// quarter of what has passed, from which that is told.
+/// The shortest and the longest pause between two checks, since each costs the server. A pause is half of the estimated remaining time,
+/// and at most a quarter of the elapsed time, on which the estimate is based.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(500));
 
-/// What a drain has taken.
+/// The figures of a drain.
 pub(crate) struct Drained {
-    /// Changes a second, from the moment at which the contestant was at work until the last was published.
+    /// Changes per second, from when the contestant began to work until the last change was published.
     pub(crate) rate: f64,
     /// Processor time of the relay, PostgreSQL and the server.
     pub(crate) relay: Duration,
     pub(crate) postgres: Duration,
     pub(crate) server: Duration,
-    /// The most memory that the relay has had, in bytes.
+    /// The relay's peak memory, in bytes.
     pub(crate) memory: u64,
 }
 
-/// Waits until `changes` were published.
+/// Waits until `changes` changes are published.
 pub(crate) async fn drain(ground: &Ground, running: &Running, changes: u64) -> Drained {
     let (relay, server) = running.cpu();
     let postgres = meter::cpu_of(&ground.cluster);

@@ -1,4 +1,4 @@
-//! Figures that are measured once a round.
+//! Figures that are measured once per round.
 
 /// A figure of each round, in the rounds' order.
 #[derive(Clone, Debug, Default)]
@@ -10,7 +10,7 @@ impl Series {
         self.0.push(figure);
     }
 
-    /// The one in the middle; of an even number the mean of the two.
+    /// The median; the mean of the two middle figures if their number is even.
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -22,17 +22,17 @@ impl Series {
         }
     }
 
-    /// This by another, round by round: what else the machine did in a round has met both.
+    /// The ratio to another series, round by round: other activity of the machine in a round has affected both.
     pub(crate) fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect())
     }
 
-    /// Each figure in another unit.
+    /// Converts each figure to another unit.
     pub(crate) fn map(&self, convert: impl Fn(f64) -> f64) -> Self {
         Self(self.0.iter().map(|figure| convert(*figure)).collect())
     }
 
-    /// Whether some of the figures are such.
+    /// Whether any figure fulfils a condition.
     pub(crate) fn any(&self, is_so: impl Fn(f64) -> bool) -> bool {
         self.0.iter().copied().any(is_so)
     }
@@ -60,7 +60,7 @@ impl FromIterator<f64> for Series {
     }
 }
 
-/// The median, and from the smallest to the largest where there are several.
+/// The median, with the smallest and the largest if there are several.
 impl std::fmt::Display for Series {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.as_slice() {
@@ -77,7 +77,7 @@ impl std::fmt::Display for Series {
     }
 }
 
-/// A figure with three digits or so, and its thousands apart.
+/// A figure with about three digits, and separators between thousands.
 pub(crate) fn number(figure: f64) -> String {
     match figure.abs() {
         size if size >= 99.95 => grouped(&format!("{figure:.0}")),
@@ -98,14 +98,14 @@ fn grouped(digits: &str) -> String {
     text
 }
 
-/// The smallest of the sorted figures that a share of them does not exceed; `share` in per cent.
+/// The smallest of the sorted figures that a share of them does not exceed; `share` in percent.
 pub(crate) fn percentile(sorted: &[f64], share: usize) -> f64 {
     let rank = (sorted.len() * share).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
 /// A count as a figure.
-#[expect(clippy::cast_precision_loss, reason = "counts lie far below 2^52")]
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub(crate) const fn count(number: u64) -> f64 {
     number as f64
 }

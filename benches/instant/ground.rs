@@ -1,14 +1,14 @@
-//! What every contestant stands on: one PostgreSQL server, set as for production, and databases with a table of ten columns.
+//! The common ground of the contestants: one PostgreSQL server, configured as for production, and databases with a ten-column table.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::support::django::Django;
 use crate::support::postgres::{Cluster, Database, connect};
 
-/// The version that everything is measured on.
+/// The PostgreSQL version that everything is measured on.
 pub(crate) const VERSION: u32 = 18;
 
-/// What the tests switch off for speed is on, and no checkpoint falls into a measurement by chance.
+/// Settings that the tests switch off for speed are on, and no checkpoint falls into a measurement by chance.
 const SETTINGS: [&str; 9] = [
     "fsync=on",
     "full_page_writes=on",
@@ -17,19 +17,19 @@ const SETTINGS: [&str; 9] = [
     "shared_buffers=1GB",
     "max_wal_size=16GB",
     "checkpoint_timeout=1h",
-    // `idle` reads in the log what a relay asks.
+    // `idle` reads a relay's queries from the log.
     "log_line_prefix='%a '",
     "log_checkpoints=off",
 ];
 
-/// Three of its ten columns are captured, beside the key.
+/// Three of its ten columns are captured, in addition to the key.
 const TABLE: &str = "create table bench_order (
     id bigint primary key, number text not null, status text not null, total numeric(12, 2) not null,
     customer_id bigint not null, note text not null, address text not null, weight double precision not null,
     created_at timestamptz not null, updated_at timestamptz not null
 )";
 
-/// The customers, and so the channels of rules for customers.
+/// The number of customers, and so of channels of rules for customers.
 pub(crate) const CUSTOMERS: u64 = 100;
 
 /// The statement whose changes are a backlog.
@@ -39,7 +39,7 @@ pub(crate) const UPDATE: &str = "update bench_order set total = total + 1";
 pub(crate) struct Ground {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) http: reqwest::Client,
-    /// The names of the databases that were made and are there.
+    /// The names of the databases that exist.
     made: Mutex<Vec<String>>,
 }
 
@@ -70,20 +70,20 @@ impl Ground {
         database
     }
 
-    /// Leaves nothing to do in the background before something is measured.
+    /// Finishes background work before a measurement.
     pub(crate) async fn settle(&self, database: &Database) {
         let client = database.connect().await;
         client.batch_execute("vacuum analyze").await.unwrap();
         client.batch_execute("checkpoint").await.unwrap();
     }
 
-    /// No checkpoint is due before long.
+    /// Performs a checkpoint, so that none is due soon.
     pub(crate) async fn checkpoint(&self) {
         let admin = connect(&self.cluster.url("postgres")).await;
         admin.batch_execute("checkpoint").await.unwrap();
     }
 
-    /// Drops every database that was made: what is to be cleaned up in it would be meanwhile.
+    /// Drops every database, since they would be cleaned up in the background meanwhile.
     pub(crate) async fn clear(&self) {
         let names = std::mem::take(&mut *self.made());
         let admin = connect(&self.cluster.url("postgres")).await;

@@ -1,4 +1,4 @@
-//! Growth: whether a change costs more where more of them wait.
+//! Growth: whether a change costs more when more changes wait.
 
 use crate::backlog::{Backlog, COPIED, Row, copies};
 use crate::contestant::instant::{Instant, TEMPLATES, To};
@@ -7,20 +7,20 @@ use crate::ground::Ground;
 use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::Scale;
 
-/// Of smaller ones several are drained for each round, since what belongs to no change, such as the first request, weighs more.
+/// Smaller backlogs are drained several times per round, since costs that belong to no change, such as the first request, weigh more.
 const SMALL: u64 = 100_000;
-/// From here on a backlog is drained once.
+/// From this size on, a backlog is drained only once.
 const LARGE: u64 = 1_000_000;
 
 pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let mut table = Table::new([
         "changes",
         "changes/s",
-        "µs a change",
+        "µs per change",
         "relay, s",
         "PostgreSQL, s",
         "Centrifugo, s",
-        "relay's memory at most, MB",
+        "relay's peak memory, MB",
     ]);
     let mut times = Vec::new();
     for changes in scale.growth {
@@ -50,15 +50,15 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         name: "growth",
         title: "Growth",
         how: format!(
-            "Backlogs of several sizes are drained to Centrifugo, with two templates, from the moment in which the relay leads until the last \
-             change is published. Processor times are for 100,000 changes, and told in hundredths of a second before that. {} rounds; of the \
-             smallest three times as many, of {} and more one.",
+            "Backlogs of several sizes are drained to Centrifugo, with two templates; the time is from when the relay leads until the last \
+             change is published. Processor times are per 100,000 changes, scaled from hundredths of a second. {} rounds; three times as many \
+             for the smallest, and one for {} and more.",
             scale.rounds,
             number(count(LARGE))
         ),
         tables: vec![table],
         goals: vec![Goal::new(
-            "growth, the largest time a change over the smallest",
+            "growth, the largest time per change over the smallest",
             Bound::Within(20.0),
             " %",
             apart.into(),

@@ -1,4 +1,4 @@
-//! The trigger without its guard: the insert outside an exception block, and the outbox's lock waited for without a limit. And the
+//! The trigger without its guard: the insert is outside an exception block, and waits for the outbox's lock without a limit. And the
 //! trigger with nothing but the insert.
 
 use tokio_postgres::Client;
@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use crate::support::postgres::Database;
 
 const FUNCTION: &str = "select pg_get_functiondef('instant.capture_public_bench_order'::regproc)";
-/// Parts of the generated function, and what is there in their place.
+/// Parts of the generated function, and their replacements.
 const GUARD: [(&str, &str); 4] = [
     (" SET lock_timeout TO '0'\n", ""),
     ("            state := set_config('lock_timeout', '50ms', true);\n", ""),
@@ -25,7 +25,7 @@ begin
     return null;
 end $$";
 
-/// Replaces the function of the orders.
+/// Replaces the orders' trigger function.
 pub(crate) async fn remove(database: &Database) {
     let client: Client = database.connect().await;
     let mut text: String = client.query_one(FUNCTION, &[]).await.unwrap().get(0);
@@ -33,7 +33,7 @@ pub(crate) async fn remove(database: &Database) {
         assert_eq!(text.matches(part).count(), 1, "`{part}` in\n{text}");
         text = text.replace(part, instead);
     }
-    // Behind the new end stands what is left of the guard's handler.
+    // The rest of the guard's handler follows the new end.
     let (kept, rest) = text
         .split_once("    return null;\nend\n")
         .map_or((text.as_str(), ""), |parts| parts);
@@ -44,7 +44,7 @@ pub(crate) async fn remove(database: &Database) {
         .unwrap();
 }
 
-/// Leaves an insert for each update, without which there is no outbox, and nothing that protects the write.
+/// Leaves one insert per update, without which there is no outbox, and nothing that protects the write.
 pub(crate) async fn strip(database: &Database) {
     let client = database.connect().await;
     client.batch_execute(BARE).await.unwrap();

@@ -1,4 +1,4 @@
-//! A held xmin horizon: what was purged, and what the cursor has left behind, cannot be cleaned up.
+//! A held xmin horizon: purged changes, and old versions of the cursor, cannot be cleaned up.
 
 use crate::backlog::{Backlog, COPIED, copies};
 use crate::contestant::instant::{Instant, TEMPLATES, To};
@@ -8,7 +8,7 @@ use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::{Scale, told, turns};
 use crate::support::postgres::Database;
 
-/// The cursor's versions of ten minutes, at ten a second.
+/// The cursor's versions of ten minutes, at ten per second.
 const CURSORS: u32 = 6_000;
 
 pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
@@ -21,7 +21,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         instants.push(instant);
         databases.push(database);
     }
-    // A snapshot holds back the vacuum of its own database alone.
+    // A snapshot holds back vacuum only in its own database.
     let held = databases.pop().expect("there are two");
     let holder = held.connect().await;
     holder
@@ -50,9 +50,9 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         name: "horizon",
         title: "Under a held xmin horizon",
         how: format!(
-            "A transaction with an old snapshot stays open, as that of a long `pg_dump`. Since it began, {dead} changes (ten minutes of \
-             1,000 a second in the full run) and {CURSORS} versions of the cursor have died, which vacuum may not remove. Then \
-             {changes} changes are drained, while the relay's purge looks through what is dead every second, and as many in a database without \
+            "A transaction with an old snapshot stays open, like that of a long `pg_dump`. Since it began, {dead} changes (ten minutes of \
+             1,000 per second in the full run) and {CURSORS} versions of the cursor have died, which vacuum cannot remove. Then \
+             {changes} changes are drained, while the relay's purge scans the dead rows every second, and as many in a database without \
              such a transaction. {}",
             told(scale.rounds)
         ),
@@ -66,7 +66,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     }
 }
 
-/// Has so many changes, and versions of the cursor, die in a database.
+/// Creates this many dead changes, and dead versions of the cursor, in a database.
 async fn die(database: &Database, changes: u64) {
     let client = database.connect().await;
     let statement = format!(

@@ -1,4 +1,4 @@
-//! The hub beside Centrifugo: publications, deliveries, latency, and the memory of a connection.
+//! The hub compared with Centrifugo: publications, deliveries, latency, and memory per connection.
 
 #![expect(clippy::cast_precision_loss, reason = "figures of a benchmark have few digits")]
 
@@ -25,25 +25,25 @@ struct Figures {
     latencies: Vec<[f64; 2]>,
 }
 
-/// The listeners of a channel.
+/// The number of subscribers of a channel.
 const CROWDS: [usize; 2] = [500, 5000];
-/// Batches, and the publications of each, as the relay's.
+/// The number of batches, and the publications in each, as many as in the relay's.
 const BATCHES: usize = 2_000;
 const SIZE: usize = 200;
-/// One in so many deliveries is paced, so that its latency is known.
+/// One in this many deliveries is paced, so that its latency can be measured.
 const PACED: usize = 4;
-/// The channels that nobody listens to.
+/// The number of channels without subscribers.
 const CHANNELS: usize = 100;
 
 async fn turn(site: &Site, scale: &Scale) -> Figures {
     let server = &site.centrifugo;
-    // Centrifugo closes connections that were idle for longer.
+    // Centrifugo closes connections that are idle for longer.
     let http = reqwest::Client::builder()
         .pool_idle_timeout(Duration::from_secs(20))
         .build()
         .unwrap();
     let mut figures = Figures::default();
-    // Nobody listens: batches into a hundred channels.
+    // Without subscribers: batches into a hundred channels.
     let started = Instant::now();
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
@@ -76,7 +76,7 @@ async fn turn(site: &Site, scale: &Scale) -> Figures {
             .push((publications * size) as f64 / started.elapsed().as_secs_f64());
         while crowd.latencies.try_recv().is_ok() {}
 
-        // Fewer than it could: 20,000 deliveries a second.
+        // Below its capacity: 20,000 deliveries per second.
         let pause = Duration::from_secs_f64(size as f64 / 20_000.0);
         let mut ticks = tokio::time::interval(pause);
         let wanted = scale.deliveries / PACED / size;
@@ -95,7 +95,7 @@ async fn turn(site: &Site, scale: &Scale) -> Figures {
     figures
 }
 
-/// Bytes that each of many idle connections costs a server that has just been started.
+/// Bytes per connection, for many idle connections to a server that has just been started.
 async fn connection(site: &Site) -> f64 {
     let memory = || {
         if site.has_proxies() {
@@ -112,7 +112,7 @@ async fn connection(site: &Site) -> f64 {
     bytes
 }
 
-/// Waits until nobody is connected any more.
+/// Waits until no client is connected any more.
 async fn deserted(server: &Centrifugo) {
     eventually(SOON, "the end of every connection", async || {
         let info = server.call("info", &json!({})).await;
@@ -164,7 +164,7 @@ pub(crate) async fn measure(scale: &Scale) -> Section {
         };
         let unit = name.rfind(", ").filter(|_| name.ends_with("ms") || name.ends_with("kB"));
         goals.push(Goal::new(
-            format!("hub, {}, by Centrifugo's", &name[..unit.unwrap_or(name.len())]),
+            format!("hub, {}, vs. Centrifugo", &name[..unit.unwrap_or(name.len())]),
             bound,
             " ×",
             ratio,
@@ -174,9 +174,9 @@ pub(crate) async fn measure(scale: &Scale) -> Section {
         name: "hub",
         title: "The hub",
         how: format!(
-            "Both serve the same Django site, and the same program publishes and listens. {} publications go through the HTTP API by {LANES} \
-             lanes, into {CHANNELS} channels that nobody listens to. Deliveries are those to all the listeners of one channel, {} a round; their \
-             latency is from a publication's being sent to its being read, of {} deliveries at 20,000 a second. {}",
+            "Both serve the same Django site, and the same program publishes and subscribes. {} publications go through the HTTP API over {LANES} \
+             lanes, into {CHANNELS} channels without subscribers. Deliveries are those to all subscribers of one channel, {} per round; latency \
+             is from sending a publication to reading it, for {} deliveries at 20,000 per second. {}",
             number((BATCHES * SIZE) as f64),
             number(scale.deliveries as f64),
             number((scale.deliveries / PACED) as f64),
@@ -187,13 +187,13 @@ pub(crate) async fn measure(scale: &Scale) -> Section {
     }
 }
 
-/// What [`Figures::list`] holds.
+/// The names of the figures in [`Figures::list`].
 fn names() -> impl Iterator<Item = String> {
     let of_crowd = |size| {
         [
-            format!("deliveries/s, {size} listeners"),
-            format!("latency p50, {size} listeners, ms"),
-            format!("latency p99, {size} listeners, ms"),
+            format!("deliveries/s, {size} subscribers"),
+            format!("latency p50, {size} subscribers, ms"),
+            format!("latency p99, {size} subscribers, ms"),
         ]
     };
     ["publications/s, 100 channels".to_owned()]

@@ -1,4 +1,4 @@
-//! Idle: what a relay costs while nothing is written.
+//! Idle: the cost of a relay while nothing is written.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::meter;
 use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::Scale;
 
-/// Whatever belongs to the start is over then.
+/// The start is over after this time.
 const QUIET: Duration = Duration::from_secs(12);
-/// The statement of the safety poll begins so.
+/// The beginning of the safety poll's statement.
 const POLL: &str = "select pg_current_snapshot()";
 
 pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
@@ -47,12 +47,12 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let minutes = scale.idle.as_secs_f64() / 60.0;
     let share = |spent: Duration| spent.as_secs_f64() / scale.idle.as_secs_f64() * 100.0;
     let hour = |spent: Duration| number(spent.as_secs_f64() / minutes * 60.0);
-    let mut costs = Table::new(["an hour of", ""]);
+    let mut costs = Table::new(["per hour", ""]);
     costs.row(["the relay's CPU, s".to_owned(), hour(own)]);
     costs.row(["its sessions' CPU in PostgreSQL, s".to_owned(), hour(sessions)]);
     let wakes = number(count(wakes) / minutes * 60.0);
     costs.row(["wake-ups of the relay's threads".to_owned(), wakes]);
-    let mut asked = Table::new(["statement", "an hour"]);
+    let mut asked = Table::new(["statement", "per hour"]);
     let (mut polls, mut others) = (0, 0);
     for (text, times) in &queries {
         *(if text.starts_with(POLL) { &mut polls } else { &mut others }) += times;
@@ -63,7 +63,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         name: "idle",
         title: "Idle",
         how: format!(
-            "An hour, extrapolated from {} seconds in which nothing was written. Statements are those in PostgreSQL's log.",
+            "One hour, extrapolated from {} seconds in which nothing was written. Statements are those in PostgreSQL's log.",
             scale.idle.as_secs()
         ),
         tables: vec![costs, asked],
@@ -76,7 +76,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
                 share(sessions).into(),
             ),
             Goal::new(
-                "idle, statements a minute beside the safety poll",
+                "idle, statements per minute besides the safety poll",
                 Bound::AtMost(0.0),
                 "",
                 (f64::from(others) / minutes).into(),
@@ -85,7 +85,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     }
 }
 
-/// What Instant's sessions asked, and how often.
+/// The statements of Instant's sessions, and how often each ran.
 fn queries(log: &str) -> BTreeMap<String, u32> {
     let mut queries = BTreeMap::new();
     for line in log.lines().filter(|line| line.starts_with("instant")) {

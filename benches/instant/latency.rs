@@ -1,4 +1,4 @@
-//! Latency: from a commit to a listener's socket.
+//! Latency: from a commit to a subscriber's socket.
 
 mod listener;
 mod pace;
@@ -16,12 +16,12 @@ use listener::Listener;
 
 pub(crate) use pace::{Commit, mark};
 
-/// The orders that are written to, one after the other.
+/// The number of orders that are written to, one after the other.
 const ORDERS: u64 = 10_000;
-/// Django is asked for no more commits a second than one process of it makes.
+/// The maximum rate for Django: commits per second that one of its processes can make.
 const DJANGO: u32 = 100;
 
-/// What carries a commit to the listener.
+/// Carries a commit to the subscriber.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Carrier {
     Instant(To),
@@ -33,15 +33,15 @@ enum Carrier {
 
 const CARRIERS: [(Carrier, &str); 7] = [
     (Carrier::Instant(To::Centrifugo), "Instant with Centrifugo"),
-    (Carrier::Instant(To::Grpc), "Instant with Centrifugo by gRPC"),
+    (Carrier::Instant(To::Grpc), "Instant with Centrifugo over gRPC"),
     (Carrier::Instant(To::Hub), "Instant with its hub"),
     (Carrier::Consumer, "Centrifugo's consumer"),
     (Carrier::Classic, "payload in NOTIFY, one listener"),
     (Carrier::Django, "Django's `post_save`, one request"),
-    (Carrier::Request, "one publish request alone"),
+    (Carrier::Request, "one publish request, no database"),
 ];
 
-/// The figures of one rate: of each contestant the 50th and the 99th percentile of each round, in milliseconds.
+/// The figures of one rate: the 50th and the 99th percentile of each round, in milliseconds, per contestant.
 type Figures = [[Series; 2]; CARRIERS.len()];
 
 pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
@@ -86,7 +86,7 @@ impl Carrier {
     }
 }
 
-/// The sorted latencies of one carrier at one rate, in milliseconds; none where it cannot write so fast.
+/// The sorted latencies of one carrier at one rate, in milliseconds; `None` if it cannot write that fast.
 async fn turn(
     carrier: Carrier,
     database: &Database,
@@ -123,13 +123,13 @@ fn section(scale: &Scale, figures: &[Figures]) -> Section {
         for (share, name) in ["p50", "p99"].into_iter().enumerate() {
             let [ours, _, hub, consumer, ..] = figures.each_ref().map(|shares| &shares[share]);
             goals.push(Goal::new(
-                format!("latency at {rate}/s, {name}, by the consumer's"),
+                format!("latency at {rate}/s, {name}, vs. the consumer"),
                 Bound::AtMost(1.1),
                 " ×",
                 ours.over(consumer),
             ));
             goals.push(Goal::new(
-                format!("latency at {rate}/s with the hub, {name}, by the consumer's"),
+                format!("latency at {rate}/s with the hub, {name}, vs. the consumer"),
                 Bound::AtMost(1.0),
                 " ×",
                 hub.over(consumer),
@@ -140,9 +140,9 @@ fn section(scale: &Scale, figures: &[Figures]) -> Section {
         name: "latency",
         title: "Latency",
         how: format!(
-            "From the moment that a writer learns of its commit, or a request is sent, until one WebSocket client has read the event; what is heard \
-             sooner than its writer learns of it took no time. Up to 16 connections write at a fixed pace, whether the last commit was heard or \
-             not; one process of Django writes at no more than {DJANGO} a second. {} {}",
+            "From when a writer learns of its commit, or a request is sent, until one WebSocket client has read the event; an event that is read \
+             before its writer learns of the commit took no time. Up to 16 connections write at a fixed pace, whether or not the last event has \
+             arrived; one process of Django writes at no more than {DJANGO}/s. {} {}",
             samples(scale),
             told(scale.rounds)
         ),
@@ -157,5 +157,5 @@ fn samples(scale: &Scale) -> String {
         let commits = number(f64::from(*rate) * duration.as_secs_f64());
         format!("{commits} at {rate}/s")
     });
-    format!("Commits a round: {}.", counts.collect::<Vec<_>>().join(", "))
+    format!("Commits per round: {}.", counts.collect::<Vec<_>>().join(", "))
 }

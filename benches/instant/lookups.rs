@@ -1,4 +1,4 @@
-//! Look-ups: rules that read rows of another table.
+//! Lookups: rules that read rows of another table.
 
 use crate::backlog::Backlog;
 use crate::contestant::instant::{Instant, TEMPLATES, To};
@@ -7,10 +7,10 @@ use crate::ground::{Ground, UPDATE};
 use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::{Scale, told, turns};
 
-/// The distinct keys that the orders lead to.
+/// The number of distinct keys that the orders refer to.
 const KEYS: u64 = 1_000;
 
-/// As without, with a name of another table in the message and in the data.
+/// Like [`TEMPLATES`], with a name from another table in the message and in the data.
 const RELATED: &str = "
 [[watch]]
 table = 'bench_order'
@@ -47,15 +47,15 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let (changes, keys) = (number(count(scale.compared)), number(count(KEYS)));
     Section {
         name: "lookups",
-        title: "Look-ups",
+        title: "Lookups",
         how: format!(
-            "The same {changes} changes of {keys} customers are drained to Centrifugo by a rule of two templates, and by one that reads \
-             and publishes the customer's name too. {}",
+            "The same {changes} changes of {keys} customers are drained to Centrifugo by a rule with two templates, and by one that also \
+             reads and publishes the customer's name. {}",
             told(scale.rounds)
         ),
         tables: vec![table],
         goals: vec![Goal::new(
-            "look-ups, of the same without",
+            "lookups, of the rate without",
             Bound::AtLeast(70.0),
             " %",
             rates[1].over(&rates[0]).map(|share| share * 100.0),

@@ -1,4 +1,4 @@
-//! Where it was measured.
+//! The machine of the measurements.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ pub(crate) fn table() -> Table {
     table.row(["processor", &processor()]);
     table.row(["memory", &memory()]);
     table.row(["kernel", &said("uname", &["-sr"])]);
-    table.row(["disk of the database", &disk()]);
+    table.row(["database disk", &disk()]);
     table.row(["PostgreSQL", &postgres()]);
     table.row(["Centrifugo", &centrifugo()]);
     table.row(["Instant", env!("CARGO_PKG_VERSION")]);
@@ -40,14 +40,14 @@ fn memory() -> String {
     format!("{} GB", (kilobytes + 500_000) / 1_000_000)
 }
 
-/// The device and the file system of the folder that clusters are made in.
+/// The device and the file system of the folder in which clusters are created.
 fn disk() -> String {
     let found = said("df", &["--output=source,fstype", "/tmp"]);
     let found = found.lines().last().unwrap_or_default();
     found.split_whitespace().collect::<Vec<_>>().join(", ")
 }
 
-/// The version that is built, as Go's file names it.
+/// The version that is built, from `go.mod`.
 fn centrifugo() -> String {
     let text = std::fs::read_to_string(cache::manifest("tests/tools/centrifugo/go.mod")).unwrap_or_default();
     let version = text.lines().find_map(|line| line.split_once("centrifugal/centrifugo/v6 v"));
@@ -61,7 +61,7 @@ fn postgres() -> String {
     version.trim_start_matches("postgres (PostgreSQL) ").to_owned()
 }
 
-/// What a program prints, or nothing where it cannot be run.
+/// A program's output, or nothing if it cannot be run.
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map_or_else(

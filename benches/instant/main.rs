@@ -1,6 +1,6 @@
-//! Instant side by side with what a project would pick instead, on real servers that the run starts itself.
+//! Instant side by side with its alternatives, on real servers that the run starts itself.
 //!
-//! `make bench` measures everything and writes `docs/benchmarks.md`. `QUICK=1` shows a short run, `ONLY=backlog,latency` some of it;
+//! `make bench` measures everything and writes `docs/benchmarks.md`. `QUICK=1` shows a short run, `ONLY=backlog,latency` a part of it;
 //! neither writes the page.
 
 #![allow(
@@ -9,7 +9,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a benchmark that fails panics, and it shows its figures"
+    reason = "a failing benchmark panics, and prints its figures"
 )]
 
 mod backlog;
@@ -34,7 +34,7 @@ mod watches;
 mod writer;
 mod writers;
 
-/// What the tests stand on too.
+/// The support code of the tests.
 #[path = "../../tests/support"]
 #[allow(dead_code, unreachable_pub, reason = "the tests use the rest")]
 mod support {
@@ -59,7 +59,7 @@ use scale::Scale;
 const ALL: [&str; 11] = [
     "backlog", "growth", "latency", "writers", "bulk", "idle", "horizon", "lookups", "watches", "hub", "mapping",
 ];
-/// What a short run leaves out, since it may have to be built first.
+/// A short run omits this measurement, which may have to be built first.
 const LONG: &str = "mapping";
 
 #[tokio::main]
@@ -68,7 +68,7 @@ async fn main() {
     let only = std::env::var("ONLY").unwrap_or_default();
     let wanted: Vec<&str> = only.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     if let Some(unknown) = wanted.iter().find(|name| !ALL.contains(name)) {
-        eprintln!("bench: `{unknown}` is no measurement; there are {}", ALL.join(", "));
+        eprintln!("bench: `{unknown}` is not a measurement; there are {}", ALL.join(", "));
         std::process::exit(2);
     }
     let is_quick = is_set("QUICK");
@@ -91,7 +91,7 @@ async fn main() {
         }
     }
     if is_quick || !wanted.is_empty() {
-        println!("A look at some figures, not a measurement: `make bench` measures everything and writes docs/benchmarks.md.");
+        println!("A sample of the figures, not a measurement: `make bench` measures everything and writes docs/benchmarks.md.");
         return;
     }
     let page = support::cache::manifest("docs/benchmarks.md");

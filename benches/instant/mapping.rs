@@ -1,11 +1,11 @@
-//! A row's way through the mapping, as `benches/mapping.rs` measures it.
+//! A row's path through the mapping, as `benches/mapping.rs` measures it.
 
 use std::process::Command;
 
 use crate::report::{Section, Table};
 use crate::support::cache;
 
-/// What the tree of divan's output is drawn with, before a line's own text.
+/// The characters of the tree in divan's output, before a line's own text.
 const TREE: [char; 5] = [' ', '│', '├', '╰', '─'];
 
 pub(crate) fn measure() -> Section {
@@ -25,7 +25,7 @@ pub(crate) fn measure() -> Section {
     }
     Section {
         name: "mapping",
-        title: "A row's way",
+        title: "A row's path",
         how: "From a change of four columns, as PostgreSQL sends it, to the encoded event of one rule: medians of a hundred samples, in one \
               thread that does nothing else (`make bench-micro`)."
             .to_owned(),
@@ -34,10 +34,10 @@ pub(crate) fn measure() -> Section {
     }
 }
 
-/// The name of each case, its median, and the number and the size of what it allocates.
+/// The name of each case, its median, and the number and size of its allocations.
 fn rows(text: &str) -> Vec<[String; 4]> {
     let mut rows: Vec<[String; 4]> = Vec::new();
-    // Behind `alloc:` come a line with the number and one with the size.
+    // `alloc:` is followed by a line with the number and one with the size.
     let mut wanted = None;
     for line in text.lines() {
         let cells: Vec<&str> = line.trim_start_matches(TREE).split('│').map(str::trim).collect();

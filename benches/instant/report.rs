@@ -1,4 +1,4 @@
-//! What was measured, as Markdown.
+//! The measurements, as Markdown.
 
 use std::fmt::Write;
 
@@ -6,24 +6,24 @@ use crate::figures::{Series, number};
 use crate::machine;
 use crate::support::cache;
 
-/// What the page begins with.
+/// The head of the page.
 const HEAD: &str = "# Benchmarks
 
 `make bench` measures all of this in one run on one machine and writes this page; `make bench QUICK=1` shows a short run, and
-`ONLY=backlog,latency` some of it. Every contestant is a real one that the run starts itself. Contestants alternate, round by
-round, so that what else the machine does meets all of them; a ratio is taken within a round. Figures are medians, with the smallest
-and the largest round in brackets. The goals are those for Instant as it is set by default, with Centrifugo's HTTP API, and for its
-hub; what gRPC does stands in the tables. Capture, mapping, settling, purging and metrics are at work in all of them. PostgreSQL,
-Centrifugo, Instant, writers and listeners share the machine's cores.
+`ONLY=backlog,latency` a part of it. Every contestant is a real one that the run starts itself. Contestants alternate, round by
+round, so that other activity of the machine affects all of them; a ratio is taken within a round. Figures are medians, with the
+smallest and the largest round in brackets. The goals are for Instant with its default settings, with Centrifugo's HTTP API, and for
+its hub; the figures for gRPC are in the tables. Capture, mapping, settling, purging and metrics are active in all of them.
+PostgreSQL, Centrifugo, Instant, writers and subscribers share the machine's cores.
 
 ";
 
 /// One measurement.
 pub(crate) struct Section {
-    /// Its name in `ONLY=`, and of the file of its reasons.
+    /// Its name in `ONLY=`, and the name of the file with its explanation.
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    /// What was done.
+    /// How it was measured.
     pub(crate) how: String,
     pub(crate) tables: Vec<Table>,
     pub(crate) goals: Vec<Goal>,
@@ -57,17 +57,17 @@ impl Table {
     }
 }
 
-/// What a figure should be.
+/// The bound of a goal.
 #[derive(Clone, Copy)]
 pub(crate) enum Bound {
     AtLeast(f64),
     AtMost(f64),
-    /// At most, of a difference that lies around zero: how much of the bound is left would say nothing.
+    /// At most, for a difference around zero: how much of the bound is left would be meaningless.
     Within(f64),
 }
 
 impl Bound {
-    /// Whether a figure lies on the right side.
+    /// Whether a figure is on the right side of the bound.
     fn holds(self, figure: f64) -> bool {
         match self {
             Self::AtLeast(bound) => figure >= bound,
@@ -75,7 +75,7 @@ impl Bound {
         }
     }
 
-    /// How far beyond the bound a figure lies, as a share of it.
+    /// How far inside the bound a figure is, as a share of it.
     fn spare(self, figure: f64) -> Option<f64> {
         let share = match self {
             Self::AtLeast(bound) => figure / bound - 1.0,
@@ -95,7 +95,7 @@ impl std::fmt::Display for Bound {
     }
 }
 
-/// A goal and what was found.
+/// A goal and its measured figures.
 pub(crate) struct Goal {
     what: String,
     bound: Bound,
@@ -104,7 +104,7 @@ pub(crate) struct Goal {
 }
 
 impl Goal {
-    /// `unit` follows the figures, with the blank before it.
+    /// `unit` follows the figures, including the space before it.
     pub(crate) fn new(what: impl Into<String>, bound: Bound, unit: &'static str, found: Series) -> Self {
         Self {
             what: what.into(),
@@ -123,7 +123,7 @@ impl Goal {
             (false, Some(share)) => format!("**missed** by {} %", whole(-share)),
             (false, None) => "**missed**".to_owned(),
         };
-        // The noise is larger than the distance: another run may find the opposite.
+        // The noise is larger than the distance: another run may show the opposite.
         let is_close = self.found.any(|figure| self.bound.holds(figure) != is_reached);
         let verdict = format!("{verdict}{}", if is_close { ", not in every round" } else { "" });
         [
@@ -153,7 +153,7 @@ pub(crate) fn page(sections: &[Section]) -> String {
     format!("{}\n", out.trim_end())
 }
 
-/// One measurement while the others still run.
+/// One measurement, printed while the others still run.
 pub(crate) fn section(section: &Section) -> String {
     let mut out = format!("## {}\n\n", section.title);
     for table in &section.tables {
@@ -163,7 +163,7 @@ pub(crate) fn section(section: &Section) -> String {
     out
 }
 
-/// A share without what nobody needs to know of it.
+/// A share without needless digits.
 fn whole(share: f64) -> String {
     if share < 1.0 {
         format!("{share:.1}")
@@ -180,7 +180,7 @@ fn goals<'a>(goals: impl IntoIterator<Item = &'a Goal>) -> Table {
     table
 }
 
-/// What is known of the figures of a measurement, written by hand.
+/// The explanation of a measurement's figures, written by hand.
 fn reasons(name: &str) -> Option<String> {
     std::fs::read_to_string(cache::manifest(&format!("benches/instant/reasons/{name}.md"))).ok()
 }

@@ -1,37 +1,37 @@
-//! How much is measured.
+//! The sizes of the measurements.
 
 use std::time::Duration;
 
 /// The sizes of a run.
 #[derive(Debug)]
 pub(crate) struct Scale {
-    /// How often each contestant's turn comes.
+    /// How many turns each contestant has.
     pub(crate) rounds: usize,
-    /// The changes of a backlog.
+    /// The number of changes of a backlog.
     pub(crate) backlog: u64,
     /// The backlogs whose times are compared.
     pub(crate) growth: &'static [u64],
-    /// The changes of a backlog where two kinds of rules are compared.
+    /// The number of changes of a backlog for comparing two kinds of rules.
     pub(crate) compared: u64,
-    /// How long writers write in a turn, and how often each has one.
+    /// How long writers write in a turn, and how many turns each has.
     pub(crate) writing: (Duration, usize),
-    /// Commits a second, and for how long.
+    /// Commits per second, and for how long.
     pub(crate) rates: &'static [(u32, Duration)],
-    /// The rows of one statement.
+    /// The number of rows of one statement.
     pub(crate) bulk: u64,
-    /// How long an idle relay is watched.
+    /// How long an idle relay is observed.
     pub(crate) idle: Duration,
-    /// The changes that were purged and could not be cleaned up, and those that are drained beside them.
+    /// The number of purged changes that could not be cleaned up, and of those that are drained next to them.
     pub(crate) dead: u64,
     pub(crate) held: u64,
-    /// Watched tables.
+    /// The number of watched tables.
     pub(crate) tables: usize,
-    /// Deliveries to the listeners of one channel, and to those whose latency is measured.
+    /// The number of deliveries to the subscribers of one channel, of which some have their latency measured.
     pub(crate) deliveries: usize,
 }
 
 impl Scale {
-    /// What the page says.
+    /// The run that the page reports.
     pub(crate) const FULL: Self = Self {
         rounds: 3,
         backlog: 500_000,
@@ -52,7 +52,7 @@ impl Scale {
         deliveries: 1_000_000,
     };
 
-    /// A look within three minutes.
+    /// A run within three minutes.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
         backlog: 50_000,
@@ -69,12 +69,12 @@ impl Scale {
     };
 }
 
-/// How often everyone's turn comes, as the page says it.
+/// The number of turns, as a sentence for the page.
 pub(crate) fn told(rounds: usize) -> String {
-    format!("{rounds} rounds, in each of which another begins.")
+    format!("{rounds} rounds, each begun by a different contestant.")
 }
 
-/// The places of so many contestants in the order in which their turns come, which is another in each round.
+/// The indices of this many contestants in the order of their turns, which differs in each round.
 pub(crate) fn turns(contestants: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..contestants).map(move |turn| (turn + round) % contestants)
 }

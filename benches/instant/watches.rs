@@ -1,4 +1,4 @@
-//! Many watches: whether a change costs more where more is watched, and how long the start takes.
+//! Many watches: whether a change costs more when more tables are watched, and how long the start takes.
 
 use std::fmt::Write;
 use std::time::Instant as Moment;
@@ -11,7 +11,7 @@ use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::{Scale, told, turns};
 use crate::support::wait::SOON;
 
-/// Of each watch; one of them hears the updates.
+/// The rules of each watch; one of them publishes the updates.
 const RULES: &str = "
 [[watch.rule]]
 on = 'update'
@@ -39,7 +39,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             let (backlog, instant) = [&few, &many][at];
             let drained = backlog.drain(ground, instant).await;
             rates[at].push(drained.rate);
-            // Nothing waits any more: the start alone.
+            // The backlog is drained: only the start is measured.
             let started = Moment::now();
             let mut process = instant.run().await;
             starts[at].push(started.elapsed().as_secs_f64());
@@ -58,14 +58,14 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         title: "Many watches",
         how: format!(
             "{changes} changes of one watched table, and of {tables}, each with four rules, are drained to Centrifugo. The start is \
-             from the process's own until it leads, with nothing that waits. `instant apply` took {applied:.1} s for the {tables} tables. {}",
+             from the start of the process until it leads, without a backlog. `instant apply` took {applied:.1} s for the {tables} tables. {}",
             told(scale.rounds)
         ),
         tables: vec![table],
         goals: vec![
             Goal::new("many watches, start", Bound::AtMost(2.0), " s", starts[1].clone()),
             Goal::new(
-                "many watches, time a change over that of one watch",
+                "many watches, time per change over that of one watch",
                 Bound::Within(10.0),
                 " %",
                 rates[0].over(&rates[1]).map(|ratio| (ratio - 1.0) * 100.0),

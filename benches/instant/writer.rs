@@ -1,4 +1,4 @@
-//! pgbench, which writes while it is let.
+//! pgbench, which writes during its turns.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,31 +16,31 @@ use crate::support::wait::{SOON, eventually};
 const UPDATE: &str = "\\set id random(1, 100000)
 update bench_order set total = total + 1, updated_at = now() where id = :id;
 ";
-/// How long sessions may compile and plan what they run.
+/// How long sessions may compile and plan their statements.
 const BEGIN: Duration = Duration::from_secs(1);
-/// What of a turn does not count: a relay that slept is woken by commits that wait for each other, and caches are another's.
+/// The part of a turn that does not count: commits that wait for each other wake a sleeping relay, and caches are another contestant's.
 pub(crate) const WARM_UP: Duration = Duration::from_millis(250);
 
-/// Sixteen clients of a database. Between their turns they are stopped, so that the next one begins at once.
+/// Sixteen clients of a database. Between their turns they are stopped, so that the next turn begins immediately.
 pub(crate) struct Writer {
     pgbench: Process,
     client: Client,
     /// The sum of all totals before the first commit.
     before: f64,
-    /// Holds the script, and what pgbench logs of each transaction.
+    /// Holds the script, and pgbench's log of each transaction.
     folder: TempDir,
 }
 
-/// What a turn was.
+/// The result of a turn.
 pub(crate) struct Written {
     /// Commits.
     pub(crate) commits: u64,
-    /// Commits a second, once it was warm.
+    /// Commits per second, after the warm-up.
     pub(crate) rate: f64,
 }
 
 impl Writer {
-    /// Clients that have written for a second, and are stopped.
+    /// Starts the clients; they write for a second, and are then stopped.
     pub(crate) async fn start(database: &Database) -> Self {
         let client = database.connect().await;
         let before = sum(&client).await;
@@ -77,7 +77,7 @@ impl Writer {
         commits
     }
 
-    /// Lets them write for so long, once they are warm.
+    /// Runs the clients for this long, after the warm-up.
     pub(crate) async fn write(&self, duration: Duration) -> Written {
         let before = self.commits().await;
         let began = SystemTime::now();
@@ -94,13 +94,13 @@ impl Writer {
         }
     }
 
-    /// The commits that pgbench has logged between two moments. Its latest lines it keeps to itself for a while.
+    /// The commits that pgbench has logged between two moments. It buffers its latest lines for a while.
     fn logged(&self, from: SystemTime, until: SystemTime) -> u64 {
         let micros = |moment: SystemTime| moment.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
         let (from, until) = (micros(from), micros(until));
         let logs = std::fs::read_dir(self.folder.path()).unwrap().flatten();
         let logs = logs.filter(|file| file.file_name().to_string_lossy().starts_with("pgbench_log"));
-        // Client, transaction, microseconds that it took, script, seconds and microseconds of its end.
+        // Client, transaction, duration in microseconds, script, seconds and microseconds of its end.
         let is_between = |line: &&str| {
             let mut fields = line.split(' ').skip(4).map_while(|field| field.parse::<u128>().ok());
             let (Some(seconds), Some(rest)) = (fields.next(), fields.next()) else {
@@ -123,7 +123,7 @@ impl Writer {
         self.rest().await;
     }
 
-    /// Waits until what was under way is committed.
+    /// Waits until the transactions under way are committed.
     async fn rest(&self) {
         let busy = "select count(*) from pg_stat_activity
                     where datname = current_database() and application_name = 'pgbench' and state <> 'idle'";

@@ -1,4 +1,4 @@
-//! Writers: what capture costs those who write.
+//! Writers: the cost of capture to writers.
 
 use std::time::{Duration, Instant as Moment};
 
@@ -11,7 +11,7 @@ use crate::scale::{Scale, told, turns};
 use crate::writer::{WARM_UP, Writer};
 use crate::{guard, meter};
 
-/// The orders that are written to.
+/// The number of orders that are written to.
 const ORDERS: u64 = 100_000;
 /// One way to write.
 #[derive(Clone, Copy)]
@@ -32,23 +32,23 @@ const WAYS: [(Way, &str); 8] = [
     (Way::Unguarded, "the same without the trigger's guard"),
     (Way::Bare, "an insert into the outbox, and nothing else"),
     (Way::Carried, "captured, with the relay and Centrifugo"),
-    (Way::ByGrpc, "the same by gRPC"),
+    (Way::ByGrpc, "the same over gRPC"),
     (Way::Classic, "payload in NOTIFY, one listener, Centrifugo"),
     (Way::Consumed, "Centrifugo's outbox table, its consumer"),
 ];
 
-/// What a way needs.
+/// The writers of one way, and its publisher.
 struct Contestant {
     writer: Writer,
-    /// Who carries the changes on.
+    /// Publishes the changes.
     running: Option<Running>,
 }
 
 impl Contestant {
-    /// Installs what the way needs, starts it, and lets its writers begin.
+    /// Installs and starts everything that the way needs, then starts its writers.
     async fn new(ground: &Ground, way: Way) -> Self {
         let database = ground.database(ORDERS).await;
-        // Pages are pruned as they are written to; vacuum would come into a turn by chance.
+        // Pages are pruned as they are written to; vacuum would run during a turn by chance.
         let vacuum = "alter table bench_order set (autovacuum_enabled = off)";
         database.connect().await.batch_execute(vacuum).await.unwrap();
         match way {
@@ -80,7 +80,7 @@ impl Contestant {
         contestant
     }
 
-    /// Waits until all is published, where somebody publishes; how long that took.
+    /// Waits until everything is published, if there is a publisher; returns how long that took.
     async fn catch_up(&mut self, ground: &Ground) -> Option<f64> {
         let running = self.running.as_mut()?;
         let ended = Moment::now();
@@ -110,7 +110,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     let mut rates: [Series; WAYS.len()] = Default::default();
     let mut costs: [Series; WAYS.len()] = Default::default();
     let mut behind: [Series; WAYS.len()] = Default::default();
-    // Short turns, and many: the cores' own speed changes within seconds.
+    // Many short turns: the cores' own speed changes within seconds.
     let (writing, rounds) = scale.writing;
     for round in 0..rounds {
         for at in turns(WAYS.len(), round) {
@@ -133,7 +133,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         "",
         "commits/s",
         "of unwatched, %",
-        "PostgreSQL's CPU a commit, µs",
+        "PostgreSQL's CPU per commit, µs",
         "published after the last commit, s",
     ]);
     for (at, (_, name)) in WAYS.into_iter().enumerate() {
@@ -149,10 +149,11 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
         name: "writers",
         title: "Writers",
         how: format!(
-            "`pgbench -c16 -M prepared` updates one row of a table of ten columns in each commit; three of them are captured, beside the key, \
-             for a rule of everyone's. Where something carries the changes on, it does so on the same cores meanwhile, and all of them are \
-             waited for: the last column says how long. The guard is the exception block around a transaction's first insert and the limit on \
-             waiting for the outbox's lock. A turn is {} s, after {} s that do not count; between turns the clients are stopped, and begin again where they were. {}",
+            "`pgbench -c16 -M prepared` updates one row of a ten-column table in each commit; three columns are captured, in addition to the \
+             key, for a rule that publishes to everyone. Where something publishes the changes, it does so at the same time on the same cores, \
+             and the turn waits for all of them: the last column shows how long. The guard is the exception block around a transaction's first \
+             insert and the limit on waiting for the outbox's lock. A turn is {} s, after {} s that do not count; between turns the clients are \
+             stopped, and continue where they were. {}",
             number(writing.as_secs_f64()),
             number(WARM_UP.as_secs_f64()),
             told(rounds)
@@ -172,19 +173,19 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
                 share(carried, unwatched),
             ),
             Goal::new(
-                "writers, with relay and Centrifugo, by the classic",
+                "writers, with relay and Centrifugo, vs. payload in NOTIFY",
                 Bound::AtLeast(2.3),
                 " ×",
                 carried.over(classic),
             ),
             Goal::new(
-                "writers, with relay and Centrifugo, by the consumer's",
+                "writers, with relay and Centrifugo, vs. the consumer",
                 Bound::AtLeast(4.0),
                 " ×",
                 carried.over(consumed),
             ),
             Goal::new(
-                "the guard, of one-row commits",
+                "cost of the guard, one-row commits",
                 Bound::Within(5.0),
                 " %",
                 unguarded.over(captured).map(|ratio| (ratio - 1.0) * 100.0),
@@ -195,10 +196,10 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
 
 /// One way's turn.
 struct Turn {
-    /// Commits a second.
+    /// Commits per second.
     rate: f64,
-    /// What one costs PostgreSQL, in microseconds.
+    /// PostgreSQL's cost of one commit, in microseconds.
     cost: f64,
-    /// Seconds until the last was published, where somebody publishes.
+    /// Seconds until the last change was published, if there is a publisher.
     behind: Option<f64>,
 }

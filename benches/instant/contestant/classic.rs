@@ -1,4 +1,4 @@
-//! What most projects do: a row trigger with the payload in NOTIFY, one listener, and one publish request an event.
+//! The approach of most projects: a row trigger with the payload in NOTIFY, one listener, and one publish request per event.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio_postgres::{AsyncMessage, NoTls};
 use super::{API_KEY, Running, UNCHANGED, centrifugo, event};
 use crate::support::postgres::{Database, free_port};
 
-/// The trigger of every order. `channel` is an SQL expression.
+/// Installs the trigger of every order. `channel` is an SQL expression.
 pub(crate) async fn install(database: &Database, channel: &str) {
     let event = event("json_build_object", channel);
     let text = format!(
@@ -27,7 +27,7 @@ pub(crate) async fn install(database: &Database, channel: &str) {
     database.connect().await.batch_execute(&text).await.unwrap();
 }
 
-/// Starts Centrifugo and the listener, which is a task of this process: a script of its own would cost more.
+/// Starts Centrifugo and the listener, which is a task of this process: a separate script would cost more.
 pub(crate) async fn start(database: &Database) -> Running {
     let server = centrifugo(free_port(), json!({})).await;
     let (sender, payloads) = unbounded_channel();
@@ -48,7 +48,7 @@ pub(crate) async fn start(database: &Database) -> Running {
     }
 }
 
-/// One request after the other, which keeps the order.
+/// Publishes one request after the other, which preserves the order.
 async fn publish(url: String, mut payloads: UnboundedReceiver<String>, _listening: Arc<tokio_postgres::Client>) {
     let http = reqwest::Client::new();
     while let Some(payload) = payloads.recv().await {

@@ -1,15 +1,15 @@
-//! Centrifugo's own consumer of an outbox table in PostgreSQL, fed by a trigger that does what Instant's does.
+//! Centrifugo's own consumer of an outbox table in PostgreSQL, fed by a trigger equivalent to Instant's.
 
 use serde_json::json;
 
 use super::{LANES, Running, UNCHANGED, centrifugo, event};
 use crate::support::postgres::{Database, free_port};
 
-/// What wakes the consumer.
+/// The PostgreSQL channel that wakes the consumer.
 const NOTIFICATIONS: &str = "centrifugo_partition_change";
 
-/// The table and the trigger of every order. `channel` and `number` are SQL expressions: the events of channels of one number are one
-/// partition's, in order.
+/// Installs the table and the trigger of every order. `channel` and `number` are SQL expressions: the events of channels with the same
+/// number belong to one partition, in order.
 pub(crate) async fn install(database: &Database, channel: &str, number: &str) {
     let event = event("jsonb_build_object", channel);
     let text = format!(
@@ -34,12 +34,12 @@ pub(crate) async fn install(database: &Database, channel: &str, number: &str) {
     database.connect().await.batch_execute(&text).await.unwrap();
 }
 
-/// Starts Centrifugo, which begins at once.
+/// Starts Centrifugo, which begins immediately.
 pub(crate) async fn start(database: &Database) -> Running {
     let consumer = json!([{
         "enabled": true, "name": "orders", "type": "postgresql",
         "postgresql": {
-            // One connection a partition and one that listens; four are the driver's default.
+            // One connection per partition and one that listens; the driver's default is four.
             "dsn": format!("{}?pool_max_conns={}", database.url, LANES + 2),
             "outbox_table_name": "centrifugo_outbox", "num_partitions": LANES,
             "partition_notification_channel": NOTIFICATIONS,

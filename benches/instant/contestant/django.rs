@@ -1,4 +1,4 @@
-//! Django's way: a `post_save` signal that publishes each object by a request, over a connection that is kept.
+//! Django's way: a `post_save` signal that publishes each object with a request, over a persistent connection.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ for number, mark in enumerate(MARKS):
 print(json.dumps(committed))
 ";
 
-/// Saves an object at this pace; tells when each save was committed, in the order of the pace.
+/// Saves an object at this pace; returns when each save was committed, in order.
 pub(crate) async fn write(database: &Database, server: &Centrifugo, rate: u32, duration: Duration) -> Vec<Commit> {
     let count = (f64::from(rate) * duration.as_secs_f64()).round();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundred")]

@@ -11,7 +11,7 @@ use crate::support::postgres::{Database, free_port};
 use crate::support::process::{Process, instant};
 use crate::support::wait::{SOON, within};
 
-/// Every order to its customer: a hundred channels, and no template.
+/// Every order to its customer: a hundred channels, no template.
 pub(crate) const CONSTANTS: &str = "
 [[watch]]
 table = 'bench_order'
@@ -47,12 +47,12 @@ message = 'Your order has changed'
 /// Where publications go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum To {
-    /// By its HTTP API.
+    /// To its HTTP API.
     Centrifugo,
-    /// By its gRPC API.
+    /// To its gRPC API.
     Grpc,
     Hub,
-    /// A server that is there already.
+    /// To a server that is already running.
     Port(u16),
 }
 
@@ -60,7 +60,7 @@ pub(crate) enum To {
 pub(crate) struct Instant {
     folder: TempDir,
     port: u16,
-    /// Of the gRPC API.
+    /// The port of the gRPC API.
     grpc_port: u16,
     to: To,
 }
@@ -109,7 +109,7 @@ impl Instant {
         started.elapsed()
     }
 
-    /// Starts it, with Centrifugo before it, and returns once it leads.
+    /// Starts Centrifugo, then Instant, and returns once it leads.
     pub(crate) async fn start(&self) -> Running {
         let url = format!("http://127.0.0.1:{}", self.port);
         let server = match self.to {
@@ -119,7 +119,7 @@ impl Instant {
                 centrifugo(self.port, json!({ "grpc_api": grpc })).await
             }
             To::Hub => Centrifugo::at(&url, API_KEY),
-            To::Port(_) => unreachable!("the server that is there is not this one's to start or end"),
+            To::Port(_) => unreachable!("the running server is not started or stopped here"),
         };
         let instant = self.run().await;
         Running {
@@ -129,7 +129,7 @@ impl Instant {
         }
     }
 
-    /// Starts it alone.
+    /// Starts only Instant.
     pub(crate) async fn run(&self) -> Process {
         let process = Process::instant(self.folder.path(), &["run"], &[]);
         within(SOON * 3, "leading", async {
@@ -143,14 +143,14 @@ impl Instant {
     }
 }
 
-/// The relay's cursor as it is now, which [`rewind`] puts back.
+/// The relay's current cursor, which [`rewind`] restores.
 pub(crate) async fn cursor(database: &Database) -> String {
     let client = database.connect().await;
     let row = client.query_one("select pg_current_snapshot()::text", &[]).await.unwrap();
     row.get(0)
 }
 
-/// Makes every change since then a backlog again. No relay runs.
+/// Turns every change since then into a backlog again. No relay may be running.
 pub(crate) async fn rewind(database: &Database, cursor: &str) {
     let client = database.connect().await;
     client

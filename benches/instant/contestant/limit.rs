@@ -1,4 +1,4 @@
-//! The limit: what Instant publishes of a backlog, in ready-made requests, sent without anything else to do.
+//! The limit: Instant's publications of a backlog, in ready-made requests, sent with no other work to do.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,30 +18,30 @@ use crate::meter;
 use crate::support::postgres::{Database, free_port};
 use crate::support::wait::{SOON, eventually};
 
-/// The publications of a request, as many as the relay puts into one at most.
+/// The publications of a request: the maximum that the relay puts into one.
 const BATCH: usize = 200;
 
-/// What a request begins with, and what separates the commands within.
+/// The beginning of a request, and the separator of its commands.
 const HEAD: &str = "{\"commands\":[";
 const PUBLISH: &str = "{\"publish\":{\"channel\":\"";
 
-/// The bodies of each lane.
+/// The request bodies of each lane.
 pub(crate) struct Limit {
     lanes: Vec<Vec<String>>,
     publications: u64,
-    /// What a publication weighs, with its channel and its key.
+    /// The size of a publication, with its channel and its key.
     pub(crate) bytes: usize,
 }
 
-/// What replaying has taken.
+/// The cost of a replay.
 pub(crate) struct Replayed {
     pub(crate) seconds: f64,
     pub(crate) server: Duration,
 }
 
 impl Limit {
-    /// Records what Instant sends of a backlog of `changes`, and puts it into requests that are as full as they can be, a channel's into one
-    /// lane's, in order.
+    /// Records the publications that Instant sends for a backlog of `changes`, and packs them into requests that are as full as possible;
+    /// those of a channel go to one lane, in order.
     pub(crate) async fn record(database: &Database, rules: &str, changes: u64) -> Self {
         let wanted = usize::try_from(changes).unwrap();
         let recorder = Recorder::default();
@@ -76,7 +76,7 @@ impl Limit {
         }
     }
 
-    /// Sends it all to a Centrifugo that has just been started, each lane one request after the other.
+    /// Sends everything to a Centrifugo that has just been started, one request after the other on each lane.
     pub(crate) async fn replay(&self, ground: &Ground) -> Replayed {
         let running = server().await;
         let http = reqwest::Client::new();
@@ -106,23 +106,23 @@ impl Limit {
             seconds: started.elapsed().as_secs_f64(),
             server: meter::cpu(running.server.id()).saturating_sub(before),
         };
-        // A batch is answered with 200 whatever became of what is in it.
+        // A batch is answered with 200 whatever the results of its commands.
         assert_eq!(
             running.published(ground).await,
             self.publications,
-            "publications that Centrifugo has taken"
+            "publications that Centrifugo has accepted"
         );
         running.stop().await;
         replayed
     }
 }
 
-/// Centrifugo alone, for who publishes by themselves.
+/// Only Centrifugo, for contestants that publish by themselves.
 pub(crate) async fn server() -> Running {
     Running::at(centrifugo(free_port(), json!({})).await)
 }
 
-/// Takes batches as Centrifugo would.
+/// Accepts batches as Centrifugo would.
 #[derive(Clone, Default)]
 struct Recorder {
     bodies: Arc<Mutex<Vec<String>>>,

@@ -1,4 +1,4 @@
-//! A WebSocket client that notes when it hears what.
+//! A WebSocket client that records when it receives each event.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::latency::pace::Commit;
 use crate::support::crowd::{Times, frame, micros, open};
 use crate::support::wait::within;
 
-/// Whatever is not heard by then is lost.
+/// An event that is not received by then is lost.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A client of the channel `public`.
@@ -23,7 +23,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Connects. The hub subscribes everyone by itself.
+    /// Connects. The hub subscribes every connection by itself.
     pub(crate) async fn connect(running: &Running) -> Self {
         let mut socket = open(running.server.url.trim_start_matches("http://")).await;
         if !running.is_hub {
@@ -43,12 +43,12 @@ impl Listener {
         }
     }
 
-    /// How long each of these took, in milliseconds. What is heard before its writer learns of the commit took no time.
+    /// How long each of these took, in milliseconds. An event that is received before its writer learns of the commit took no time.
     pub(crate) async fn latencies(&mut self, commits: &[Commit]) -> Vec<f64> {
         let mut open: HashMap<u64, u64> = commits.iter().map(|commit| (commit.number, commit.at)).collect();
         let mut latencies = Vec::with_capacity(commits.len());
         while !open.is_empty() {
-            let heard = within(DEADLINE, "every commit to be heard", self.heard.recv()).await;
+            let heard = within(DEADLINE, "the event of every commit", self.heard.recv()).await;
             let Commit { number, at } = heard.expect("the listener is connected");
             if let Some(committed) = open.remove(&number) {
                 #[expect(clippy::cast_precision_loss, reason = "microseconds of seconds")]

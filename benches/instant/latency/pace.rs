@@ -11,28 +11,28 @@ use crate::support::centrifugo::Centrifugo;
 use crate::support::crowd::{MARK, micros};
 use crate::support::postgres::Database;
 
-/// Connections at most.
+/// The maximum number of connections.
 const WRITERS: u32 = 16;
-/// The commits a second that one connection is used for before there is another.
+/// The commits per second of one connection, before another is opened.
 const EACH: u32 = 50;
 
-/// Numbers for what is written, over all contestants.
+/// Numbers the commits of all contestants.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// Something that a listener will hear, or has heard: its number, and when, in microseconds.
+/// A commit that a client will receive, or has received: its number, and the time in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Commit {
     pub(crate) number: u64,
     pub(crate) at: u64,
 }
 
-/// The next number, and the text by which a listener knows it.
+/// The next number, and the text by which a client recognizes it.
 pub(crate) fn mark() -> (u64, String) {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     (number, format!("{}{number:016} ", char::from(MARK)))
 }
 
-/// Updates orders, a commit each; tells when their writers learned of them.
+/// Updates orders, one per commit; returns when their writers learned of the commits.
 pub(crate) async fn write(database: &Database, rate: u32, duration: Duration) -> Vec<Commit> {
     paced(rate, duration, async |mut ticks: Ticks| {
         let client = database.connect().await;
@@ -50,7 +50,7 @@ pub(crate) async fn write(database: &Database, rate: u32, duration: Duration) ->
     .await
 }
 
-/// Publishes the same without a database; tells when the requests were sent.
+/// Publishes the same events without a database; returns when the requests were sent.
 pub(crate) async fn publish(server: &Centrifugo, rate: u32, duration: Duration) -> Vec<Commit> {
     let http = reqwest::Client::new();
     let url = format!("{}/api/publish", server.url);
@@ -78,13 +78,13 @@ struct Ticks {
 }
 
 impl Ticks {
-    /// Waits for the next one; false when the time is over.
+    /// Waits for the next tick; false when the time is over.
     async fn next(&mut self) -> bool {
         self.ticks.tick().await < self.end
     }
 }
 
-/// Lets writers work side by side, each a part of an interval behind the one before it. A writer that is late catches up.
+/// Runs writers side by side, each offset by a part of an interval from the previous one. A writer that is late catches up.
 async fn paced(rate: u32, duration: Duration, writer: impl AsyncFn(Ticks) -> Vec<Commit>) -> Vec<Commit> {
     let writers = rate.div_ceil(EACH).min(WRITERS);
     let each = Duration::from_secs(1) * writers / rate;
