@@ -192,7 +192,7 @@ class BinaryTest(SimpleTestCase):
                 by_service.close()
                 del connections["by_service"]
         said = dict(parse_qsl(urlsplit(url).query))
-        # psycopg2 tells what is as it would be anyway, too.
+        # psycopg2 reports default values, too.
         self.assertEqual(said.pop("sslmode", "prefer"), "prefer")
         server = {"host": own["HOST"], "port": str(own["PORT"]), "user": own["USER"], "password": "se cret"}
         self.assertEqual((urlsplit(url).path, said), ("/other", {**server, "options": "-c search_path=shop"}))
