@@ -112,11 +112,13 @@ impl Hub {
             let answer = protocol::reply(reply, "subscribe", |object| subscribed.write(object));
             client.queue.push(answer);
         }
-        let subscriber = Subscriber {
-            client: Arc::clone(client),
-            is_present: options.presence,
-        };
-        channel.subscribers.insert(Arc::clone(&client.id), subscriber);
+        channel.subscribers.insert(
+            Arc::clone(&client.id),
+            Subscriber {
+                client: Arc::clone(client),
+                is_present: options.presence,
+            },
+        );
         if options.presence {
             channel.notify_present(&name, "join", client);
         }
