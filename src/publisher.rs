@@ -15,7 +15,7 @@ use crate::mapping::Publication;
 
 /// Takes publications, in order, a batch at a time.
 pub trait Publisher: Send + Sync + 'static {
-    /// Publishes `batch` in its order. One reply a publication, in the same order.
+    /// Publishes `batch` in its order. One reply a publication, in the same order. An empty batch asks whether another would be taken.
     fn publish(&self, batch: &[&Publication]) -> impl Future<Output = Result<Vec<Reply>, BatchError>> + Send;
 
     /// Learns whether this process is the one that publishes, or another. Where listeners are connected to the process itself, they

@@ -162,9 +162,10 @@ fn refusal(side: Side, status: StatusCode, body: &[u8]) -> BatchError {
     }
 }
 
-/// The answer to a batch.
+/// The answer to a batch; that to an empty one is empty.
 #[derive(Deserialize)]
 struct Batch {
+    #[serde(default)]
     replies: Vec<CommandReply>,
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::Related;
 use crate::mapping::{Mapping, Origin, Publication, Rows, RuleName};
 use crate::outbox::{DeadLetter, Error, LetterFilter, LetterPlace, Operator, Refusal, StoredLetter};
-use crate::publisher::{BatchError, Publisher, deliver};
+use crate::publisher::{BatchError, Publisher, Reply, deliver};
 
 /// What became of the letters.
 #[derive(Debug, Default)]
 pub struct Redelivery {
     /// Taken, and deleted.
     pub sent: usize,
-    /// Deleted, since today's rules make nothing of their changes.
+    /// Deleted, since today's rules make nothing of their changes. None is while the server answers nothing.
     pub obsolete: usize,
     /// Refused again; they stay, with the new reason.
     pub refused: usize,
@@ -60,49 +60,81 @@ pub async fn redeliver<E: From<Error>>(
             let changes: Vec<_> = failed.filter_map(StoredLetter::change).collect();
             related.prepare(rules, &changes).await?;
         }
-        let (mut ids, mut publications, mut taken, mut refusals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for stored in page {
-            match attempt(&stored, known.as_deref(), related.rows()) {
-                Attempt::Send(publication) => {
-                    ids.push(stored.id);
-                    publications.push(publication);
-                }
-                Attempt::Nothing => taken.push(stored.id),
-                Attempt::Refused(reason) => refusals.push(Refusal {
-                    id: stored.id,
-                    reason,
-                    code: None,
-                }),
-            }
+        let mut sorted = Sorted::new(page, known.as_deref(), related.rows());
+        let (replies, interrupted) = send(publisher, &sorted.publications).await;
+        if interrupted.is_some() && replies.is_empty() {
+            // Who answers nothing may be the wrong one to ask, with other rules. The page stays as it is.
+            redelivery.interrupted = interrupted;
+            return Ok(redelivery);
         }
-        redelivery.obsolete += taken.len();
-        let publications: Vec<_> = publications.iter().collect();
-        let mut replies = Vec::with_capacity(publications.len());
-        let interrupted = loop {
-            let delivery = deliver(publisher, &publications[replies.len()..]).await;
-            replies.extend(delivery.replies);
-            if delivery.interrupted.is_some() || replies.len() == publications.len() {
-                break delivery.interrupted;
-            }
-        };
-        for (id, reply) in ids.into_iter().zip(replies) {
+        redelivery.obsolete += sorted.taken.len();
+        for (id, reply) in sorted.ids.into_iter().zip(replies) {
             match reply {
                 Ok(()) => {
                     redelivery.sent += 1;
-                    taken.push(id);
+                    sorted.taken.push(id);
                 }
-                Err(rejection) => refusals.push(Refusal {
+                Err(rejection) => sorted.refusals.push(Refusal {
                     id,
                     code: Some(rejection.code),
                     reason: rejection.message,
                 }),
             }
         }
-        redelivery.refused += refusals.len();
-        operator.settle_letters(&taken, &refusals).await?;
+        redelivery.refused += sorted.refusals.len();
+        operator.settle_letters(&sorted.taken, &sorted.refusals).await?;
         if interrupted.is_some() {
             redelivery.interrupted = interrupted;
             return Ok(redelivery);
+        }
+    }
+}
+
+/// A page of letters by what they come to.
+#[derive(Default)]
+struct Sorted {
+    /// The letters whose publications are to be sent.
+    ids: Vec<i64>,
+    publications: Vec<Publication>,
+    /// The letters to be deleted.
+    taken: Vec<i64>,
+    refusals: Vec<Refusal>,
+}
+
+impl Sorted {
+    fn new(page: Vec<StoredLetter>, rules: Option<&Mapping>, related: &dyn Rows) -> Self {
+        let mut sorted = Self::default();
+        for stored in page {
+            match attempt(&stored, rules, related) {
+                Attempt::Send(publication) => {
+                    sorted.ids.push(stored.id);
+                    sorted.publications.push(publication);
+                }
+                Attempt::Nothing => sorted.taken.push(stored.id),
+                Attempt::Refused(reason) => sorted.refusals.push(Refusal {
+                    id: stored.id,
+                    reason,
+                    code: None,
+                }),
+            }
+        }
+        sorted
+    }
+}
+
+/// Sends publications until each has a reply or a request fails. With none of them the server is asked all the same: one that does not
+/// lead, or is away, would have taken nothing, and then nothing is to be deleted either.
+async fn send(publisher: &impl Publisher, publications: &[Publication]) -> (Vec<Reply>, Option<BatchError>) {
+    let publications: Vec<_> = publications.iter().collect();
+    if publications.is_empty() {
+        return (Vec::new(), publisher.publish(&publications).await.err());
+    }
+    let mut replies = Vec::with_capacity(publications.len());
+    loop {
+        let delivery = deliver(publisher, &publications[replies.len()..]).await;
+        replies.extend(delivery.replies);
+        if delivery.interrupted.is_some() || replies.len() == publications.len() {
+            return (replies, delivery.interrupted);
         }
     }
 }

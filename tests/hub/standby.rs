@@ -131,6 +131,20 @@ async fn a_standby_takes_no_publication_and_no_letter_that_nobody_would_hear() {
         assert!(said.contains(wanted), "{said}");
     }
     site.letters(1).await;
+    // The same where today's rule makes nothing of it.
+    let unwanted = "unwanted.toml";
+    site.variant(
+        unwanted,
+        OTHER,
+        "target = 'public'\nmessage",
+        "target = 'public'\non = 'delete'\nmessage",
+    );
+    let said = site.fails(unwanted, RETRY).await;
+    assert!(
+        said.contains("before that sent: 0, needed no more: 0, refused again: 0"),
+        "{said}"
+    );
+    site.letters(1).await;
 
     let output = instant(site.folder.path(), RETRY, &[]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

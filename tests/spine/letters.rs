@@ -6,13 +6,16 @@ use super::{FAILING, Stack, expect, write_config};
 use crate::support::client::Subscriber;
 use crate::support::wait::{SOON, eventually};
 
+/// How many there are.
+const LETTERS: &str = "select count(*) from instant.dead_letter";
+
 impl Stack {
     /// Saves a tag, and waits until both of its failing rules have left their letter.
     async fn with_letters(tags: &str, letters: i64) -> Self {
         let mut stack = Self::start(15, FAILING).await;
         stack.events(tags).await;
         eventually(SOON, "the dead letters", async || {
-            (stack.count("select count(*) from instant.dead_letter").await == letters).then_some(())
+            (stack.count(LETTERS).await == letters).then_some(())
         })
         .await;
         stack
@@ -126,6 +129,28 @@ async fn a_letter_whose_rule_failed_is_mapped_again_with_todays_rules() {
     assert_eq!(event["message"], "Tag a");
     expect(&[event], &[("Tag created", json!(1))]);
     assert_eq!(stack.listed(&[]).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_which_todays_rule_makes_nothing_is_dropped_and_counted_while_centrifugo_answers() {
+    let mut stack = Stack::with_letters("Tag.objects.create(name='a')", 2).await;
+    let unwanted = FAILING.replace("event_class = 'Tag {{ verb }}'", "on = 'delete'");
+    write_config(&stack.folder, &stack.django, &stack.centrifugo, &unwanted);
+    stack.centrifugo.stop().await;
+    let first = ["dead", "retry", "--rule", "shop.Tag/1"];
+    for retry in [&first[..], &["dead", "retry", "--all"]] {
+        let output = stack.command(retry, 1).await;
+        assert!(
+            output.contains("before that sent: 0, needed no more: 0, refused again: 0"),
+            "{output}"
+        );
+        assert_eq!(stack.count(LETTERS).await, 2);
+    }
+    stack.centrifugo.start().await;
+    stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
+    let output = stack.command(&first, 0).await;
+    assert!(output.contains("sent: 0, needed no more: 1, refused again: 0"), "{output}");
+    assert_eq!(stack.count(LETTERS).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     } = Box::pin(redeliver(&operator, &publisher, &filter, &mut related, rules)).await?;
     if let Some(interrupted) = interrupted {
         let why = interrupted.told();
-        anyhow::bail!("{why}; sent before that: {sent}; run `instant dead retry` again for the others");
+        anyhow::bail!(
+            "{why}; sent before that: {sent}, no longer needed: {obsolete}, refused again: {refused}; run `instant dead retry` again for \
+             the others"
+        );
     }
     writeln!(
         anstream::stdout(),
