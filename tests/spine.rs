@@ -103,6 +103,18 @@ impl Stack {
         }
     }
 
+    /// Stops the relay, which settles what is in flight.
+    pub(crate) async fn stop(&mut self) {
+        self.relay.signal("TERM").await;
+        self.relay.wait(SOON).await;
+    }
+
+    /// Starts it again.
+    pub(crate) async fn go_on(&mut self) {
+        self.relay = Process::instant(self.folder.path(), &["run", "--events"], &[]);
+        self.relay.line("leading", SOON).await;
+    }
+
     /// Puts something else into the configuration.
     fn reconfigure(&self, from: &str, to: &str) {
         let path = self.folder.path().join("instant.toml");

@@ -3,6 +3,7 @@
 use super::lesson::Lesson;
 use crate::spine::{FAILING, ORDERS, Stack};
 use crate::support::document::in_language;
+use crate::support::postgres::versions;
 use crate::support::wait::{SOON, eventually};
 
 const PAGE: &str = "docs/operations.md";
@@ -78,4 +79,33 @@ async fn what_the_page_shows_is_what_the_commands_print() {
         shown.starts_with("the cursor belongs to this cluster") && said.contains("the cursor belongs to this cluster"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_given_up_as_the_page_says_and_the_relay_goes_on_with_one_resync() {
+    for version in versions() {
+        let mut stack = Stack::start(version, ORDERS).await;
+        stack.events("Tag.objects.create(name='a')").await;
+        stack.settled().await;
+        stack.stop().await;
+        let client = stack.django.database.connect().await;
+        client
+            .batch_execute(
+                "insert into shop_order (number, status, total, notes) select n, 'new', 1, '' from generate_series(1, 3000) as n;
+                 update instant.relay
+                 set until = pg_current_snapshot(), after = (select min(id) + 200 from instant.outbox)",
+            )
+            .await
+            .unwrap();
+        let recipe = in_language(PAGE, "sql");
+        let recipe = recipe.iter().find(|statement| statement.contains("truncate")).unwrap();
+        client.batch_execute(recipe).await.unwrap();
+        stack.go_on().await;
+        let told = stack.public.next(SOON).await.value();
+        assert_eq!(told["event_class"], "instant.resync", "{told}");
+        let events = stack.events("Order.objects.create(number='new')").await;
+        assert_eq!(events.len(), 1, "neither what was given up nor another resync: {events:#?}");
+        assert_eq!(events[0]["pk"], 3001);
+        stack.settled().await;
+    }
 }

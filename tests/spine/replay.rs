@@ -16,7 +16,7 @@ pub(crate) const UNSETTLED: &str = "select count(*) from instant.outbox as o, in
 
 impl Stack {
     /// Waits until the stored cursor has passed every change.
-    pub(super) async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         eventually(SOON, "a settled outbox", async || {
             (self.count(UNSETTLED).await == 0).then_some(())
         })
