@@ -1,22 +1,24 @@
 //! The channels that rules name beforehand: whom a word to everyone reaches.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::event::{write_string, write_time};
+use super::event::{head, site_member, tail};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::Operation;
 
 /// The event class of a resync: changes were lost, and whoever shows rows should load them again.
 pub const RESYNC: &str = "instant.resync";
+/// What it says.
+const MESSAGE: &str = "Some changes were lost: load again what you show";
 
 /// The channels of all rules, as far as they are known without a row.
 #[derive(Debug)]
 pub(super) struct Audience {
-    site: Option<String>,
+    /// A member of every event.
+    site: Vec<u8>,
     prefix: String,
     channels: BTreeSet<Arc<str>>,
 }
@@ -24,7 +26,7 @@ pub(super) struct Audience {
 impl Audience {
     pub(super) fn new(site: Option<&str>, prefix: &str) -> Self {
         Self {
-            site: site.map(str::to_owned),
+            site: site_member(site),
             prefix: prefix.to_owned(),
             channels: BTreeSet::new(),
         }
@@ -63,20 +65,30 @@ impl Audience {
 
     /// The event, with the members that every event has.
     fn event(&self, channel: &str, id: &str, at: Timestamp) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
-        // Writing to a Vec cannot fail.
-        let _ = write!(
-            out,
-            "{{\"event_class\":\"{RESYNC}\",\"message\":\"Some changes were lost: load again what you show\",\"channel\":"
-        );
-        write_string(&mut out, channel);
-        if let Some(site) = &self.site {
-            out.extend_from_slice(b",\"site\":");
-            write_string(&mut out, site);
-        }
-        let _ = write!(out, ",\"data\":{{}},\"id\":\"{id}\",\"at\":\"");
-        write_time(&mut out, at);
-        out.extend_from_slice(b"\",\"model\":null,\"op\":\"resync\",\"pk\":null}");
+        let mut out = head(RESYNC, MESSAGE, channel, &self.site);
+        out.extend_from_slice(b",\"data\":{}");
+        let write_id = |out: &mut Vec<u8>| out.extend_from_slice(id.as_bytes());
+        tail(&mut out, write_id, at, b",\"model\":null", "resync");
+        out.extend_from_slice(b",\"pk\":null}");
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resync_has_the_members_of_every_event_and_names_no_row() {
+        let at = Timestamp::from_microsecond(1_795_521_600_123_456).unwrap();
+        let event = |site| {
+            let mut audience = Audience::new(site, "shop:");
+            audience.add(None);
+            let publication = audience.resync(3, at).remove(0);
+            (publication.channel.to_string(), String::from_utf8(publication.event).unwrap())
+        };
+        let text = r#"{"event_class":"instant.resync","message":"Some changes were lost: load again what you show","channel":"shop:public","site":"Shop","data":{},"id":"lost-3-6610473297240","at":"2026-11-24T12:00:00.123Z","model":null,"op":"resync","pk":null}"#;
+        assert_eq!(event(Some("Shop")), ("shop:public".to_owned(), text.to_owned()));
+        assert_eq!(event(None).1, text.replace(r#","site":"Shop""#, ""));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::event::{write_string, write_time};
+use super::event::{head, member, site_member, tail};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::Change;
 
@@ -16,7 +16,8 @@ const NAME: &str = "instant.broadcast";
 /// What makes publications of messages.
 #[derive(Debug)]
 pub(super) struct Broadcasts {
-    site: Option<String>,
+    /// A member of every message that names no other.
+    site: Vec<u8>,
     prefix: String,
     rule: Arc<RuleName>,
 }
@@ -41,7 +42,7 @@ impl Broadcasts {
     /// Messages carry `site` where they name no other; channels of targets begin with `prefix`.
     pub(super) fn new(site: Option<&str>, prefix: &str) -> Self {
         Self {
-            site: site.map(str::to_owned),
+            site: site_member(site),
             prefix: prefix.to_owned(),
             rule: Arc::new(RuleName {
                 source: NAME.to_owned(),
@@ -100,30 +101,16 @@ impl Broadcasts {
 
     /// The event, in the shape of a row's: without a model and a key, since it tells of no row.
     fn event(&self, message: &Message<'_>, origin: &Origin, channel: &str) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
-        let member = |out: &mut Vec<u8>, name: &str, value: &str| {
-            out.extend_from_slice(name.as_bytes());
-            write_string(out, value);
-        };
-        member(&mut out, "{\"event_class\":", &message.event_class);
-        member(&mut out, ",\"message\":", &message.message);
-        member(&mut out, ",\"channel\":", channel);
-        if let Some(site) = message.site.as_ref().or(self.site.as_ref()) {
-            member(&mut out, ",\"site\":", site);
-        }
+        let own = message.site.as_deref().map(|site| site_member(Some(site)));
+        let site = own.as_ref().unwrap_or(&self.site);
+        let mut out = head(&message.event_class, &message.message, channel, site);
         if let Some(bucket) = &message.bucket {
-            member(&mut out, ",\"bucket\":", bucket);
+            out.extend(member("bucket", bucket));
         }
-        let data = message.data.map_or("{}", RawValue::get);
         out.extend_from_slice(b",\"data\":");
-        out.extend_from_slice(data.as_bytes());
-        out.extend_from_slice(b",\"id\":\"");
-        origin.write_key(&mut out);
-        out.extend_from_slice(b"\",\"at\":\"");
-        write_time(&mut out, origin.at);
-        out.extend_from_slice(b"\",\"op\":\"");
-        out.extend_from_slice(origin.operation.name().as_bytes());
-        out.extend_from_slice(b"\"}");
+        out.extend_from_slice(message.data.map_or("{}", RawValue::get).as_bytes());
+        tail(&mut out, |out| origin.write_key(out), origin.at, b"", origin.operation.name());
+        out.push(b'}');
         out
     }
 }

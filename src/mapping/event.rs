@@ -1,4 +1,5 @@
-//! The event: the JSON object that a browser gets.
+//! The event: the JSON object that a browser gets. Its members have one order, whatever it tells of: [`head`], the data, [`tail`], and of rows
+//! their keys.
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -26,11 +27,6 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn new(site: Option<&str>, model: &str, data: &[String], related: Branches) -> Self {
-        let member = |name: &str, value: &str| {
-            let mut json = format!(",\"{name}\":").into_bytes();
-            write_string(&mut json, value);
-            json
-        };
         let key = |column: &String| {
             let mut json = Vec::new();
             write_string(&mut json, column);
@@ -38,7 +34,7 @@ impl Frame {
             (column.clone(), json)
         };
         Self {
-            site: site.map(|site| member("site", site)).unwrap_or_default(),
+            site: site_member(site),
             model: member("model", model),
             data: data.iter().map(key).collect(),
             related,
@@ -47,7 +43,8 @@ impl Frame {
 
     /// Encodes one event. Columns that no longer exist are left out of `data`; of a row that left, all are.
     pub(super) fn encode(&self, origin: &Origin, event_class: &str, message: &str, channel: &str, row: &Row<'_>) -> Vec<u8> {
-        let mut out = self.head(event_class, message, channel);
+        let mut out = head(event_class, message, channel, &self.site);
+        out.extend_from_slice(b",\"data\":{");
         let mut separate = false;
         for (column, key) in self.data.iter().filter(|_| !origin.left) {
             if let Some(value) = row.current.get(column) {
@@ -62,7 +59,9 @@ impl Frame {
         if !origin.left {
             self.related.write(&mut out, row.related, &row.current, separate);
         }
-        self.tail(&mut out, |out| origin.write_key(out), origin);
+        out.push(b'}');
+        tail(&mut out, |out| origin.write_key(out), origin.at, &self.model, origin.what());
+        out.extend_from_slice(b",\"pk\":");
         row.write_pk(&mut out);
         out.push(b'}');
         out
@@ -70,9 +69,11 @@ impl Frame {
 
     /// Encodes the one event of many changes: no data, their number, and their keys where these are not too many.
     pub(super) fn encode_group(&self, id: &str, group: &Group, message: &str) -> Vec<u8> {
-        let mut out = self.head(&group.event_class, message, &group.channel);
-        self.tail(&mut out, |out| out.extend_from_slice(id.as_bytes()), &group.origin);
-        out.extend_from_slice(b"null,\"count\":");
+        let mut out = head(&group.event_class, message, &group.channel, &self.site);
+        out.extend_from_slice(b",\"data\":{}");
+        let write_id = |out: &mut Vec<u8>| out.extend_from_slice(id.as_bytes());
+        tail(&mut out, write_id, group.origin.at, &self.model, group.origin.what());
+        out.extend_from_slice(b",\"pk\":null,\"count\":");
         write_number(&mut out, group.count);
         out.extend_from_slice(b",\"keys\":");
         match group.keys() {
@@ -86,37 +87,48 @@ impl Frame {
         out.push(b'}');
         out
     }
+}
 
-    /// All before the data.
-    fn head(&self, event_class: &str, message: &str, channel: &str) -> Vec<u8> {
-        let mut out = Vec::with_capacity(384);
-        out.extend_from_slice(b"{\"event_class\":");
-        write_string(&mut out, event_class);
-        out.extend_from_slice(b",\"message\":");
-        write_string(&mut out, message);
-        out.extend_from_slice(b",\"channel\":");
-        write_string(&mut out, channel);
-        out.extend_from_slice(&self.site);
-        out.extend_from_slice(b",\"data\":{");
-        out
-    }
+/// Begins an event: all before the data, which is to begin with its name; `site` is [`site_member`].
+pub(super) fn head(event_class: &str, message: &str, channel: &str, site: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(384);
+    out.extend_from_slice(b"{\"event_class\":");
+    write_string(&mut out, event_class);
+    out.extend_from_slice(b",\"message\":");
+    write_string(&mut out, message);
+    out.extend_from_slice(b",\"channel\":");
+    write_string(&mut out, channel);
+    out.extend_from_slice(site);
+    out
+}
 
-    /// All between the data and the key.
-    fn tail(&self, out: &mut Vec<u8>, write_id: impl FnOnce(&mut Vec<u8>), origin: &Origin) {
-        out.extend_from_slice(b"},\"id\":\"");
-        write_id(out);
-        out.extend_from_slice(b"\",\"at\":\"");
-        write_time(out, origin.at);
-        out.push(b'"');
-        out.extend_from_slice(&self.model);
-        out.extend_from_slice(b",\"op\":\"");
-        out.extend_from_slice(origin.what().as_bytes());
-        out.extend_from_slice(b"\",\"pk\":");
-    }
+/// Goes on behind the data: which event it is, its moment, `model` as a member of its own or nothing, and what was done.
+pub(super) fn tail(out: &mut Vec<u8>, write_id: impl FnOnce(&mut Vec<u8>), at: Timestamp, model: &[u8], op: &str) {
+    out.extend_from_slice(b",\"id\":\"");
+    write_id(out);
+    out.extend_from_slice(b"\",\"at\":\"");
+    write_time(out, at);
+    out.push(b'"');
+    out.extend_from_slice(model);
+    out.extend_from_slice(b",\"op\":\"");
+    out.extend_from_slice(op.as_bytes());
+    out.push(b'"');
+}
+
+/// `,"site":"Shop"`, or nothing.
+pub(super) fn site_member(site: Option<&str>) -> Vec<u8> {
+    site.map(|site| member("site", site)).unwrap_or_default()
+}
+
+/// A text as a member that is not the first: `,"name":"value"`.
+pub(super) fn member(name: &str, value: &str) -> Vec<u8> {
+    let mut json = format!(",\"{name}\":").into_bytes();
+    write_string(&mut json, value);
+    json
 }
 
 /// Appends a moment, to the millisecond.
-pub(super) fn write_time(out: &mut Vec<u8>, at: Timestamp) {
+fn write_time(out: &mut Vec<u8>, at: Timestamp) {
     // Every timestamp has this form, and writing to a Vec cannot fail.
     let _ = TIMES.print_timestamp(&at, out);
 }
