@@ -3,13 +3,18 @@
 pub mod mac;
 pub mod signing;
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::config::TableName;
 
 /// The most characters in a table name that Django chooses on PostgreSQL (`DatabaseOperations.max_name_length`).
 const NAME_LENGTH: usize = 63;
 
 /// The number of hexadecimal digits at the end of a shortened name (`truncate_name`).
 const HASH_LENGTH: usize = 4;
+
+/// The table of groups.
+pub const GROUPS: &str = "auth_group";
 
 /// A model, as listed in `django_content_type`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +23,37 @@ pub struct Model {
     pub app: String,
     /// The class name in lower case.
     pub name: String,
+}
+
+/// Returns the table of a model: the one that it sets with `db_table`, or else Django's default.
+///
+/// # Errors
+/// As for [`default_table`].
+pub async fn table(pool: &PgPool, app: &str, model: &str, set: Option<&TableName>) -> Result<TableName, sqlx::Error> {
+    match set {
+        Some(table) => Ok(table.clone()),
+        None => Ok(TableName {
+            schema: None,
+            name: default_table(pool, app, model).await?,
+        }),
+    }
+}
+
+/// Returns the names of the project's groups; `None` if the table is missing or may not be read. Takes ACCESS SHARE on it for a moment.
+///
+/// # Errors
+/// When the connection fails.
+pub async fn groups(pool: &PgPool) -> Result<Option<Vec<String>>, sqlx::Error> {
+    let readable: Option<bool> = sqlx::query_scalar("select has_table_privilege(to_regclass($1)::oid, 'select')")
+        .bind(GROUPS)
+        .fetch_one(pool)
+        .await?;
+    if readable != Some(true) {
+        return Ok(None);
+    }
+    // The name is a constant.
+    let names = AssertSqlSafe(format!("select name::text from {GROUPS} order by name"));
+    sqlx::query_scalar(names).fetch_all(pool).await.map(Some)
 }
 
 /// Returns the table of a model without `db_table`: `app_model` in lower case, shortened like Django's `truncate_name`.

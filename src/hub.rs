@@ -46,8 +46,9 @@ use namespaces::Namespaces;
 use wait_budget::WaitBudget;
 
 pub use authority::{Admission, Authority, Permit};
+pub use protocol::History;
 pub use publish::Draft;
-pub use queries::Counts;
+pub use queries::{Counts, write_presence};
 pub use session::{AFTER_TOKEN, Session};
 pub use stream::{Position, Range};
 

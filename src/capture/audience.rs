@@ -8,11 +8,9 @@ use super::resolve::{NOT_A_USER, UNKNOWN_GROUP};
 use super::watch::{self, Watch};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::nearest::did_you_mean;
-use crate::config::{Config, Destination, Django, Spanned, TableName, Template};
+use crate::config::{Config, Destination, Django, Spanned, Template};
 use crate::django;
 
-/// The table of groups.
-const GROUPS: &str = "auth_group";
 /// Foreign keys that are followed from a column to the users: a profile of a profile is one too many already.
 const LONGEST_WAY: usize = 4;
 
@@ -33,7 +31,7 @@ pub async fn audience(pool: &PgPool, config: &Config, watches: &[Watch]) -> Resu
     let Some(settings) = config.django.as_ref().filter(|django| django.whoami.is_none()) else {
         return Ok(diagnostics);
     };
-    let groups = groups(pool).await?;
+    let groups = django::groups(pool).await?;
     let users = users(pool, settings).await?;
     for (named, found) in config.watches.iter().zip(watches) {
         for (rule, resolved) in named.rules.iter().zip(&found.rules) {
@@ -53,19 +51,6 @@ pub async fn audience(pool: &PgPool, config: &Config, watches: &[Watch]) -> Resu
     Ok(diagnostics)
 }
 
-/// The names of the project's groups; none where the table is missing or may not be read.
-async fn groups(pool: &PgPool) -> Result<Option<Vec<String>>, sqlx::Error> {
-    let readable: Option<bool> = sqlx::query_scalar("select has_table_privilege(to_regclass($1)::oid, 'select')")
-        .bind(GROUPS)
-        .fetch_one(pool)
-        .await?;
-    if readable != Some(true) {
-        return Ok(None);
-    }
-    let names = sqlx::query_scalar("select name::text from auth_group order by name");
-    names.fetch_all(pool).await.map(Some)
-}
-
 /// The problem of a group that the project does not have. It may be made later, so that the file can be used all the same.
 fn unknown_group(name: &Template, groups: Option<&[String]>) -> Option<Diagnostic> {
     let groups = groups?;
@@ -83,13 +68,7 @@ fn unknown_group(name: &Template, groups: Option<&[String]>) -> Option<Diagnosti
 /// Empty where the users are not found.
 async fn users(pool: &PgPool, settings: &Django) -> Result<Vec<Place>, sqlx::Error> {
     let model = &settings.user_model;
-    let name = match &model.table {
-        Some(table) => table.clone(),
-        None => TableName {
-            schema: None,
-            name: django::default_table(pool, &model.app, &model.name).await?,
-        },
-    };
+    let name = django::table(pool, &model.app, &model.name, model.table.as_ref()).await?;
     let Some(relation) = catalog::find(pool, name.schema.as_deref(), &name.name).await? else {
         return Ok(Vec::new());
     };

@@ -6,7 +6,7 @@
 pub(super) mod found;
 
 use super::identifier::{QualifiedName, dollar_quoted, identifier, literal};
-use super::plan::Step;
+use super::plan::{NO_LOCK, Step};
 
 /// The functions' names.
 pub(super) const NAMES: [&str; 2] = ["session_data", "session_identity"];
@@ -14,8 +14,6 @@ pub(super) const NAMES: [&str; 2] = ["session_data", "session_identity"];
 const IS_ACTIVE: &str = "is_active";
 /// The only setting: whoever calls cannot put other functions or operators in place of PostgreSQL's.
 const SETTINGS: [&str; 1] = ["search_path=pg_catalog, pg_temp"];
-/// What a step does to the project's tables.
-const NO_LOCK: &str = "no lock on your tables";
 
 /// Where users are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -79,6 +79,18 @@ pub enum Encoding {
     Decimals,
 }
 
+impl Encoding {
+    /// What PostgreSQL is to make of the value before it becomes JSON.
+    #[must_use]
+    pub const fn cast(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Pinned => "",
+            Self::Decimal => "::text",
+            Self::Decimals => "::text[]",
+        }
+    }
+}
+
 /// A rule with column names in place of field names.
 #[derive(Clone, Debug)]
 pub struct Rule {

@@ -1,8 +1,10 @@
-//! Ages in a short, human-readable form.
+//! Ages in a short, human-readable form, and durations given on the command line.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use crate::config::duration;
 
 /// `12s`, `5m`, `3h`, `9d`: the largest unit that is at least 1, or two where the second matters.
 pub(super) fn since(moment: Timestamp) -> String {
@@ -18,6 +20,11 @@ pub(super) fn of(age: Duration) -> String {
         3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
         _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3_600),
     }
+}
+
+/// A duration on the command line.
+pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
+    duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), as in 30m or 1h30m")
 }
 
 #[cfg(test)]

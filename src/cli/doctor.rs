@@ -12,9 +12,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Context, exit, publisher};
+use super::{Context, age, exit, publisher};
 use crate::capture::watch::Watch;
-use crate::config::{Config, duration};
+use crate::config::Config;
 use finding::{Finding, Findings};
 
 /// Look for everything that keeps changes from arriving.
@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
     /// Age from which a transaction counts as old.
-    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = age)]
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = age::parse)]
     old: Duration,
     /// URL where browsers connect to Centrifugo, if it is not `[centrifugo] url` with `/connection/websocket`.
     #[arg(long, value_name = "URL", value_parser = websocket)]
@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Vec::new()
     };
     if let Some(centrifugo) = &config.centrifugo {
-        let channels = server::namespaces(&watches, &config);
+        let channels = server::namespaces(&config);
         let answers = server::look(&publisher(&config)?, &channels, &config, &mut findings).await;
         if let (true, Some(server)) = (answers, &config.server) {
             let channels = channels.values().map(String::as_str);
@@ -88,10 +88,6 @@ fn print(args: &Args, config: &Config, watches: &[Watch], findings: &[Finding]) 
         writeln!(stdout, "findings: {}", findings.len())?;
     }
     Ok(())
-}
-
-fn age(text: &str) -> Result<Duration, &'static str> {
-    duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), such as 15m")
 }
 
 fn websocket(text: &str) -> Result<String, &'static str> {

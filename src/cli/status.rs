@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{Context, age};
 use crate::capture;
-use crate::config::{Config, duration};
+use crate::config::Config;
 use crate::outbox::{Operator, Status};
 
 /// Clears a terminal and moves to its corner.
@@ -162,9 +162,11 @@ pub(super) fn size(bytes: i64) -> String {
 }
 
 fn every(text: &str) -> Result<Duration, &'static str> {
-    duration::parse(text)
-        .filter(|every| !every.is_zero())
-        .ok_or("a duration is a number and a unit, such as 2s")
+    let every = age::parse(text)?;
+    if every.is_zero() {
+        return Err("must be at least a second");
+    }
+    Ok(every)
 }
 
 #[cfg(test)]

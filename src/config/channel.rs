@@ -16,7 +16,7 @@ use super::parser::Parser;
 use super::toml_table::TomlTable;
 use super::{Span, Spanned, duration};
 
-pub use name::namespace;
+pub use name::{MAX_BYTES, namespace};
 pub use pattern::Pattern;
 pub use query::{Part, Query, USER};
 

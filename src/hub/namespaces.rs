@@ -6,9 +6,6 @@ use super::code::Error;
 use crate::config::Config;
 use crate::config::channel::{self, History, Publish};
 
-/// The most bytes in a channel's name.
-pub(super) const MAX_CHANNEL_BYTES: usize = 255;
-
 /// The namespaces of a configuration, each with its options.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
@@ -57,7 +54,7 @@ impl Namespaces {
     /// Like [`Self::of`], for a channel named by a client, which may be anything.
     pub(super) fn of_named(&self, channel: &str) -> Result<Options, Error> {
         let options = self.of(channel)?;
-        if channel.len() > MAX_CHANNEL_BYTES || !channel.is_ascii() {
+        if channel.len() > channel::MAX_BYTES || !channel.is_ascii() {
             return Err(Error::BAD_REQUEST);
         }
         Ok(options)

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::code::Error;
 use super::json::{self, Object};
+use super::stream::{Position, Range};
 use super::subscription::RecoveryRequest;
 
 /// A message of a client: an id and one of the commands, or nothing at all, which answers a ping.
@@ -62,20 +63,27 @@ pub(super) struct Publish {
     pub(super) data: Option<Box<RawValue>>,
 }
 
+/// What a client, or the API, asks of a channel's history.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct History {
-    pub(super) channel: String,
-    pub(super) limit: i32,
-    pub(super) since: Option<Since>,
-    pub(super) reverse: bool,
+pub struct History {
+    /// The channel.
+    pub channel: String,
+    limit: i32,
+    since: Option<Position>,
+    reverse: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Since {
-    pub(super) offset: u64,
-    pub(super) epoch: String,
+impl History {
+    /// The part that is asked for; a negative limit is none.
+    #[must_use]
+    pub fn range(&self) -> Range {
+        Range {
+            since: self.since.clone(),
+            limit: usize::try_from(self.limit).ok(),
+            reverse: self.reverse,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

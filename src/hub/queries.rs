@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::channel::Channel;
 use super::code::Error;
 use super::stream::{Position, Range};
-use super::{Hub, directory};
+use super::{Hub, directory, json};
 
 /// The number of connections, users, channels and subscriptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,4 +114,13 @@ impl Hub {
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
+}
+
+/// Writes who is listed in a channel, as clients and the API are answered.
+pub fn write_presence(object: &mut json::Object<'_>, present: &[(Arc<str>, Bytes)]) {
+    object.object("presence", |list| {
+        for (client, info) in present {
+            list.raw(client, info);
+        }
+    });
 }

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 /// The most publications that a client recovers, as in Centrifugo; a client that missed more has a gap.
-const MAX_RECOVERED: usize = 300;
+pub(super) const MAX_RECOVERED: usize = 300;
 /// The number of letters in an epoch.
 const EPOCH_LENGTH: usize = 8;
 
 /// A position in a channel's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Position {
     /// The number of the last publication, 0 before the first.
     pub offset: u64,

@@ -8,13 +8,11 @@ use super::{Definer, FoundDefiner, Groups, Users, names, session_data, session_i
 use crate::capture::apply::Error;
 use crate::capture::catalog;
 use crate::capture::identifier::QualifiedName;
-use crate::config::{Config, Django, SessionEngine, TableName};
+use crate::config::{Config, Django, SessionEngine};
 use crate::django;
 
 /// The table of sessions.
 const SESSIONS: &str = "django_session";
-/// The table of groups.
-const GROUPS: &str = "auth_group";
 
 /// Where Django keeps what is looked up of sessions and users.
 pub(in crate::capture) struct Tables {
@@ -106,13 +104,7 @@ pub(in crate::capture) async fn found(pool: &PgPool) -> Result<Vec<FoundDefiner>
 /// The table of the user model.
 async fn described(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
     let model = &settings.user_model;
-    let named = match &model.table {
-        Some(table) => table.clone(),
-        None => TableName {
-            schema: None,
-            name: django::default_table(pool, &model.app, &model.name).await?,
-        },
-    };
+    let named = django::table(pool, &model.app, &model.name, model.table.as_ref()).await?;
     let Some(relation) = catalog::find(pool, named.schema.as_deref(), &named.name).await? else {
         return Err(Error::NoTable {
             place: catalog::absence(pool, named.schema.as_deref()).await?,
@@ -185,7 +177,7 @@ async fn groups(pool: &PgPool, users: Oid, name: &QualifiedName) -> Result<Optio
     )
     .bind(users)
     .bind(&name.name)
-    .bind(GROUPS)
+    .bind(django::GROUPS)
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|(schema, membership, user, group, group_schema, table, key)| Groups {

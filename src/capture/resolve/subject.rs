@@ -20,11 +20,8 @@ pub(super) async fn find(
     diagnostics: &mut Diagnostics,
 ) -> Result<Option<Relation>, sqlx::Error> {
     let name = match &subject.value {
-        Subject::Table(name) | Subject::Model { table: Some(name), .. } => name.clone(),
-        Subject::Model { app, model, table: None } => TableName {
-            schema: None,
-            name: django::default_table(pool, app, model).await?,
-        },
+        Subject::Table(name) => name.clone(),
+        Subject::Model { app, model, table } => django::table(pool, app, model, table.as_ref()).await?,
     };
     let Some(relation) = catalog::find(pool, name.schema.as_deref(), &name.name).await? else {
         let problem = match &subject.value {

@@ -82,12 +82,7 @@ pub(super) fn remaining(record: &str, columns: &[&Column]) -> String {
 /// `'name', value` of one column.
 fn pair(record: &str, column: &Column) -> String {
     let value = member(record, column);
-    let cast = match column.encoding {
-        Encoding::Plain | Encoding::Pinned => "",
-        Encoding::Decimal => "::text",
-        Encoding::Decimals => "::text[]",
-    };
-    format!("{}, {value}{cast}", literal(&column.name))
+    format!("{}, {value}{}", literal(&column.name), column.encoding.cast())
 }
 
 /// `record."column"`.

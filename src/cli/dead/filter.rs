@@ -4,7 +4,7 @@ use std::io::Write;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::duration;
+use crate::cli::age;
 use crate::outbox::LetterFilter;
 
 /// Ids and conditions; a letter must match all of them.
@@ -23,10 +23,10 @@ pub(super) struct Filter {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Only those parked longer ago: 90s, 30m, 24h, 7d.
-    #[arg(long, value_name = "DURATION", value_parser = age)]
+    #[arg(long, value_name = "DURATION", value_parser = age::parse)]
     older: Option<Duration>,
     /// Only those parked within this time.
-    #[arg(long, value_name = "DURATION", value_parser = age)]
+    #[arg(long, value_name = "DURATION", value_parser = age::parse)]
     newer: Option<Duration>,
 }
 
@@ -106,10 +106,6 @@ impl FromStr for RuleFilter {
             number,
         })
     }
-}
-
-fn age(text: &str) -> Result<Duration, &'static str> {
-    duration::parse(text).ok_or("a duration is a number and a unit (s, m, h, d, w), such as 30m or 1h30m")
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ mod tests {
         };
         judge(&status, &mut findings);
         let items = findings.items.into_iter();
-        items.map(|finding| (finding.code, finding.what, finding.mend)).collect()
+        items.map(|finding| (finding.code, finding.what, finding.fix)).collect()
     }
 
     const fn backlog(changes: i64, more: bool) -> Backlog {

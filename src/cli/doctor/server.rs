@@ -6,9 +6,7 @@ use jiff::Timestamp;
 
 use super::Findings;
 use super::database::CLOCK_DIFFERENCE;
-use crate::capture::watch::{Destination, Watch};
 use crate::config::Config;
-use crate::config::channel::namespace;
 use crate::publisher::centrifugo::{CallError, Centrifugo};
 
 /// The setting that names Centrifugo.
@@ -102,10 +100,9 @@ async fn namespace_known(
         );
         return Ok(());
     }
-    let wanted = config.channels.iter().filter(|rule| rule.namespace() == namespace);
-    let (history, presence) = wanted.fold((false, false), |(history, presence), rule| {
-        (history || rule.history.is_some(), presence || rule.presence)
-    });
+    // The rules of a namespace agree.
+    let wanted = config.channels.iter().find(|rule| rule.namespace() == namespace);
+    let (history, presence) = wanted.map_or((false, false), |rule| (rule.history.is_some(), rule.presence));
     let mut lacks = Vec::new();
     if history && !server.keeps_history(channel).await? {
         lacks.push("history");
@@ -124,19 +121,8 @@ async fn namespace_known(
     Ok(())
 }
 
-/// The namespaces of `[channels]`, and those that the rules publish to, as far as they are known without a row, each with a channel in it.
-pub(super) fn namespaces(watches: &[Watch], config: &Config) -> BTreeMap<String, String> {
-    let names = config.channels.iter().map(|channel| channel.namespace().to_owned());
-    let mut namespaces: BTreeMap<_, _> = names.map(|name| (name.clone(), format!("{name}:instant"))).collect();
-    for rule in watches.iter().flat_map(|watch| &watch.rules) {
-        let channel = match &rule.destination {
-            // Up to the first expression the text is literal.
-            Destination::Channel(template) => template.text.split('{').next().unwrap_or_default(),
-            _ => &config.prefix,
-        };
-        if let Some(name) = namespace(channel) {
-            namespaces.entry(name.to_owned()).or_insert_with(|| format!("{name}:instant"));
-        }
-    }
-    namespaces
+/// The namespaces that the configuration names, each with a channel in it.
+pub(super) fn namespaces(config: &Config) -> BTreeMap<String, String> {
+    let names = config.namespaces().into_keys();
+    names.map(|name| (name.clone(), format!("{name}:instant"))).collect()
 }

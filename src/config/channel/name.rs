@@ -5,7 +5,7 @@ use super::super::parser::Parser;
 use super::super::{Destination, Span, Spanned, Template};
 
 /// The most bytes in a channel that Centrifugo accepts.
-pub(super) const LONGEST: usize = 255;
+pub const MAX_BYTES: usize = 255;
 /// The prefix of a group's channel.
 pub(super) const GROUP: &str = "group.";
 /// The prefix of a private channel, to which Centrifugo admits only by token; the namespace comes after it.
@@ -46,7 +46,7 @@ pub(in crate::config) fn check(destination: &Destination, prefix: &str, parser: 
                 if is_plain { 1 } else { "%20".len() }
             };
             let length = prefix.len() + GROUP.len() + name.map(escaped).sum::<usize>();
-            if length > LONGEST {
+            if length > MAX_BYTES {
                 too_long(length, template.span.clone(), parser);
             }
         }
@@ -65,7 +65,7 @@ fn spanned(template: &Template) -> Spanned<String> {
 fn check_text(value: &Spanned<String>, literals: &[Span], parser: &mut Parser<'_>) {
     let text = value.value.as_str();
     let length: usize = literals.iter().map(ExactSizeIterator::len).sum();
-    if length > LONGEST {
+    if length > MAX_BYTES {
         too_long(length, value.span.clone(), parser);
     }
     for range in literals {
@@ -95,7 +95,7 @@ fn check_text(value: &Spanned<String>, literals: &[Span], parser: &mut Parser<'_
 }
 
 fn too_long(length: usize, span: Span, parser: &mut Parser<'_>) {
-    let message = format!("this channel has {length} bytes or more, and Centrifugo accepts at most {LONGEST}");
+    let message = format!("this channel has {length} bytes or more, and Centrifugo accepts at most {MAX_BYTES}");
     let problem = Diagnostic::error(code::BAD_CHANNEL, span, message, "too long");
     parser.report(problem.help("name it by a key instead of a text".to_owned()));
 }

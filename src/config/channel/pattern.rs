@@ -4,10 +4,10 @@ use super::super::Spanned;
 use super::super::diagnostic::{Diagnostic, code};
 use super::super::parser::Parser;
 use super::USER;
-use super::name::{LONGEST as LONGEST_CHANNEL, is_namespace};
+use super::name::{MAX_BYTES, is_namespace};
 
 /// The most bytes in the value of a variable; a UUID has 36.
-const LONGEST_VALUE: usize = 128;
+const MAX_VALUE_BYTES: usize = 128;
 /// The characters allowed in a channel's name outside of variables, in addition to letters and digits. `#`, `$`, `*`, `&`, `/`
 /// and `,` have a meaning in Centrifugo.
 const LITERALS: &str = ":.-_~@+=!";
@@ -55,7 +55,7 @@ impl Pattern {
     /// letters, digits, `-` and `_`, so that it never contains a separator, space or wildcard.
     #[must_use]
     pub fn values(&self, channel: &str) -> Option<Vec<String>> {
-        if channel.len() > LONGEST_CHANNEL {
+        if channel.len() > MAX_BYTES {
             return None;
         }
         let mut values = Vec::new();
@@ -65,7 +65,7 @@ impl Pattern {
                 Piece::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
                 Piece::Variable(_) => {
                     let length = rest.bytes().take_while(|byte| is_value(*byte)).count();
-                    if !(1..=LONGEST_VALUE).contains(&length) {
+                    if !(1..=MAX_VALUE_BYTES).contains(&length) {
                         return None;
                     }
                     values.push(rest[..length].to_owned());
@@ -128,7 +128,7 @@ fn defect(text: &str, pieces: &[Piece], prefix: &str) -> Option<&'static str> {
     if prefix.split_once(':').map(|(name, _)| name) == namespace {
         return Some("the targets' prefix has the same name before its colon");
     }
-    if text.len() > LONGEST_CHANNEL {
+    if text.len() > MAX_BYTES {
         return Some("it is too long");
     }
     let mut seen = Vec::new();

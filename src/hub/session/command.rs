@@ -2,15 +2,13 @@
 
 use super::super::authority::Authority;
 use super::super::code::{Disconnect, Error, Refusal};
-use super::super::namespaces::{MAX_CHANNEL_BYTES, Options};
+use super::super::namespaces::Options;
 use super::super::protocol::{Command, History, Publish, SubRefresh, Subscribe, reply};
-use super::super::stream::{Position, Range};
+use super::super::queries::write_presence;
+use super::super::stream::{MAX_RECOVERED, Position};
 use super::super::{Draft, json};
 use super::{Session, now};
 use crate::config::channel;
-
-/// The publications that a client gets at once, as in Centrifugo.
-const MOST: usize = 300;
 
 impl<A: Authority> Session<A> {
     pub(super) async fn command(&self, id: u32, command: Command) -> Result<(), Refusal> {
@@ -38,7 +36,7 @@ impl<A: Authority> Session<A> {
             return self.presence_stats(id, &stats.channel);
         }
         if let Some(history) = command.history {
-            return self.history(id, history);
+            return self.history(id, &history);
         }
         if let Some(refresh) = command.refresh {
             return self.refresh(id, &refresh.token).await;
@@ -54,7 +52,7 @@ impl<A: Authority> Session<A> {
 
     async fn subscribe(&self, id: u32, asked: &Subscribe) -> Result<(), Refusal> {
         named(&asked.channel)?;
-        if asked.channel.len() > MAX_CHANNEL_BYTES {
+        if asked.channel.len() > channel::MAX_BYTES {
             return Err(Error::BAD_REQUEST.into());
         }
         let _turn = self.subscribing.lock().await;
@@ -112,11 +110,7 @@ impl<A: Authority> Session<A> {
         self.may_ask(name, |options| options.presence)?;
         let present = self.hub.presence(name)?;
         let answer = reply(id, "presence", |object| {
-            object.object("presence", |list| {
-                for (client, info) in &present {
-                    list.raw(client, info);
-                }
-            });
+            write_presence(object, &present);
         });
         self.client.queue.push(answer);
         Ok(())
@@ -133,16 +127,10 @@ impl<A: Authority> Session<A> {
         Ok(())
     }
 
-    fn history(&self, id: u32, asked: History) -> Result<(), Refusal> {
+    fn history(&self, id: u32, asked: &History) -> Result<(), Refusal> {
         self.may_ask(&asked.channel, |options| options.history.is_some())?;
-        let range = Range {
-            since: asked.since.map(|since| Position {
-                offset: since.offset,
-                epoch: since.epoch,
-            }),
-            limit: Some(usize::try_from(asked.limit).unwrap_or(MOST).min(MOST)),
-            reverse: asked.reverse,
-        };
+        let mut range = asked.range();
+        range.limit = Some(range.limit.unwrap_or(MAX_RECOVERED).min(MAX_RECOVERED));
         let (publications, position) = self.hub.history(&asked.channel, &range)?;
         let answer = reply(id, "history", |object| {
             write_history(object, &publications, &position);

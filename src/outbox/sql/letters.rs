@@ -15,6 +15,9 @@ const FOUND: &str = "($1::bigint[] is null or id = any ($1))
     and ($6::double precision is null or parked_at < clock_timestamp() - make_interval(secs => $6))
     and ($7::double precision is null or parked_at >= clock_timestamp() - make_interval(secs => $7))";
 
+/// What a letter is without its event and its versions of the row.
+const HEAD: &str = "id, parked_at, key, change_id, change_at, source, op, model, rule, channel, reason, code, attempts";
+
 /// The values of [`FOUND`]'s parameters.
 struct Values<'a> {
     ids: Option<&'a [i64]>,
@@ -90,7 +93,7 @@ pub(in crate::outbox) async fn page(
     with_bodies: bool,
 ) -> Result<std::pin::Pin<Box<RowStream>>, Error> {
     let statement = format!(
-        "select id, parked_at, key, change_id, change_at, source, op, model, rule, channel, reason, code, attempts,
+        "select {HEAD},
                 case when $10 then event end, case when $10 then old end, case when $10 then new end
          from instant.dead_letter
          where id > $8 and {FOUND}
@@ -111,7 +114,7 @@ pub(in crate::outbox) async fn page_by_change(
     limit: i64,
 ) -> Result<std::pin::Pin<Box<RowStream>>, Error> {
     let statement = format!(
-        "select id, parked_at, key, change_id, change_at, source, op, model, rule, channel, reason, code, attempts, event, old, new
+        "select {HEAD}, event, old, new
          from instant.dead_letter
          where (change_id, id) > ($8, $9) and {FOUND}
          order by change_id, id

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Error, Row, Statement};
 
 use crate::capture::identifier::{QualifiedName, identifier};
 use crate::capture::trigger::PINNED;
-use crate::capture::watch::{Column, Encoding, Lookup};
+use crate::capture::watch::{Column, Lookup};
 
 /// Lets the session only read, under the settings that captured values are written with. A table under an exclusive lock is waited
 /// for a moment at a time, and a look-up without an index ends before the relay would think the connection dead.
@@ -26,15 +26,7 @@ pub(in crate::outbox) async fn pin(client: &Client) -> Result<(), Error> {
 /// The statement that reads the rows with some keys: the key as text, then the columns as JSON. Its parameter, which `placeholder`
 /// stands for, is an array of keys. It takes ACCESS SHARE on the table, as any `select`.
 pub(in crate::outbox) fn statement(lookup: &Lookup, placeholder: &str) -> String {
-    let json = |column: &Column| {
-        let name = identifier(&column.name);
-        let cast = match column.encoding {
-            Encoding::Plain | Encoding::Pinned => "",
-            Encoding::Decimal => "::text",
-            Encoding::Decimals => "::text[]",
-        };
-        format!("to_json({name}{cast})")
-    };
+    let json = |column: &Column| format!("to_json({}{})", identifier(&column.name), column.encoding.cast());
     let mut columns = String::new();
     for column in &lookup.columns {
         // Writing to a String cannot fail.

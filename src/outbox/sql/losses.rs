@@ -4,12 +4,13 @@ use tokio_postgres::{Client, Error};
 
 use crate::outbox::Losses;
 
-/// The count of lost changes; the sequence's first value is 0.
+/// The count of lost changes, from `instant.lost`; the sequence's first value is 0.
+pub(super) const COUNT: &str = "case when lost.is_called then lost.last_value + 1 else 0 end";
+
+/// The count of lost changes, and that which subscribers were told of.
 pub(in crate::outbox) async fn count(client: &Client) -> Result<Losses, Error> {
-    let statement = "select case when lost.is_called then lost.last_value + 1 else 0 end, relay.told_lost
-                     from instant.lost, instant.relay
-                     where relay.name = 'main'";
-    let row = client.query_one(statement, &[]).await?;
+    let statement = format!("select {COUNT}, relay.told_lost from instant.lost, instant.relay where relay.name = 'main'");
+    let row = client.query_one(&statement, &[]).await?;
     Ok(Losses {
         counted: row.try_get(0)?,
         told: row.try_get(1)?,

@@ -6,17 +6,17 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, RowStream, Statement};
 
 use super::Place;
+use super::losses::COUNT;
 use crate::outbox::position::{Snapshot, Within};
 
 /// The first page of the window that begins at a snapshot and ends now: `(snapshot, limit)`. A row visible to the statement was
 /// committed before its snapshot, so the window needs no further test. The first row has the snapshot, the
 /// moment, the count of lost changes, and how many transactions had a number from the snapshot's xmax on.
 pub(in crate::outbox) async fn prepare(client: &Client) -> Result<Statement, Error> {
-    client
-        .prepare(
-            "select pg_current_snapshot()::text as snapshot, null::bigint as id, clock_timestamp() as at,
+    let statement = format!(
+        "select pg_current_snapshot()::text as snapshot, null::bigint as id, clock_timestamp() as at,
                     null::text as source, null::\"char\" as op, null::json as old, null::json as new, null::xid8 as xid,
-                    case when lost.is_called then lost.last_value + 1 else 0 end as lost,
+                    {COUNT} as lost,
                     age(pg_snapshot_xmax(pg_current_snapshot())::xid) as ahead
              from instant.lost
              union all
@@ -25,9 +25,9 @@ pub(in crate::outbox) async fn prepare(client: &Client) -> Result<Statement, Err
               where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
                  or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot)))
               order by id
-              limit $2)",
-        )
-        .await
+              limit $2)"
+    );
+    client.prepare(&statement).await
 }
 
 /// Runs [`prepare`]'s statement.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::hub::code::{Disconnect, Error};
-use crate::hub::{Draft, Hub, Position, Range, json};
+use crate::hub::{Draft, History, Hub, json, write_presence};
 
 /// One method with its parameters.
 #[derive(Debug)]
@@ -60,22 +60,6 @@ pub(super) struct Publication {
 #[serde(default)]
 pub(super) struct Named {
     channel: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct History {
-    channel: String,
-    limit: i32,
-    since: Option<Since>,
-    reverse: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Since {
-    offset: u64,
-    epoch: String,
 }
 
 /// Whom to cut off, from everything or from a channel.
@@ -144,13 +128,7 @@ impl Command {
             Self::Broadcast(publication) => publication.broadcast(hub).await,
             Self::Presence(Named { channel }) => {
                 let present = hub.presence(&channel)?;
-                Ok(json::object(|result| {
-                    result.object("presence", |list| {
-                        for (client, info) in &present {
-                            list.raw(client, info);
-                        }
-                    });
-                }))
+                Ok(json::object(|result| write_presence(result, &present)))
             }
             Self::PresenceStats(Named { channel }) => {
                 let (clients, users) = hub.presence_stats(&channel)?;
@@ -159,7 +137,14 @@ impl Command {
                     result.count("num_users", users as u64);
                 }))
             }
-            Self::History(history) => history.run(hub),
+            Self::History(asked) => {
+                let (publications, position) = hub.history(&asked.channel, &asked.range())?;
+                Ok(json::object(|result| {
+                    result.list("publications", &publications);
+                    result.count("offset", position.offset);
+                    result.text("epoch", &position.epoch);
+                }))
+            }
             Self::Info => Ok(info(hub)),
             Self::Disconnect(cut) => {
                 let Code { code, reason } = cut.disconnect.unwrap_or_else(|| Code {
@@ -211,25 +196,6 @@ impl Publication {
             responses.push(json::object(|response| super::write(response, "result", &result)));
         }
         Ok(json::object(|result| result.list("responses", &responses)))
-    }
-}
-
-impl History {
-    fn run(self, hub: &Hub) -> Result<Bytes, Error> {
-        let range = Range {
-            since: self.since.map(|since| Position {
-                offset: since.offset,
-                epoch: since.epoch,
-            }),
-            limit: usize::try_from(self.limit).ok(),
-            reverse: self.reverse,
-        };
-        let (publications, position) = hub.history(&self.channel, &range)?;
-        Ok(json::object(|result| {
-            result.list("publications", &publications);
-            result.count("offset", position.offset);
-            result.text("epoch", &position.epoch);
-        }))
     }
 }
 
