@@ -1,6 +1,7 @@
 //! Publisher: where publications go, and what its answers mean.
 
 pub mod centrifugo;
+pub mod code;
 mod delivery;
 mod policy;
 mod side;
@@ -30,11 +31,19 @@ pub type Reply = Result<(), Rejection>;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, thiserror::Error)]
 #[error("{message} (code {code})")]
 pub struct Rejection {
-    /// The publisher's error code.
-    pub code: i32,
+    /// The publisher's error code, one of [`code`] or another.
+    pub code: u32,
     /// Its own words.
     #[serde(default)]
     pub message: String,
+}
+
+impl Rejection {
+    /// The code as a dead letter holds it: PostgreSQL has no numbers without a sign.
+    #[must_use]
+    pub fn stored_code(&self) -> i32 {
+        i32::try_from(self.code).unwrap_or(i32::MAX)
+    }
 }
 
 /// Why a whole batch has no replies.

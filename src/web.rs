@@ -36,8 +36,9 @@ use tokio_util::task::TaskTracker;
 use crate::access::{self, Access, Credentials, Error};
 use crate::config::{Config, Server};
 use crate::hub::Hub;
-use crate::hub::code::{self, Disconnect};
+use crate::hub::code::{Disconnect, Error as Refused};
 use crate::publisher::centrifugo::{self, Centrifugo};
+use crate::publisher::code;
 use crate::relay::Metrics;
 use backend::Backend;
 use connection::Peer;
@@ -52,9 +53,9 @@ pub use proxy::SECRET_HEADER;
 pub use random::NoRandomness;
 
 /// Whoever may not connect is not to try again until the page is loaded anew: Centrifugo's terminal codes begin at 4500.
-const UNAUTHORIZED: Disconnect = Disconnect::new(4501, "not logged in");
+const UNAUTHORIZED: Disconnect = Disconnect::new(code::NOT_LOGGED_IN, "not logged in");
 /// The answer to a subscription that no rule allows. Centrifugo keeps the codes below 400 for itself, and the hub answers the same.
-const DENIED: code::Error = code::Error::new(403, "permission denied");
+const DENIED: Refused = Refused::new(code::DENIED, "permission denied");
 
 /// What the handlers share.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! Centrifugo's codes for refused commands and closed connections.
 //!
-//! Sources: `errors.go` and `disconnect.go` of centrifugal/centrifuge.
+//! Sources: `errors.go` and `disconnect.go` of centrifugal/centrifuge. The numbers of refused commands are in [`publisher::code`](code).
 
 use std::borrow::Cow;
+
+use crate::publisher::code;
 
 /// The reply to a refused command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,26 +22,26 @@ impl Error {
     /// The command cannot be answered for now.
     pub const INTERNAL: Self = Self {
         temporary: true,
-        ..Self::new(100, "internal server error")
+        ..Self::new(code::INTERNAL, "internal server error")
     };
     /// The channel's namespace is not configured.
-    pub const UNKNOWN_CHANNEL: Self = Self::new(102, "unknown channel");
+    pub const UNKNOWN_CHANNEL: Self = Self::new(code::UNKNOWN_CHANNEL, "unknown channel");
     /// The client is not authorized.
-    pub const PERMISSION_DENIED: Self = Self::new(103, "permission denied");
+    pub const PERMISSION_DENIED: Self = Self::new(code::PERMISSION_DENIED, "permission denied");
     /// The client is already subscribed to that channel.
-    pub const ALREADY_SUBSCRIBED: Self = Self::new(105, "already subscribed");
+    pub const ALREADY_SUBSCRIBED: Self = Self::new(code::ALREADY_SUBSCRIBED, "already subscribed");
     /// The client has too many subscriptions.
-    pub const LIMIT_EXCEEDED: Self = Self::new(106, "limit exceeded");
+    pub const LIMIT_EXCEEDED: Self = Self::new(code::LIMIT_EXCEEDED, "limit exceeded");
     /// The parameters are invalid.
-    pub const BAD_REQUEST: Self = Self::new(107, "bad request");
+    pub const BAD_REQUEST: Self = Self::new(code::BAD_REQUEST, "bad request");
     /// The channel does not have this feature, or the hub does not support it.
-    pub const NOT_AVAILABLE: Self = Self::new(108, "not available");
+    pub const NOT_AVAILABLE: Self = Self::new(code::NOT_AVAILABLE, "not available");
     /// The client must obtain another token.
-    pub const TOKEN_EXPIRED: Self = Self::new(109, "token expired");
+    pub const TOKEN_EXPIRED: Self = Self::new(code::TOKEN_EXPIRED, "token expired");
     /// The connection or subscription has expired.
-    pub const EXPIRED: Self = Self::new(110, "expired");
+    pub const EXPIRED: Self = Self::new(code::EXPIRED, "expired");
     /// The history does not reach back to the position, or is a different one.
-    pub const UNRECOVERABLE_POSITION: Self = Self::new(112, "unrecoverable position");
+    pub const UNRECOVERABLE_POSITION: Self = Self::new(code::UNRECOVERABLE_POSITION, "unrecoverable position");
 
     /// Creates a permanent refusal.
     #[must_use]

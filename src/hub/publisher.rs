@@ -21,7 +21,7 @@ impl Publisher for Hub {
             };
             let published = Self::publish(self, &publication.channel, &draft).await;
             replies.push(published.map(drop).map_err(|error| Rejection {
-                code: i32::try_from(error.code).unwrap_or(i32::MAX),
+                code: error.code,
                 message: error.message.to_owned(),
             }));
             // Yields to the subscribers' tasks, even while a window of thousands is published.

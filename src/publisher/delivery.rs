@@ -1,10 +1,8 @@
 //! One attempt at a batch, down to the publication at fault where a batch is refused whole.
 
+use super::code::REFUSED;
 use super::{BatchError, Directive, Publisher, Rejection, Reply, directive};
 use crate::mapping::Publication;
-
-/// The code of a rejection that was a whole request's: HTTP's own.
-const REFUSED: i32 = 400;
 
 /// What became of a batch.
 #[derive(Debug)]

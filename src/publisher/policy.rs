@@ -2,12 +2,8 @@
 
 use tonic::Code;
 
+use super::code::{INTERNAL, UNKNOWN_CHANNEL};
 use super::{Rejection, Side};
-
-/// Centrifugo's "internal error", the only rejection that passes by itself.
-const INTERNAL: i32 = 100;
-/// A channel whose namespace is not configured.
-const UNKNOWN_CHANNEL: i32 = 102;
 
 /// What to do with a publication that was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +82,7 @@ mod tests {
 
     #[test]
     fn only_an_internal_error_is_tried_again() {
-        for code in [102, 104, 107, 108, 113, 0, -1] {
+        for code in [102, 104, 107, 108, 113, 0, u32::MAX] {
             let rejection = Rejection {
                 code,
                 message: String::new(),

@@ -19,7 +19,7 @@ pub(super) fn rejected(publication: &Publication, rejection: &Rejection, attempt
         key: publication.idempotency_key(),
         channel: Some(publication.channel.to_string()),
         event: Some(String::from_utf8_lossy(&publication.event).into_owned()),
-        code: Some(rejection.code),
+        code: Some(rejection.stored_code()),
         attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
         ..letter(&publication.origin, rejection.message.clone())
     }

@@ -76,7 +76,7 @@ pub async fn redeliver<E: From<Error>>(
                 }
                 Err(rejection) => sorted.refusals.push(Refusal {
                     id,
-                    code: Some(rejection.code),
+                    code: Some(rejection.stored_code()),
                     reason: rejection.message,
                 }),
             }

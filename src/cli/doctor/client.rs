@@ -7,17 +7,12 @@ use super::Findings;
 use super::browser::{Browser, OpenError, Refused};
 use crate::access::{self, probe, token};
 use crate::config::{Centrifugo, Config, Server};
+use crate::publisher::code;
 
 /// A page that does not exist: RFC 2606 reserves the top-level domain.
 const STRANGER: &str = "https://instant-doctor.invalid";
 /// Where Centrifugo's WebSocket is unless its configuration says otherwise.
 const PATH: &str = "/connection/websocket";
-/// Centrifugo's own refusal of a subscription, if no proxy was asked.
-const PERMISSION_DENIED: u32 = 103;
-/// The code of a channel whose namespace is not configured, which is a finding of its own.
-const UNKNOWN_CHANNEL: u32 = 102;
-/// Instant's terminal close code for a client that may not connect.
-const NOT_LOGGED_IN: u32 = 4501;
 
 /// What the probes share.
 struct Probe<'a> {
@@ -114,7 +109,7 @@ impl Probe<'_> {
         match browser.ask(1, "connect", json!({})).await {
             Ok(answer) if answer["data"][probe::COOKIE] == true => return Ok(Some(browser)),
             Ok(answer) if was_asked(&answer) => lost_cookie(findings),
-            Err(Refused::Closed { code: NOT_LOGGED_IN, .. }) => lost_cookie(findings),
+            Err(Refused::Closed { code, .. }) if code == u32::from(code::NOT_LOGGED_IN) => lost_cookie(findings),
             Ok(_) => self.not_asked("it answers by itself", findings),
             Err(refused) => self.not_asked(&refused.to_string(), findings),
         }
@@ -136,13 +131,15 @@ impl Probe<'_> {
         for (channel, id) in channels.zip(2..) {
             let what = match browser.ask(id, "subscribe", json!({ "channel": channel })).await {
                 Err(Refused::Error {
-                    code: PERMISSION_DENIED, ..
+                    code: code::PERMISSION_DENIED,
+                    ..
                 }) => "refuses every subscription by itself".to_owned(),
                 Err(Refused::Error {
-                    code: UNKNOWN_CHANNEL, ..
+                    code: code::UNKNOWN_CHANNEL,
+                    ..
                 })
                 | Ok(_) => continue,
-                Err(Refused::Error { code, .. }) if code >= 400 => continue,
+                Err(Refused::Error { code, .. }) if code >= code::REFUSED => continue,
                 Err(refused) => format!("gets no answer from Instant: {refused}"),
             };
             findings.add(

@@ -200,10 +200,10 @@ mod tests {
                 "of its changes more than 100000 are not settled",
             ),
         ] {
-            let (_, what, mend) = found(OUTBOX_BYTES + 1, changes, waiting).remove(0);
+            let (_, what, fix) = found(OUTBOX_BYTES + 1, changes, waiting).remove(0);
             assert!(what.ends_with(told), "{what}");
-            assert_eq!(mend.contains("retention"), is_settled, "{mend}");
-            assert_eq!(mend.contains("give the backlog up"), !is_settled, "{mend}");
+            assert_eq!(fix.contains("retention"), is_settled, "{fix}");
+            assert_eq!(fix.contains("give the backlog up"), !is_settled, "{fix}");
         }
     }
 }

@@ -6,11 +6,7 @@ use serde_json::json;
 
 use super::Centrifugo;
 use super::call::CallError;
-
-/// The code of a channel whose namespace is not configured.
-const UNKNOWN_CHANNEL: i32 = 102;
-/// The code of a question about what a namespace does not keep.
-const NOT_AVAILABLE: i32 = 108;
+use crate::publisher::code::{NOT_AVAILABLE, UNKNOWN_CHANNEL};
 
 /// Who is connected, on all nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -84,10 +84,7 @@ impl Replies {
     pub(super) fn into_replies(self) -> Vec<Reply> {
         let reply = |reply: CommandReply| match reply.error {
             None => Ok(()),
-            Some(Failure { code, message }) => Err(Rejection {
-                code: i32::try_from(code).unwrap_or(i32::MAX),
-                message,
-            }),
+            Some(Failure { code, message }) => Err(Rejection { code, message }),
         };
         self.replies.into_iter().map(reply).collect()
     }
