@@ -7,6 +7,7 @@ use super::losses::lost;
 use super::{Stack, expect};
 use crate::support::client::Publication;
 use crate::support::postgres::free_port;
+use crate::support::process::Process;
 use crate::support::wait::SOON;
 
 /// A table that is to be renamed, and a rule that wants no order that is written here.
@@ -80,4 +81,47 @@ async fn what_was_written_to_a_renamed_table_before_the_reload_is_told_as_a_loss
     let events = stack.events("Tag.objects.none()").await;
     expect(&events, &[]);
     assert!((unknown().await - 4.0).abs() < 0.5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_role_may_not_count_a_loss_says_so_and_goes_on() {
+    let mut stack = Stack::start(18, RULES).await;
+    let database = &stack.django.database;
+    let role = format!("relay_of_{}", database.name);
+    let (url, client) = (database.url_as(&role), database.connect().await);
+    client
+        .batch_execute(&format!(
+            "create role {role} login; create schema other; alter table shop_tag set schema other"
+        ))
+        .await
+        .unwrap();
+    stack.reconfigure("[database]\n", &format!("[database]\nrelay_role = '{role}'\n"));
+    let before = std::fs::read_to_string(stack.folder.path().join("instant.toml")).unwrap();
+    stack.reconfigure("model = 'shop.Tag'", "table = 'other.shop_tag'");
+    stack.command(&["apply"], 0).await;
+    stack.stop().await;
+    // A relay of the time before the apply: it does not know the table, and has not got the right.
+    client
+        .batch_execute(&format!("revoke usage on sequence instant.lost from {role}"))
+        .await
+        .unwrap();
+    let watch = before.replace("[[watch]]\nmodel = 'shop.Tag'\n[[watch.rule]]\ntarget = 'public'\n", "");
+    assert_ne!(watch, before);
+    let after = std::fs::read_to_string(stack.folder.path().join("instant.toml")).unwrap();
+    std::fs::write(stack.folder.path().join("instant.toml"), watch).unwrap();
+    stack.relay = Process::instant(stack.folder.path(), &["run", "--database-url", &url], &[]);
+    stack.relay.line("leading", SOON).await;
+    let write = "insert into other.shop_tag (name) values (gen_random_uuid()::text)";
+    client.batch_execute(write).await.unwrap();
+    let line = stack.relay.line(SAID, SOON).await;
+    assert!(line.contains("other.shop_tag"), "{line}");
+    std::fs::write(stack.folder.path().join("instant.toml"), after).unwrap();
+    stack.reload(0).await;
+    stack.relay.line("may not count a loss: run `instant apply`", SOON).await;
+    client.batch_execute(write).await.unwrap();
+    assert_eq!(stack.public.next(SOON).await.value()["pk"], 2);
+    client
+        .batch_execute(&format!("drop owned by {role}; drop role {role}"))
+        .await
+        .unwrap();
 }
