@@ -20,9 +20,9 @@ pub const ROW_TRIGGER: &str = "!instant";
 /// The trigger of `truncate`.
 pub const TRUNCATE_TRIGGER: &str = "!instant_truncate";
 
-/// How long the first insert of a transaction may wait for the outbox's lock, which nobody but an `alter table` takes. The function has a
-/// setting of its own, without a limit, which takes this one back when it ends.
-const OUTBOX_LOCK_TIMEOUT: &str = "50ms";
+/// How long the first insert of a transaction may wait for the outbox's lock, which nobody but an `alter table` takes, and how long a loss
+/// may wait to be counted. The function has a setting of its own, without a limit, which takes this one back when it ends.
+const LOCK_TIMEOUT: &str = "50ms";
 
 /// Settings that decide how [`Encoding::Pinned`] values are written.
 pub(crate) const PINNED: [(&str, &str); 5] = [
@@ -228,7 +228,7 @@ fn insert(watch: &Watch) -> String {
     elsif current_setting('instant.tx', true) = '0:' || pg_current_xact_id() then
 {lost}    else
         begin
-            state := set_config('lock_timeout', '{OUTBOX_LOCK_TIMEOUT}', true);
+            state := set_config('lock_timeout', '{LOCK_TIMEOUT}', true);
             -- A relay that sleeps holds this lock; one that is awake cannot fall asleep before this transaction ends.
             if pg_try_advisory_xact_lock_shared({DOZE_LOCK}) then
 {first};
@@ -273,12 +273,26 @@ fn assign(variable: &str, expression: &str) -> String {
     format!("            {variable} := {expression};\n")
 }
 
-/// Counts a change that is given up, which must not raise either.
+/// Counts a change that is given up, which must neither raise nor wait: where the sequence is locked, the count is given up too, for the
+/// rest of the transaction, which then waits once. What an expired wait has set ends with the block; an end without one takes it back.
 fn count_lost(indent: &str) -> String {
-    format!(
-        "{indent}begin\n{indent}    perform nextval('instant.lost');\n{indent}exception when others then\n{indent}    null;\n\
-         {indent}end;\n"
-    )
+    let text = format!(
+        "begin
+    if current_setting('instant.uncounted', true) is distinct from pg_current_xact_id()::text then
+        perform set_config('lock_timeout', '{LOCK_TIMEOUT}', true);
+        perform nextval('instant.lost');
+        perform set_config('lock_timeout', '0', true);
+    end if;
+exception when others then
+    begin
+        perform set_config('instant.uncounted', pg_current_xact_id()::text, true);
+    exception when others then
+        null;
+    end;
+end;
+"
+    );
+    text.lines().map(|line| format!("{indent}{line}\n")).collect()
 }
 
 #[cfg(test)]

@@ -62,8 +62,8 @@ async fn without_the_guard_of_the_count_a_missing_sequence_fails_the_write() {
     for version in versions() {
         let fixture = survivor(version).await;
         let (guard, none) = (
-            "exception when others then\n                null",
-            "exception when division_by_zero then\n                null",
+            "exception when others then\n                begin",
+            "exception when division_by_zero then\n                begin",
         );
         fixture.without(guard, none).await;
         fixture.run("drop table instant.outbox; drop sequence instant.lost").await;
@@ -80,6 +80,48 @@ async fn without_a_lock_timeout_a_write_waits_for_as_long_as_the_outbox_is_locke
         let locker = locker(&fixture).await;
         let write = "set statement_timeout = '2s'; insert into item (id) values (1)";
         assert_eq!(fixture.refusal(write).await, Some(SqlState::QUERY_CANCELED));
+        locker.batch_execute("commit").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_limit_on_the_count_a_lost_change_waits_for_as_long_as_the_sequence_is_locked() {
+    for version in versions() {
+        let fixture = survivor(version).await;
+        fixture.without("perform set_config('lock_timeout', '50ms', true);", "").await;
+        fixture.run("drop table instant.outbox").await;
+        let locker = fixture.database.connect().await;
+        locker
+            .batch_execute("begin; alter sequence instant.lost restart")
+            .await
+            .unwrap();
+        let write = "set statement_timeout = '2s'; insert into item (id) values (1)";
+        assert_eq!(fixture.refusal(write).await, Some(SqlState::QUERY_CANCELED));
+        locker.batch_execute("commit").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_memory_of_a_count_each_lost_row_waits_for_a_locked_sequence() {
+    for version in versions() {
+        let fixture = survivor(version).await;
+        fixture
+            .without(
+                "if current_setting('instant.uncounted', true) is distinct from pg_current_xact_id()::text then",
+                "if true then",
+            )
+            .await;
+        fixture.run("drop table instant.outbox").await;
+        let locker = fixture.database.connect().await;
+        locker
+            .batch_execute("begin; alter sequence instant.lost restart")
+            .await
+            .unwrap();
+        let begun = Instant::now();
+        fixture
+            .run("insert into item (id) select n from generate_series(1, 40) n")
+            .await;
+        assert!(begun.elapsed() >= 40 * Duration::from_millis(50), "{:?}", begun.elapsed());
         locker.batch_execute("commit").await.unwrap();
     }
 }

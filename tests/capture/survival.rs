@@ -202,6 +202,28 @@ async fn a_locked_outbox_delays_a_transaction_once_and_briefly() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_sequence_of_losses_delays_a_transaction_once_and_briefly() {
+    const LOCK: &str = "begin; alter sequence instant.lost restart";
+    for version in versions() {
+        let fixture = Fixture::new(version, TABLE, &watch("item", FIELDS)).await;
+        let locker = fixture.database.connect().await;
+        fixture.run("alter table instant.outbox rename to away").await;
+        locker.batch_execute(LOCK).await.unwrap();
+        let started = Instant::now();
+        fixture
+            .run("begin; insert into item (id) select n from generate_series(1, 2000) n; update item set other = 1; commit")
+            .await;
+        assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+        locker.batch_execute("rollback").await.unwrap();
+        assert_eq!(fixture.lost().await, 0, "what could not be counted was given up");
+        fixture.run("insert into item (id) values (0)").await;
+        assert_eq!(fixture.lost().await, 1, "the next transaction counts again");
+        let limit: String = fixture.client.query_one("show lock_timeout", &[]).await.unwrap().get(0);
+        assert_eq!(limit, "0");
+    }
+}
+
 /// A transaction whose second row waits for the table of large values, which another session has locked.
 pub(super) async fn waiting_row(fixture: &Fixture) -> (JoinHandle<Result<(), tokio_postgres::Error>>, Client) {
     let (writer, locker) = (fixture.database.connect().await, fixture.database.connect().await);
