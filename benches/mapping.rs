@@ -95,6 +95,7 @@ fn mapping(rule: &str) -> Mapping {
 fn watch(rule: &config::Rule) -> Watch {
     let column = |name: &str| Column {
         name: name.to_owned(),
+        data_type: "text".to_owned(),
         encoding: Encoding::Plain,
     };
     Watch {

@@ -202,6 +202,7 @@ fn parse(text: &str) -> (Option<Config>, config::diagnostic::Diagnostics) {
 fn watch(watch: &config::Watch) -> Watch {
     let column = |name: &str| Column {
         name: name.to_owned(),
+        data_type: "text".to_owned(),
         encoding: Encoding::Plain,
     };
     Watch {

@@ -76,6 +76,7 @@ impl Table {
                     column: Column {
                         encoding: encoding(&column.base_type, column.builtin, column.is_enum, column.is_array),
                         name: column.name,
+                        data_type: column.data_type,
                     },
                     computed_when_read: column.generated == "v",
                 })

@@ -120,7 +120,8 @@ fn captured(watch: &Watch) -> Vec<&Column> {
     watch.key.iter().chain(&watch.columns).collect()
 }
 
-/// The function's body.
+/// The function's body. The types of the columns stand in it, so that another type is another text: a session that has planned the
+/// function's statements reads such a column in the fallback alone until the function is replaced.
 fn body(watch: &Watch) -> String {
     let (heard, unheard): (Vec<_>, Vec<_>) = Operations::ROWS
         .iter()
@@ -134,9 +135,22 @@ fn body(watch: &Watch) -> String {
     };
     let rows = if heard.is_empty() { String::new() } else { rows(watch) };
     format!(
-        "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.\ndeclare\n    new_json  json;\n    \
+        "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.{}\ndeclare\n    new_json  json;\n    \
          old_json  json;\n    change_id bigint;\n    change_at timestamptz;\n    state     text;\nbegin\n{return_early}{rows}{}",
+        types(watch),
         insert(watch)
+    )
+}
+
+/// The comment that tells the types of the captured columns, in their order. A name may hold any character, and a line would end it.
+fn types(watch: &Watch) -> String {
+    let types: Vec<&str> = captured(watch).iter().map(|column| column.data_type.as_str()).collect();
+    if types.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\n-- Of columns of the types {}.",
+        types.join(", ").replace(char::is_control, "?")
     )
 }
 

@@ -62,6 +62,8 @@ pub struct Lookup {
 pub struct Column {
     /// Its name.
     pub name: String,
+    /// The name of its type, with the schema unless that is `pg_catalog`; without a length or precision, whose change no session notices.
+    pub data_type: String,
     /// How its value becomes JSON.
     pub encoding: Encoding,
 }

@@ -10,6 +10,7 @@ use crate::config::{Expression, Reference, Template};
 fn column(name: &str) -> Column {
     Column {
         name: name.to_owned(),
+        data_type: "text".to_owned(),
         encoding: Encoding::Plain,
     }
 }

@@ -10,6 +10,8 @@ use crate::capture::identifier::QualifiedName;
 #[derive(FromRow)]
 pub(super) struct ColumnRow {
     pub(super) name: String,
+    /// The name of its own type, with the schema unless that is `pg_catalog`: the same whatever the connection's search path.
+    pub(super) data_type: String,
     /// `s` stored, `v` virtual, empty otherwise.
     pub(super) generated: String,
     /// The type below domains and arrays.
@@ -95,9 +97,12 @@ pub(super) async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<ColumnRow>,
                on t.oid = case when b.typtype = 'd' then b.typbasetype when b.typcategory = 'A' then b.typelem end
          )
          select a.attname::text as name, a.attgenerated::text as generated, b.typname::text as base_type,
+                concat(nullif(n.nspname, 'pg_catalog') || '.', t.typname) as data_type,
                 b.typnamespace = 'pg_catalog'::regnamespace as builtin, b.typtype = 'e' as is_enum, b.is_array
          from pg_attribute a
          join base b on b.attnum = a.attnum and b.typtype <> 'd' and (b.typcategory <> 'A' or b.typelem = 0)
+         join pg_type t on t.oid = a.atttypid
+         join pg_namespace n on n.oid = t.typnamespace
          where a.attrelid = $1
          order by a.attnum",
     )

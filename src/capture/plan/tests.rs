@@ -11,6 +11,7 @@ fn watch(table: &str) -> Watch {
         source: format!("public.{table}"),
         key: vec![Column {
             name: "id".to_owned(),
+            data_type: "int8".to_owned(),
             encoding: Encoding::Plain,
         }],
         columns: Vec::new(),

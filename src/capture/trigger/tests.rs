@@ -3,6 +3,7 @@ use super::*;
 fn column(name: &str, encoding: Encoding) -> Column {
     Column {
         name: name.to_owned(),
+        data_type: "text".to_owned(),
         encoding,
     }
 }
