@@ -92,6 +92,7 @@ fn the_table_of_postgresqls_errors_says_which_of_them_stop_the_relay() {
         Error::Tls(String::new()),
         Error::Pooler,
         Error::ForeignCursor { stored: 1, here: 2 },
+        Error::NoCursor,
         Error::Schema(String::new()),
         Error::Protocol(""),
         Error::Moved,
@@ -105,6 +106,7 @@ fn the_table_of_postgresqls_errors_says_which_of_them_stop_the_relay() {
         | Error::Tls(_)
         | Error::Pooler
         | Error::ForeignCursor { .. }
+        | Error::NoCursor
         | Error::Schema(_)
         | Error::Protocol(_)
         | Error::Moved

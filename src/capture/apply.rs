@@ -28,6 +28,12 @@ pub enum Error {
     /// A newer binary has migrated the schema.
     #[error("the schema `instant` was made by a newer version: use that version of `instant`")]
     Newer,
+    /// The schema was restored without its rows.
+    #[error(
+        "the schema `instant` is there without its rows, as after a restore without data: neither its version nor its cursor is known; \
+         run `instant remove`, then `instant apply`"
+    )]
+    WithoutRows,
     /// The role of `[database] relay_role` is not there.
     #[error("there is no role `{0}`, which `[database] relay_role` names: create it, or fix the name")]
     NoRole(String),
@@ -102,11 +108,14 @@ pub enum Progress {
 /// What differs between the configuration and the database. Takes no lock.
 ///
 /// # Errors
-/// When the database does not answer, a newer binary made its schema, or the relay's role is not there.
+/// When the database does not answer, a newer binary made its schema, that was restored without its rows, or the relay's role is not
+/// there.
 pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<Plan, Error> {
     let schema = schema::state(pool).await?;
-    if schema == SchemaState::Newer {
-        return Err(Error::Newer);
+    match schema {
+        SchemaState::Newer => return Err(Error::Newer),
+        SchemaState::WithoutRows => return Err(Error::WithoutRows),
+        SchemaState::Missing | SchemaState::Older | SchemaState::Current => {}
     }
     let functions = installed::functions(pool).await?;
     let role = relay_role(pool, config).await?;

@@ -70,7 +70,7 @@ impl Plan {
         match state.schema {
             SchemaState::Missing => steps.push(Step::migration("create schema instant", "it is not there")),
             SchemaState::Older => steps.push(Step::migration("migrate schema instant", "it is of an older version")),
-            SchemaState::Current | SchemaState::Newer => {}
+            SchemaState::Current | SchemaState::Newer | SchemaState::WithoutRows => {}
         }
         for (sql, reason) in &state.missing_grants {
             steps.push(Step::new(sql, reason, NO_LOCK, sql.clone()));

@@ -31,6 +31,8 @@ pub(super) const SEQUENCES: [&str; 1] = ["lost"];
 pub enum SchemaState {
     /// There is none.
     Missing,
+    /// Its tables are there, and no migration is recorded: it was restored without its rows.
+    WithoutRows,
     /// Migrations of this binary have not run.
     Older,
     /// As this binary wants it.
@@ -50,9 +52,14 @@ pub async fn state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
     if !exists {
         return Ok(SchemaState::Missing);
     }
-    let version: Option<i64> = sqlx::query_scalar("select max(version) from instant._sqlx_migrations where success")
-        .fetch_one(pool)
-        .await?;
+    let (version, has_outbox): (Option<i64>, bool) = sqlx::query_as(
+        "select (select max(version) from instant._sqlx_migrations where success), to_regclass('instant.outbox') is not null",
+    )
+    .fetch_one(pool)
+    .await?;
+    if version.is_none() && has_outbox {
+        return Ok(SchemaState::WithoutRows);
+    }
     let known = MIGRATOR.iter().map(|migration| migration.version).max();
     Ok(match version.cmp(&known) {
         Ordering::Less => SchemaState::Older,

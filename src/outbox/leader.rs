@@ -91,7 +91,7 @@ impl Leader {
     /// # Errors
     /// When the schema is not there, or the database was restored from another cluster.
     pub async fn cursor(&self) -> Result<Position, Error> {
-        let row = patiently(sql::cursor(&self.session.client)).await?;
+        let row = patiently(sql::cursor(&self.session.client)).await?.ok_or(Error::NoCursor)?;
         check_cluster(&row)?;
         let start = snapshot(&row, 0)?.ok_or(Error::Protocol("a cursor without a snapshot"))?;
         Ok(match (snapshot(&row, 1)?, row.try_get::<_, Option<i64>>(2)?) {

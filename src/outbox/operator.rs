@@ -38,9 +38,9 @@ impl Operator {
     /// Checks that the cursor was written in this cluster: in another its transaction ids mean nothing.
     ///
     /// # Errors
-    /// [`Error::ForeignCursor`] when it was not.
+    /// [`Error::ForeignCursor`] when it was not, [`Error::NoCursor`] when there is none.
     pub async fn check_cluster(&self) -> Result<(), Error> {
-        let row = patiently(sql::cursor(&self.session.client)).await?;
+        let row = patiently(sql::cursor(&self.session.client)).await?.ok_or(Error::NoCursor)?;
         check_cluster(&row)
     }
 }

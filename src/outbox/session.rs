@@ -61,6 +61,12 @@ pub enum Error {
         /// The cluster that the relay is connected to.
         here: i64,
     },
+    /// The cursor's row is not there.
+    #[error(
+        "`instant.relay` has no cursor: this database was restored without Instant's rows; `instant remove`, then `instant apply`, \
+         as the tables' owner, begin anew"
+    )]
+    NoCursor,
     /// PostgreSQL sent what no PostgreSQL sends.
     #[error("PostgreSQL answered with something unexpected: {0}")]
     Protocol(&'static str),
@@ -113,7 +119,7 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         !matches!(
             self,
-            Self::Url | Self::Unread(_) | Self::Tls(_) | Self::Pooler | Self::ForeignCursor { .. }
+            Self::Url | Self::Unread(_) | Self::Tls(_) | Self::Pooler | Self::ForeignCursor { .. } | Self::NoCursor
         )
     }
 }

@@ -133,12 +133,12 @@ pub(super) async fn wake(client: &Client, statement: &Statement) -> Result<(), E
     client.execute(statement, &[&DOZE_LOCK]).await.map(drop)
 }
 
-/// The cursor, the cluster that wrote it, and this cluster.
-pub(super) async fn cursor(client: &Client) -> Result<Row, Error> {
+/// The cursor, the cluster that wrote it, and this cluster; none in a database that was restored without it.
+pub(super) async fn cursor(client: &Client) -> Result<Option<Row>, Error> {
     let statement = "select relay.snapshot::text, relay.until::text, relay.after, relay.system_identifier, here.system_identifier
          from instant.relay, pg_control_system() as here
          where relay.name = 'main'";
-    client.query_one(statement, &[]).await
+    client.query_opt(statement, &[]).await
 }
 
 /// The snapshot of this moment: what it does not show is committed later. A transaction that has no number yet is not in it.

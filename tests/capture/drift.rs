@@ -222,8 +222,21 @@ async fn the_schemas_age_is_told() {
         assert_eq!(capture::schema_state(&fixture.pool).await.unwrap(), SchemaState::Newer);
         let error = fixture.try_plan(&toml).await.unwrap_err();
         assert!(error.to_string().contains("newer version"), "{error}");
-        fixture.run("delete from instant._sqlx_migrations").await;
+        fixture.run("delete from instant._sqlx_migrations where version > 1").await;
         assert_eq!(capture::schema_state(&fixture.pool).await.unwrap(), SchemaState::Older);
+        fixture.run("delete from instant._sqlx_migrations").await;
+        assert_eq!(capture::schema_state(&fixture.pool).await.unwrap(), SchemaState::WithoutRows);
+        let error = fixture.try_plan(&toml).await.unwrap_err();
+        assert!(
+            error.to_string().contains("`instant remove`, then `instant apply`"),
+            "{error}"
+        );
+        fixture.run("drop table instant.outbox").await;
+        assert_eq!(
+            capture::schema_state(&fixture.pool).await.unwrap(),
+            SchemaState::Older,
+            "an `apply` that was cut off at its first step"
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
 
 use super::{Stack, expect};
@@ -14,11 +15,16 @@ use crate::support::process::{Process, instant};
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::wait::{SOON, eventually};
 
-/// Copies a database by a dump, as an upgrade between versions does.
-async fn copy(from: &Database, to: &Database) {
+/// Copies a database by a dump with these options, as an upgrade between versions does.
+async fn copy(from: &Database, to: &Database, options: &[&str]) {
     let version = from.cluster.version.max(to.cluster.version);
     let program = |name: &str| tokio::process::Command::new(cache::path(&format!("postgres-{version}/bin/{name}")));
-    let dump = program("pg_dump").args(["--dbname", &from.url]).output().await.unwrap();
+    let dump = program("pg_dump")
+        .args(["--dbname", &from.url])
+        .args(options)
+        .output()
+        .await
+        .unwrap();
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dump.sql");
@@ -39,6 +45,62 @@ async fn copy(from: &Database, to: &Database) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A folder with the configuration of `stack` for another database.
+fn configured(stack: &Stack, database: &Database) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = std::fs::read_to_string(stack.folder.path().join("instant.toml")).unwrap();
+    let config = config.replace(&stack.django.database.url, &database.url);
+    std::fs::write(folder.path().join("instant.toml"), config).unwrap();
+    folder
+}
+
+/// How a command in this folder ends, and what it says.
+async fn command(folder: &TempDir, arguments: &[&str]) -> (i32, String) {
+    let output = instant(folder.path(), arguments, &[]).await;
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_restored_without_our_rows_is_recognised_and_begins_anew() {
+    const WAY_ON: &str = "`instant remove`, then `instant apply`";
+    let mut stack = Stack::start(18, "").await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    for (options, of_the_schema) in [
+        ("--schema-only", true),
+        ("--exclude-table-data=instant.*", true),
+        ("--exclude-table-data=instant.relay", false),
+    ] {
+        let target = stack.django.database.cluster.database().await;
+        copy(&stack.django.database, &target, &[options]).await;
+        let folder = configured(&stack, &target);
+        if of_the_schema {
+            for name in ["plan", "apply"] {
+                let (code, said) = command(&folder, &[name]).await;
+                assert!(code == 1 && said.contains(WAY_ON), "{name}: {code} {said}");
+            }
+        }
+        for name in ["run", "adopt"] {
+            let (code, said) = command(&folder, &[name]).await;
+            assert!(code == 1 && said.contains(WAY_ON), "{name}: {code} {said}");
+        }
+        let (code, said) = command(&folder, &["doctor"]).await;
+        assert!(code == 3 && said.contains("instant remove; instant apply"), "{said}");
+        // The site writes on meanwhile.
+        let client = target.connect().await;
+        let write = "insert into shop_country (code, name) values ($1, '')";
+        client.execute(write, &[&"early"]).await.unwrap();
+        for arguments in [&["remove", "--yes"][..], &["apply"], &["plan"]] {
+            let (code, said) = command(&folder, arguments).await;
+            assert_eq!(code, 0, "{arguments:?}: {said}");
+        }
+        client.execute(write, &[&"late"]).await.unwrap();
+        let captured = client.query_one("select count(*) from instant.outbox", &[]).await.unwrap();
+        assert_eq!(captured.get::<_, i64>(0), 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_restored_elsewhere_is_recognised_and_goes_on_with_one_command_that_skips_nothing() {
     // An upgrade by dump and restore, and a move within a version.
@@ -53,25 +115,15 @@ async fn a_database_restored_elsewhere_is_recognised_and_goes_on_with_one_comman
             .run("Country.objects.bulk_create([Country(code=f'waits{i}', name='') for i in range(3)])")
             .await;
         let target = Cluster::start_new(to, &[]).await.database().await;
-        copy(&stack.django.database, &target).await;
+        copy(&stack.django.database, &target, &[]).await;
         let written = target.connect().await;
         // The site may be at work before anyone thinks of Instant.
         written
             .batch_execute("insert into shop_country (code, name) values ('early', '')")
             .await
             .unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let config = std::fs::read_to_string(stack.folder.path().join("instant.toml")).unwrap();
-        std::fs::write(
-            folder.path().join("instant.toml"),
-            config.replace(&stack.django.database.url, &target.url),
-        )
-        .unwrap();
-        let run = async |arguments: &[&str]| {
-            let output = instant(folder.path(), arguments, &[]).await;
-            let text = [output.stdout, output.stderr].concat();
-            (output.status.code().unwrap(), String::from_utf8(text).unwrap())
-        };
+        let folder = configured(&stack, &target);
+        let run = async |arguments: &[&str]| command(&folder, arguments).await;
         let (code, said) = run(&["run"]).await;
         assert!(code == 1 && said.contains("`instant adopt`"), "{code} {said}");
         let (code, said) = run(&["doctor", "--json"]).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::age;
+use super::outbox::BEGIN_ANEW;
 use super::{Context, Findings};
 use crate::capture::watch::Watch;
 use crate::capture::{self, Health};
@@ -62,6 +63,7 @@ pub(super) async fn look(
             "[database] relay_role",
             "create role NAME login; instant apply",
         ),
+        Err(error @ capture::Error::WithoutRows) => findings.add("schema", error.to_string(), "instant", BEGIN_ANEW),
         Err(error) => findings.add("drift", error.to_string(), "instant", "instant plan"),
     }
     Ok(resolved.watches)

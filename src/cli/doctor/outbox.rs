@@ -11,6 +11,8 @@ const LAG_SECONDS: f64 = 60.0;
 const OUTBOX_BYTES: i64 = 4 << 30;
 /// The setting that defines how the database is reached.
 const URL: &str = "[database] url";
+/// What mends a schema that was restored without its rows.
+pub(super) const BEGIN_ANEW: &str = "instant remove; instant apply, as the tables' owner";
 
 /// Checks the outbox; false if there is no session to check with: through a pooler everything that follows fails in confusing ways.
 pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
@@ -35,13 +37,18 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
             return false;
         }
     };
-    if let Err(Error::ForeignCursor { .. }) = operator.check_cluster().await {
-        findings.add(
+    match operator.check_cluster().await {
+        Err(Error::ForeignCursor { .. }) => findings.add(
             "foreign-cursor",
             "the database was restored from another cluster, whose transactions mean nothing here",
             "instant.relay",
             "instant adopt, as the tables' owner",
-        );
+        ),
+        Err(error @ Error::NoCursor) => {
+            findings.add("schema", error.to_string(), "instant.relay", BEGIN_ANEW);
+            return true;
+        }
+        _ => {}
     }
     match operator.status().await {
         Ok(status) => judge(&status, findings),
