@@ -6,6 +6,7 @@ mod broadcast;
 mod controls;
 mod drift;
 mod fixture;
+mod migrations;
 mod names;
 mod pages;
 mod pause;

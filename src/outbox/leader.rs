@@ -11,7 +11,7 @@ use tracing::warn;
 use super::dead_letter::DeadLetter;
 use super::incumbent::Incumbent;
 use super::position::{Position, Snapshot};
-use super::session::{Error, Session, patiently};
+use super::session::{Error, Session, describe, patiently};
 use super::sql;
 
 /// How often a standby tries to become the leader, and calls the one there is.
@@ -132,10 +132,11 @@ impl Leader {
     }
 
     /// Purges one chunk of what is settled for longer than `retention`; true when there may be more. What would take so long that a
-    /// standby thinks this leader hung is given up, and can be tried again: a new leader goes through all that is dead.
+    /// standby thinks this leader hung is given up, and can be tried again: a new leader goes through all that is dead. So can what
+    /// PostgreSQL refuses.
     ///
     /// # Errors
-    /// When PostgreSQL refuses or does not answer.
+    /// When PostgreSQL does not answer.
     pub async fn purge(&mut self, retention: Duration) -> Result<bool, Error> {
         let client = &self.session.client;
         patiently(sql::begin_purge(client)).await?;
@@ -146,6 +147,11 @@ impl Leader {
                 warn!(
                     "the outbox is not purged for now, since that takes long: a row is locked, or an old transaction keeps what is dead"
                 );
+                return Ok(false);
+            }
+            // Whatever PostgreSQL has against it is no reason to publish nothing.
+            Err(Error::Postgres(error)) if error.as_db_error().is_some() => {
+                warn!("the outbox is not purged for now: {}", describe(&error));
                 return Ok(false);
             }
             purge => purge?,

@@ -83,3 +83,59 @@ async fn a_long_purge_goes_chunk_by_chunk_while_changes_are_published_and_the_cu
         assert_eq!(purged(&stack).await, (1, OLD, OLD));
     }
 }
+
+/// A stack whose relay finds old changes, in a database all of whose tables are published.
+async fn published(version: u32, prepare: &str) -> Stack {
+    let cluster = Cluster::start_new(version, &["wal_level=logical"]).await;
+    let mut stack = Stack::on(Django::new(&cluster).await, "[outbox]\nretention = '1m'\n").await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    let client = stack.django.database.connect().await;
+    client
+        .batch_execute("create publication everything for all tables")
+        .await
+        .unwrap();
+    client.batch_execute(prepare).await.unwrap();
+    client.batch_execute(WRITE_OLD).await.unwrap();
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+    stack
+}
+
+/// How many of the old changes are left.
+const LEFT: &str = "select count(*) from instant.outbox where source = 'public.nothing'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_of_all_tables_stops_neither_the_feed_nor_the_purge() {
+    for version in postgres::versions() {
+        let mut stack = published(version, "").await;
+        let events = stack.events("Country.objects.create(code='heard', name='')").await;
+        expect(&events, &[("Country created", Value::from("heard"))]);
+        eventually(SOON, "the end of the purge", async || {
+            (stack.count(LEFT).await == 0).then_some(())
+        })
+        .await;
+        let said = stack.relay.output();
+        assert!(!said.contains("is not purged") && !said.contains("starts again"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_postgresql_refuses_is_tried_again_and_ends_no_leadership() {
+    for version in postgres::versions() {
+        let mut stack = published(version, "alter table instant.outbox replica identity default").await;
+        stack
+            .relay
+            .line("the outbox is not purged for now: cannot delete", SOON)
+            .await;
+        let events = stack.events("Country.objects.create(code='heard', name='')").await;
+        expect(&events, &[("Country created", Value::from("heard"))]);
+        let client = stack.django.database.connect().await;
+        client.batch_execute("drop publication everything").await.unwrap();
+        eventually(SOON, "the end of the purge", async || {
+            (stack.count(LEFT).await == 0).then_some(())
+        })
+        .await;
+        let said = stack.relay.output();
+        assert!(!said.contains("starts again"), "{said}");
+    }
+}
