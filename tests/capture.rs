@@ -6,6 +6,7 @@ mod broadcast;
 mod controls;
 mod drift;
 mod fixture;
+mod gaps;
 mod migrations;
 mod names;
 mod pages;

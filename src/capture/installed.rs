@@ -47,6 +47,8 @@ pub struct FoundTrigger {
     pub name: String,
     /// Its table.
     pub table: QualifiedName,
+    /// The partitioned tables that its table is a part of, at any depth.
+    pub ancestors: Vec<QualifiedName>,
     /// Its function's name; none when it is not one of ours.
     pub function: Option<String>,
     /// `pg_trigger.tgtype`.
@@ -75,6 +77,8 @@ struct TriggerRow {
     name: String,
     schema: String,
     table: String,
+    ancestor_schemas: Vec<String>,
+    ancestors: Vec<String>,
     function: Option<String>,
     kind: i16,
     enabled: bool,
@@ -107,6 +111,7 @@ pub(super) async fn functions(pool: &PgPool) -> Result<Vec<FoundFunction>, sqlx:
 pub(super) async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::Error> {
     let rows: Vec<TriggerRow> = sqlx::query_as(
         "select t.tgname::text as name, n.nspname::text as schema, c.relname::text as table,
+                above.schemas as ancestor_schemas, above.tables as ancestors,
                 case when p.pronamespace = to_regnamespace('instant') and p.proname ^@ 'capture_' then p.proname::text end as function,
                 t.tgtype as kind, t.tgenabled in ('O', 'A') as enabled,
                 case when t.tgconstraint <> 0 then 'constraint'
@@ -118,6 +123,14 @@ pub(super) async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::E
          join pg_class c on c.oid = t.tgrelid
          join pg_namespace n on n.oid = c.relnamespace
          join pg_proc p on p.oid = t.tgfoid
+         cross join lateral (
+             select coalesce(array_agg(an.nspname::text order by ac.oid), '{}') as schemas,
+                    coalesce(array_agg(ac.relname::text order by ac.oid), '{}') as tables
+             from pg_partition_ancestors(c.oid) a
+             join pg_class ac on ac.oid = a.relid
+             join pg_namespace an on an.oid = ac.relnamespace
+             where ac.oid <> c.oid
+         ) as above
          where (not t.tgisinternal or t.tgparentid <> 0)
            and (t.tgname in ('!instant', '!instant_truncate')
                 or p.pronamespace = to_regnamespace('instant') and p.proname ^@ 'capture_')
@@ -130,6 +143,12 @@ pub(super) async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::E
         .map(|row| FoundTrigger {
             name: row.name,
             table: QualifiedName::new(row.schema, row.table),
+            ancestors: row
+                .ancestor_schemas
+                .into_iter()
+                .zip(row.ancestors)
+                .map(|(schema, table)| QualifiedName::new(schema, table))
+                .collect(),
             function: row.function,
             kind: row.kind,
             enabled: row.enabled,

@@ -8,6 +8,7 @@ use super::pause::PAUSED;
 use super::schema::SchemaState;
 use super::trigger::{self, Function, ROW_TRIGGER, TRUNCATE_TRIGGER};
 use super::watch::Watch;
+use crate::change::Operation;
 
 /// `pg_trigger.tgtype` of an AFTER row trigger for insert, delete and update.
 const ROW_TYPE: i16 = 1 | 4 | 8 | 16;
@@ -16,6 +17,10 @@ const TRUNCATE_TYPE: i16 = 32;
 
 /// Why a paused function is replaced.
 const RESUME: &str = "capture is paused; `instant resume` captures again";
+
+/// Why a trigger or function is dropped: one of a watch that is gone, or, where no watch stays, maybe one of another project.
+const UNNEEDED: &str = "no watch needs it any more";
+const STRANGE: &str = "no watch that is installed stands in this file; projects that share a database share one file";
 
 /// What a step does to the project's tables.
 pub(super) const NO_LOCK: &str = "no lock on your tables";
@@ -38,6 +43,8 @@ pub struct Step {
     pub reason: &'static str,
     /// The lock it takes, or that it takes none.
     pub lock: &'static str,
+    /// Whether changes may have gone by uncaptured before it, so that it counts a loss, of which subscribers are told.
+    pub counts_loss: bool,
     /// What runs; none for the migrations, which have statements of their own.
     pub sql: Option<String>,
 }
@@ -48,8 +55,18 @@ impl Step {
             action: action.into(),
             reason,
             lock,
+            counts_loss: false,
             sql: Some(sql),
         }
+    }
+
+    /// The same, which counts a loss where changes may have gone by: last, so that the count is told when capture is on again.
+    fn counting(mut self, gap: bool) -> Self {
+        if let Some(sql) = self.sql.as_mut().filter(|_| gap) {
+            sql.push_str(";\nselect nextval('instant.lost')");
+            self.counts_loss = true;
+        }
+        self
     }
 
     fn migration(action: &str, reason: &'static str) -> Self {
@@ -57,6 +74,7 @@ impl Step {
             action: action.to_owned(),
             reason,
             lock: NO_LOCK,
+            counts_loss: false,
             sql: None,
         }
     }
@@ -78,18 +96,19 @@ impl Plan {
         steps.extend(state.definers.steps());
         let functions: Vec<Function> = watches.iter().map(Function::new).collect();
         let mut wanted = Vec::new();
-        for (function, tables) in functions.iter().zip(&state.tables) {
-            steps.extend(function_steps(
-                function,
-                state.functions.iter().find(|found| found.name == function.name),
-            ));
+        for ((watch, function), tables) in watches.iter().zip(&functions).zip(&state.tables) {
+            let installed = state.functions.iter().find(|found| found.name == function.name);
+            steps.extend(function_steps(function, installed));
             for table in tables {
                 for name in [ROW_TRIGGER, TRUNCATE_TRIGGER] {
                     let found = state
                         .triggers
                         .iter()
                         .find(|found| found.name == name && found.table == *table);
-                    steps.extend(trigger_step(name, table, function, found));
+                    // Where the function is there already, the table was captured before: its trigger was taken away, or it is another table.
+                    let gap = installed.is_some() && (name == ROW_TRIGGER || watch.operations.contains(Operation::Truncate));
+                    let step = trigger_step(name, table, function, found);
+                    steps.extend(step.map(|step| step.counting(gap)));
                     wanted.push((name, table));
                 }
             }
@@ -99,17 +118,27 @@ impl Plan {
                 .iter()
                 .any(|function| found.function.as_ref() == Some(&function.name))
             {
-                steps.push(enable(&found.name, &found.table));
+                steps.push(enable(&found.name, &found.table).counting(true));
             }
         }
+        // A trigger on a partitioned table takes the place of its partitions' own, as its clones: of a table that became a partition.
+        let taken_over = |found: &FoundTrigger| {
+            found.name == ROW_TRIGGER && found.ancestors.iter().any(|table| wanted.contains(&(ROW_TRIGGER, table)))
+        };
         let orphaned = |found: &&FoundTrigger| {
-            found.function.is_some() && !found.clone && !wanted.contains(&(found.name.as_str(), &found.table))
+            let needed = wanted.contains(&(found.name.as_str(), &found.table)) || taken_over(found);
+            found.function.is_some() && !found.clone && !needed
+        };
+        let needed = |found: &FoundFunction| functions.iter().any(|function| function.name == found.name);
+        let reason = if state.functions.iter().any(needed) {
+            UNNEEDED
+        } else {
+            STRANGE
         };
         let orphans = state.triggers.iter().filter(orphaned);
-        steps.extend(orphans.map(|found| drop_trigger(found, "no watch needs it any more")));
-        let unneeded = |found: &&FoundFunction| !functions.iter().any(|function| function.name == found.name);
-        let unneeded = state.functions.iter().filter(unneeded);
-        steps.extend(unneeded.map(|found| drop_function(found, "no watch needs it any more")));
+        steps.extend(orphans.map(|found| drop_trigger(found, reason)));
+        let unneeded = state.functions.iter().filter(|found| !needed(found));
+        steps.extend(unneeded.map(|found| drop_function(found, reason)));
         Self { steps }
     }
 
@@ -143,6 +172,12 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {
             writeln!(f, "{}\n    because {}; {}", step.action, step.reason, step.lock)?;
+            if step.counts_loss {
+                writeln!(
+                    f,
+                    "    changes may have gone by uncaptured: it counts a loss, and subscribers are told to reload"
+                )?;
+            }
         }
         match self.steps.len() {
             0 => write!(f, "nothing to do: the database is as the configuration wants it"),

@@ -65,12 +65,8 @@ async fn remove_all(
     let mut plan = Plan::removal(&state);
     let revoke = |sql: String| Step::new(sql.clone(), "removed", NO_LOCK, sql);
     plan.steps.extend(revocations.into_iter().map(revoke));
-    plan.steps.push(Step {
-        action: "drop schema instant".to_owned(),
-        reason: "removed",
-        lock: NO_LOCK,
-        sql: Some(drop_schema()),
-    });
+    plan.steps
+        .push(Step::new("drop schema instant", "removed", NO_LOCK, drop_schema()));
     run_all(connection, &plan, progress).await
 }
 

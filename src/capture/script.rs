@@ -109,6 +109,7 @@ mod tests {
             action: format!("create trigger on {table}"),
             reason: "it is not there",
             lock: "share row exclusive on the table",
+            counts_loss: false,
             sql: Some("create trigger …".to_owned()),
         };
         let text = text(&Plan { steps: vec![step] });

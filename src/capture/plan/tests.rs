@@ -45,6 +45,7 @@ fn applied(watches: &[Watch]) -> State {
         [(ROW_TRIGGER, ROW_TYPE), (TRUNCATE_TRIGGER, TRUNCATE_TYPE)].map(|(name, kind)| FoundTrigger {
             name: name.to_owned(),
             table: public(&watch.table),
+            ancestors: Vec::new(),
             function: Some(function.name.clone()),
             kind,
             enabled: true,
@@ -100,6 +101,19 @@ fn every_deviation_has_its_step_and_reason() {
     state.triggers[2].function = Some("other".to_owned());
     state.triggers[3].kind = ROW_TYPE;
     insta::assert_snapshot!(Plan::new(&watches, &state));
+}
+
+#[test]
+fn a_file_with_no_watch_of_those_installed_is_told_to_be_maybe_the_wrong_one() {
+    let reasons = |wanted: &[Watch]| -> Vec<&str> {
+        let mut state = applied(&[watch("order"), watch("customer")]);
+        state.tables = wanted.iter().map(|watch| vec![public(&watch.table)]).collect();
+        let plan = Plan::new(wanted, &state);
+        let dropped = plan.steps.iter().filter(|step| step.action.starts_with("drop"));
+        dropped.map(|step| step.reason).collect()
+    };
+    assert_eq!(reasons(&[watch("visit")]), [STRANGE; 6]);
+    assert_eq!(reasons(&[watch("visit"), watch("order")]), [UNNEEDED; 3]);
 }
 
 #[test]
