@@ -96,7 +96,7 @@ async fn a_watched_table_that_becomes_a_partition_is_captured_through_its_parent
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retyped_column_is_drift_whose_mend_takes_pooled_sessions_off_the_fallback() {
+async fn a_retyped_column_is_drift_whose_fix_takes_pooled_sessions_off_the_fallback() {
     let table = "create table item (id int primary key, number int, name varchar(10), at timestamp)";
     for version in versions() {
         for retype in [

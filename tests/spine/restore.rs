@@ -163,7 +163,7 @@ async fn after_a_restore_within_the_cluster_one_statement_of_the_owner_has_subsc
         let mut stack = Stack::start(version, "").await;
         let before = &stack.django.database;
         let target = before.cluster.create(&format!("restored_{}", before.name), "template1").await;
-        copy(before, &target).await;
+        copy(before, &target, &[]).await;
         stack.events("Country.objects.create(code='gone', name='')").await;
         stack.relay.signal("TERM").await;
         stack.relay.wait(SOON).await;

@@ -11,7 +11,7 @@ const LAG_SECONDS: f64 = 60.0;
 const OUTBOX_BYTES: i64 = 4 << 30;
 /// The setting that defines how the database is reached.
 const URL: &str = "[database] url";
-/// What mends a schema that was restored without its rows.
+/// The fix for a schema that was restored without its rows.
 pub(super) const BEGIN_ANEW: &str = "instant remove; instant apply, as the tables' owner";
 
 /// Checks the outbox; false if there is no session to check with: through a pooler everything that follows fails in confusing ways.
