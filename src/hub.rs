@@ -31,10 +31,11 @@ mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -143,7 +144,7 @@ impl Hub {
 
     /// Applies the channel rules of a reloaded configuration. Open subscriptions stay unchanged.
     pub fn reload(&self, config: &Config) {
-        *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Namespaces::new(config));
+        *self.namespaces.write() = Arc::new(Namespaces::new(config));
     }
 
     /// Disconnects a user's connection `client`, or all of the user's connections without it.
@@ -171,7 +172,7 @@ impl Hub {
             client.queue.end(Disconnect::SHUTDOWN);
         }
         for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = shard.lock();
             for channel in shard.channels.values_mut() {
                 channel.drop_history(&self.kept);
             }
@@ -193,7 +194,7 @@ impl Hub {
     pub fn sweep(&self) {
         let now = Instant::now();
         for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = shard.lock();
             let mut idle = 0;
             shard.channels.retain(|_, channel| {
                 idle += usize::from(channel.expire(&self.kept, now));
@@ -206,12 +207,12 @@ impl Hub {
     }
 
     fn namespaces(&self) -> Arc<Namespaces> {
-        Arc::clone(&self.namespaces.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.namespaces.read())
     }
 
     fn shard(&self, channel: &str) -> MutexGuard<'_, Shard> {
         let index = usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).unwrap_or_default();
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[index].lock()
     }
 }
 

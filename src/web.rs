@@ -24,12 +24,13 @@ mod token;
 mod trouble;
 mod validity;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use parking_lot::RwLock;
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
@@ -171,7 +172,7 @@ impl Web {
     /// When the database URL cannot be read.
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
         let authorities = Authorities::new(config)?;
-        *self.authorities.write().unwrap_or_else(PoisonError::into_inner) = authorities;
+        *self.authorities.write() = authorities;
         if let Some(hub) = &self.hub {
             hub.reload(config);
         }
@@ -189,14 +190,14 @@ impl Web {
     }
 
     fn access(&self) -> Arc<Access> {
-        Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner).answers)
+        Arc::clone(&self.authorities.read().answers)
     }
 
     fn secrets(&self) -> Arc<Secrets> {
-        Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner).secrets)
+        Arc::clone(&self.authorities.read().secrets)
     }
 
     fn revocation(&self) -> Arc<Access> {
-        Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner).revocation)
+        Arc::clone(&self.authorities.read().revocation)
     }
 }

@@ -1,6 +1,8 @@
 //! The common ground of the contestants: one PostgreSQL server, configured as for production, and databases with a ten-column table.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::support::django::Django;
 use crate::support::postgres::{Cluster, Database, connect};
@@ -94,7 +96,7 @@ impl Ground {
         admin.batch_execute("checkpoint").await.unwrap();
     }
 
-    fn made(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    fn made(&self) -> MutexGuard<'_, Vec<String>> {
+        self.made.lock()
     }
 }

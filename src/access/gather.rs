@@ -1,7 +1,8 @@
 //! Many questions at once, asked together: a burst of log-ins costs a few statements and not thousands.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{Access, BATCH, Error, Proof, Who};
@@ -64,8 +65,8 @@ impl Gather {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! A channel rule, asked of the database where it has a query.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use sqlx::postgres::types::Oid;
 use sqlx::{
     AssertSqlSafe, Column as _, Connection as _, Either, Executor as _, PgPool, SqlSafeStr as _, Statement as _, TypeInfo as _,
@@ -118,7 +119,7 @@ impl Rule {
     }
 
     async fn statement(&self, pool: &PgPool, query: &Query) -> Result<Arc<str>, Error> {
-        let known = self.statement.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.statement.read().clone();
         if let Some(known) = known {
             return Ok(known);
         }
@@ -128,7 +129,7 @@ impl Rule {
     }
 
     fn keep(&self, statement: Option<Arc<str>>) {
-        *self.statement.write().unwrap_or_else(PoisonError::into_inner) = statement;
+        *self.statement.write() = statement;
     }
 
     fn broken(&self, source: sqlx::Error) -> Error {

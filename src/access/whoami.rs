@@ -1,9 +1,9 @@
 //! `[django] whoami`: the site itself says who sends a request, where it does not log in with Django's sessions.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, AUTHORIZATION, COOKIE};
 use secrecy::{ExposeSecret, SecretString};
@@ -124,8 +124,8 @@ impl Whoami {
         }))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Who)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Instant, Who)>> {
+        self.kept.lock()
     }
 }
 

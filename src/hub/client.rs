@@ -1,9 +1,10 @@
 //! A connection, as channels see it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::json;
 use super::queue::Queue;
@@ -64,7 +65,7 @@ impl Client {
     }
 
     pub(super) fn channels(&self) -> MutexGuard<'_, HashMap<Arc<str>, Subscription>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+        self.channels.lock()
     }
 
     /// Returns whether it is subscribed to `channel`.

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// How long a key is kept, as in Centrifugo.
 const TTL: Duration = Duration::from_mins(5);
@@ -36,7 +37,7 @@ impl SeenKeys {
 
     /// Returns the offset of the publication with this key, 0 if it has none; `None` if the key was not seen.
     pub(super) fn find(&self, hash: KeyHash, now: Instant) -> Option<u64> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent.lock();
         while recent
             .order
             .front()
@@ -49,7 +50,7 @@ impl SeenKeys {
 
     /// Adds a key.
     pub(super) fn insert(&self, hash: KeyHash, offset: u64, now: Instant) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent.lock();
         if recent.order.len() >= MAX_KEYS {
             recent.evict_oldest();
         }
@@ -84,7 +85,7 @@ mod tests {
             let hash = keys.hash("a", &number.to_be_bytes());
             keys.insert(hash, 7, now);
         }
-        assert_eq!(keys.recent.lock().unwrap().offsets.len(), MAX_KEYS);
+        assert_eq!(keys.recent.lock().offsets.len(), MAX_KEYS);
         let hash = keys.hash("a", &(2 * MAX_KEYS - 1).to_be_bytes());
         assert_eq!(keys.find(hash, now), Some(7));
     }

@@ -1,7 +1,7 @@
 //! Queries of the hub's state: connections, subscribers, presence and histories.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -82,7 +82,7 @@ impl Hub {
             ..Counts::default()
         };
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             for channel in shard.channels.values().filter(|channel| !channel.subscribers.is_empty()) {
                 counts.channels += 1;
                 counts.subscriptions += channel.subscribers.len();
@@ -102,7 +102,7 @@ impl Hub {
     pub fn audiences(&self, limit: usize) -> Vec<(Arc<str>, usize)> {
         let mut all = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             let subscribed = shard.channels.iter().filter(|(_, channel)| !channel.subscribers.is_empty());
             all.extend(subscribed.map(|(name, channel)| (Arc::clone(name), channel.subscribers.len())));
         }

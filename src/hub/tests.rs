@@ -3,7 +3,7 @@ mod connection;
 mod publishing;
 mod subscription;
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 use super::code::Refusal;
 use super::queue::Output;
@@ -47,7 +47,7 @@ impl Authority for Doorkeeper {
     }
 
     async fn subscribe(&self, _: &str, _: &str, channel: &str, token: &str) -> Result<Permit, Refusal> {
-        self.rooms.lock().unwrap().push(channel.to_owned());
+        self.rooms.lock().push(channel.to_owned());
         // Other tasks run while the database is queried.
         tokio::task::yield_now().await;
         let expires = (token == "short").then(|| session::now() + 1);
@@ -59,11 +59,11 @@ impl Authority for Doorkeeper {
     }
 
     fn left(&self, _: &str, channel: &str) {
-        self.rooms.lock().unwrap().retain(|room| room != channel);
+        self.rooms.lock().retain(|room| room != channel);
     }
 
     fn closed(&self, client: &str) {
-        self.closed.lock().unwrap().push(client.to_owned());
+        self.closed.lock().push(client.to_owned());
     }
 }
 

@@ -1,8 +1,9 @@
 //! The time for which all publications together may wait for slow clients: a user who opens connections and reads little must not
 //! delay the others.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// The full budget.
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -30,7 +31,7 @@ impl WaitBudget {
     }
 
     fn full_at(&self) -> MutexGuard<'_, Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

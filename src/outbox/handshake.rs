@@ -4,9 +4,10 @@
 use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Client;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
@@ -15,7 +16,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 pub(super) async fn process_id(client: &Client) -> Option<i32> {
     let sink = Sink::default();
     client.cancel_token().cancel_query_raw(sink.clone(), Plain).await.ok()?;
-    let written = sink.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let written = sink.0.lock();
     match written.as_slice() {
         [.., a, b, c, d, _, _, _, _] => Some(i32::from_be_bytes([*a, *b, *c, *d])),
         _ => None,
@@ -55,7 +56,7 @@ impl AsyncRead for Sink {
 
 impl AsyncWrite for Sink {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

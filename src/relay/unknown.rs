@@ -4,9 +4,9 @@
 //! written between the two belongs to a source that the running rules do not have. When later rules have it, subscribers must be told.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tracing::warn;
 
 use crate::mapping::Mapping;
@@ -66,6 +66,6 @@ impl Unknown {
     }
 
     fn lock(&self) -> MutexGuard<'_, Passed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -1,7 +1,9 @@
 //! What the hub asks about one connection.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::registry::{FOREVER, Kind, Open};
 use super::trouble::told;
@@ -31,7 +33,7 @@ impl Caller {
     }
 
     fn given(&self) -> MutexGuard<'_, Option<String>> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+        self.given.lock()
     }
 
     fn verify(&self, token: &str) -> Result<Token, Invalid> {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::http::HeaderMap;
+use parking_lot::Mutex;
 
 use super::connection::Peer;
 
@@ -33,7 +33,7 @@ struct Bucket {
 impl Limiter {
     /// Whether `address` may ask at `now`.
     pub(super) fn admits(&self, address: IpAddr, now: Instant) -> bool {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.lock();
         let address = network(address);
         if buckets.len() >= ADDRESSES && !buckets.contains_key(&address) {
             buckets.retain(|_, bucket| bucket.refilled(now) < BURST);
@@ -113,7 +113,7 @@ mod tests {
         for number in 0..50_000_u32 {
             limiter.admits(IpAddr::V4(number.into()), now);
         }
-        assert!(limiter.buckets.lock().unwrap().len() <= ADDRESSES);
+        assert!(limiter.buckets.lock().len() <= ADDRESSES);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The connections that answers have opened, so that what is revoked can be cut.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::access::Proof;
 use crate::hub::AFTER_TOKEN;
@@ -116,8 +118,8 @@ impl Registry {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Open>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Open>>> {
+        self.open.lock()
     }
 }
 

@@ -7,11 +7,12 @@
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -173,18 +174,18 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
                     Ok(()) => failures.note(true),
                     Err(Error::Rule { channel, source }) => {
                         failures.note(true);
-                        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut failed = failed.lock();
                         failed.entry(channel).or_insert(source);
                     }
                     Err(error) => {
                         failures.note(false);
-                        *unanswered.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        *unanswered.lock() = Some(error);
                     }
                 }
             }
         })
         .await;
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failed = failed.into_inner();
     let before = std::mem::take(broken);
     for (channel, source) in failed {
         broken.insert(channel.clone());
@@ -193,7 +194,7 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
             warn!(error, "a rule cannot be asked again; whom it has let in stays until it can");
         }
     }
-    let unanswered = unanswered.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let unanswered = unanswered.into_inner();
     unanswered.map_or(Ok(()), Err)
 }
 

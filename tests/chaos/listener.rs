@@ -1,10 +1,11 @@
 //! A subscriber that asks for what it missed, as the official clients do.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use tokio_tungstenite::tungstenite::Message;
@@ -80,7 +81,7 @@ impl Listener {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.state.lock()
     }
 }
 
@@ -98,7 +99,7 @@ async fn listen(url: &str, channels: &[String], state: &Mutex<State>) -> Result<
         .send(Message::text(json!({"id": 1, "connect": {}}).to_string()))
         .await?;
     for (number, channel) in channels.iter().enumerate() {
-        let position = state.lock().unwrap().positions.get(channel).cloned();
+        let position = state.lock().positions.get(channel).cloned();
         let mut subscribe = json!({ "channel": channel });
         if let Some((epoch, offset)) = position {
             subscribe = json!({ "channel": channel, "recover": true, "epoch": epoch, "offset": offset });
@@ -117,7 +118,7 @@ async fn listen(url: &str, channels: &[String], state: &Mutex<State>) -> Result<
             if let Some(error) = frame.get("error") {
                 return Err(error.to_string().into());
             }
-            let mut state = state.lock().unwrap();
+            let mut state = state.lock();
             if frame.get("connect").is_some() {
                 state.connections += 1;
             }

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -69,12 +70,12 @@ impl Gateway {
 
     /// Fails on this channel from now on.
     pub(crate) fn fail_on(&self, channel: &str, failure: Failure) {
-        *self.shared.failing.lock().unwrap() = Some((channel.to_owned(), failure));
+        *self.shared.failing.lock() = Some((channel.to_owned(), failure));
     }
 
     /// No longer fails on anything.
     pub(crate) fn restore(&self) {
-        *self.shared.failing.lock().unwrap() = None;
+        *self.shared.failing.lock() = None;
     }
 
     /// Takes the idempotency keys out of what it passes on.
@@ -84,12 +85,12 @@ impl Gateway {
 
     /// The idempotency keys of the channel's publications, in the order of the attempts that it failed.
     pub(crate) fn failed(&self) -> Vec<String> {
-        self.shared.failed.lock().unwrap().clone()
+        self.shared.failed.lock().clone()
     }
 
     /// The idempotency keys of the publications that it passed on, in their order.
     pub(crate) fn passed(&self) -> Vec<String> {
-        self.shared.passed.lock().unwrap().clone()
+        self.shared.passed.lock().clone()
     }
 }
 
@@ -101,7 +102,7 @@ impl Drop for Gateway {
 
 /// Answers one batch.
 async fn batch(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let failing = shared.failing.lock().unwrap().clone();
+    let failing = shared.failing.lock().clone();
     let request: Value = serde_json::from_slice(&body).unwrap();
     let commands = request["commands"].as_array().unwrap();
     let is_failing = |command: &Value| {
@@ -112,7 +113,7 @@ async fn batch(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
     let (Some((_, failure)), false) = (&failing, keys.is_empty()) else {
         return shared.pass(&headers, &request).await.into_response();
     };
-    shared.failed.lock().unwrap().extend(keys);
+    shared.failed.lock().extend(keys);
     match failure {
         Failure::Code(code) => {
             let others: Vec<&Value> = commands.iter().filter(|command| !is_failing(command)).collect();
@@ -145,7 +146,7 @@ impl Shared {
     async fn pass(&self, headers: &HeaderMap, request: &Value) -> (StatusCode, String) {
         let mut request = request.clone();
         let keys = request["commands"].as_array().unwrap().iter().map(key);
-        self.passed.lock().unwrap().extend(keys);
+        self.passed.lock().extend(keys);
         if self.keys_dropped.load(Ordering::Relaxed) {
             for command in request["commands"].as_array_mut().unwrap() {
                 command["publish"].as_object_mut().unwrap().remove("idempotency_key");

@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use parking_lot::Mutex;
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::cache;
@@ -61,7 +62,7 @@ pub(crate) async fn database_with(version: u32, settings: &[&str]) -> Database {
 /// The cluster that all tests of this version and settings share, started by the first. Tests that stop it start their own.
 pub(crate) async fn shared(version: u32, settings: &[&str]) -> Arc<Cluster> {
     let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
-    let cell = Arc::clone(SHARED.lock().unwrap().entry((version, settings.clone())).or_default());
+    let cell = Arc::clone(SHARED.lock().entry((version, settings.clone())).or_default());
     let start = move || Arc::clone(cell.get_or_init(|| Arc::new(Cluster::launch(version, &settings))));
     tokio::task::spawn_blocking(start).await.unwrap()
 }
@@ -183,7 +184,7 @@ impl Cluster {
     async fn order(&self, command: &str) {
         let supervisor = Arc::clone(&self.supervisor);
         let line = command.to_owned();
-        let done = tokio::task::spawn_blocking(move || supervisor.lock().unwrap().order(&line))
+        let done = tokio::task::spawn_blocking(move || supervisor.lock().order(&line))
             .await
             .unwrap();
         assert!(done, "PostgreSQL {} did not {command}:\n{}", self.version, self.log());

@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
@@ -72,12 +73,12 @@ impl Process {
 
     /// Everything it has written so far, both streams.
     pub(crate) fn output(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
+        self.lines.lock().join("\n")
     }
 
     /// How many lines with this text it has written so far.
     pub(crate) fn count(&self, text: &str) -> usize {
-        self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+        self.lines.lock().iter().filter(|line| line.contains(text)).count()
     }
 
     /// Waits until it has written a line with this text, and returns the first such line.
@@ -88,7 +89,7 @@ impl Process {
     /// Waits until it has written one more line with this text than so many, and returns that line.
     pub(crate) async fn another_line(&self, text: &str, before: usize, deadline: Duration) -> String {
         let found = || {
-            let lines = self.lines.lock().unwrap();
+            let lines = self.lines.lock();
             lines.iter().filter(|line| line.contains(text)).nth(before).cloned()
         };
         let end = Instant::now() + deadline;
@@ -159,7 +160,7 @@ fn collect_lines(stream: impl AsyncRead + Unpin + Send + 'static, lines: &Arc<Mu
     tokio::spawn(async move {
         let mut stream = BufReader::new(stream).lines();
         while let Ok(Some(line)) = stream.next_line().await {
-            lines.lock().unwrap().push(line);
+            lines.lock().push(line);
         }
     })
 }

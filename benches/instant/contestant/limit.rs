@@ -1,12 +1,13 @@
 //! The limit: Instant's publications of a backlog, in ready-made requests, sent with no other work to do.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Moment};
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -58,7 +59,7 @@ impl Limit {
         relay.wait(SOON).await;
         serving.abort();
         let mut lanes = vec![Vec::new(); LANES];
-        for body in recorder.bodies.lock().unwrap().iter() {
+        for body in recorder.bodies.lock().iter() {
             let commands = body.strip_prefix(HEAD).and_then(|rest| rest.strip_suffix("]}")).unwrap();
             for command in commands.split(PUBLISH).skip(1) {
                 let channel = &command[..command.find('"').unwrap()];
@@ -132,7 +133,7 @@ struct Recorder {
 async fn take(State(recorder): State<Recorder>, body: String) -> String {
     let count = body.matches(PUBLISH).count();
     let replies = vec!["{\"publish\":{}}"; count].join(",");
-    recorder.bodies.lock().unwrap().push(body);
+    recorder.bodies.lock().push(body);
     recorder.publications.fetch_add(count, Ordering::Relaxed);
     format!("{{\"replies\":[{replies}]}}")
 }

@@ -1,10 +1,10 @@
 //! Centrifugo's gRPC API: one `Batch` a batch, over one connection.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use secrecy::{ExposeSecret, SecretString};
 use tonic::body::Body;
 use tonic::client::Grpc as Client;
@@ -119,8 +119,8 @@ impl Grpc {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock()
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use super::*;
 use crate::publisher::{BatchError, Reply};
@@ -16,7 +16,7 @@ impl Publisher for Narrow {
         if publications.len() > 2 {
             return Err(BatchError::Refused("too large".to_owned()));
         }
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = self.requests.lock();
         requests.push(publications.iter().map(|publication| publication.origin.change_id).collect());
         if self.breaks && requests.len() == 2 {
             return Err(BatchError::Unavailable {
@@ -86,7 +86,7 @@ async fn what_is_behind_a_failed_publication_waits_for_it_although_a_request_was
         let (ledger, _entries) = mpsc::channel(8);
         let lane = Lane::new(0, queue, assignment, Arc::clone(&publisher), ledger, Arc::default());
         lane.run().await;
-        let requests = publisher.requests.lock().unwrap().clone();
+        let requests = publisher.requests.lock().clone();
         assert_eq!(requests[..2], [vec![1, 2], vec![4]], "{requests:?}");
         assert_eq!(requests[2..].concat(), if breaks { vec![4, 1, 3] } else { vec![1, 3] });
     }

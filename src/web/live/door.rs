@@ -1,12 +1,13 @@
 //! Who may see the page: the staff by the site's session, and anyone with a link.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::random::{NoRandomness, secret};
@@ -41,13 +42,13 @@ impl Door {
     /// The key of an invitation, which replaces the one before.
     pub(super) fn invite(&self) -> Result<String, NoRandomness> {
         let key = secret()?;
-        *self.invitation.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone().into());
+        *self.invitation.lock() = Some(key.clone().into());
         Ok(key)
     }
 
     /// The `Set-Cookie` header for a request with the key of the invitation, which is invalid from then on.
     pub(super) fn redeem(&self, key: &str) -> Option<String> {
-        let mut invitation = self.invitation.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut invitation = self.invitation.lock();
         invitation.take_if(|wanted| equal(key, wanted))?;
         let value = self.guests.expose_secret();
         Some(format!("{COOKIE}={value}; Path=/live; HttpOnly; SameSite=Strict"))
