@@ -1,8 +1,8 @@
--- The purge deletes changes. Where a publication takes in every table, PostgreSQL refuses to delete from one whose rows nothing tells apart
--- for a subscriber, and the outbox has no key. The whole row tells: that costs a watched write nothing, where a unique index would be
--- looked through for each; only with `wal_level = logical` does the purge write the rows to the log.
--- Takes ACCESS EXCLUSIVE on Instant's own table for a moment, for which it waits 20 ms at a time: triggers wait behind it, and would give
--- a change up after 50.
+-- The purge deletes changes. If a publication covers all tables, PostgreSQL refuses to delete from a table without a replica identity, and
+-- the outbox has no key. The whole row as identity costs a watched write nothing, whereas a unique index would be checked for each; only
+-- with `wal_level = logical` does the purge write the deleted rows to the log.
+-- Takes ACCESS EXCLUSIVE on Instant's own table for a moment. It waits for that 20 ms at a time, because triggers queue behind it and give
+-- a change up after 50 ms.
 
 do $body$
 declare
