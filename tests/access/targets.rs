@@ -10,11 +10,11 @@ const DOCUMENT: &str = include_str!("../../docs/access.md");
 /// Python that prints the cookie of each row of the table, and the user's key.
 pub(super) fn persona(who: &str) -> &'static str {
     match who {
-        "a visitor" => "print('', 0)",
+        "an anonymous visitor" => "print('', 0)",
         "a user" => "u = user('user'); print(cookie(login('user')), u.pk)",
-        "a user of the staff" => "u = user('staff', is_staff=True); print(cookie(login('staff')), u.pk)",
+        "a staff user" => "u = user('staff', is_staff=True); print(cookie(login('staff')), u.pk)",
         "a superuser" => "u = user('super', is_superuser=True); print(cookie(login('super')), u.pk)",
-        "a superuser of the staff" => {
+        "a superuser who is also staff" => {
             "u = User.objects.create_superuser('root', password='secret'); print(cookie(login('root')), u.pk)"
         }
         "a member of the group `editors`" => {
@@ -23,10 +23,10 @@ pub(super) fn persona(who: &str) -> &'static str {
         "a member of the group `Night: é`" => {
             "u = user('night'); u.groups.add(Group.objects.create(name='Night: é')); print(cookie(login('night')), u.pk)"
         }
-        "a user whose key is a fallback now" => {
+        "a user whose session's key is now a fallback" => {
             "u = user('fallback')\nwith override_settings(SECRET_KEY='an old key'): print(cookie(login('fallback')), u.pk)"
         }
-        "a user whose key is none any more" => {
+        "a user whose session's key is no longer valid" => {
             "u = user('rotated')\nwith override_settings(SECRET_KEY='an older key'): print(cookie(login('rotated')), u.pk)"
         }
         "a user who was deactivated" => {
@@ -54,7 +54,7 @@ pub(super) fn persona(who: &str) -> &'static str {
 
 /// The rows of the table: who, and what they hear.
 pub(super) fn table() -> Vec<(String, Vec<String>)> {
-    let rows = DOCUMENT.lines().skip_while(|line| *line != "| who | hears |").skip(2);
+    let rows = DOCUMENT.lines().skip_while(|line| *line != "| who | receives |").skip(2);
     rows.take_while(|line| line.starts_with('|'))
         .map(|line| {
             let mut cells = line.trim_matches('|').split('|').map(str::trim);
