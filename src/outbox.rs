@@ -1,12 +1,14 @@
 //! The outbox: windows of changes, the cursor, the locks, dead letters and the purge; all SQL on Instant's own tables, and the
-//! look-ups in tables of the project.
+//! lookups in the project's tables.
 //!
 //! Two sessions share the work of a relay. [`Reader`] reads windows and sleeps on LISTEN; [`Leader`] holds the leader's lock and writes
-//! whatever is settled. A window that stalls because its publications stall would block a cursor written on the same connection.
-//! A third, [`Lookups`], reads rows of the project's tables, where rules name columns of them. Beside them [`Operator`] is the session of a person's commands.
+//! the cursor and the dead letters. On a single connection, a window that stalls because its publications stall would block the cursor.
+//! A third session, [`Lookups`], reads rows of the project's tables where rules name their columns. [`Operator`] is the session of an
+//! operator's commands.
 
 mod adopt;
 mod announcement;
+mod ascii;
 mod broadcast;
 mod dead_letter;
 mod handshake;
@@ -23,7 +25,6 @@ mod replay;
 mod rest;
 mod rows;
 mod session;
-mod spelling;
 mod sql;
 mod status;
 mod tls;
@@ -44,7 +45,7 @@ pub use rows::ChangeRow;
 pub use session::{Error, check_url};
 pub use status::{BACKLOG_LIMIT, Backlog, Depth, LeaderSession, OutboxSize, Status};
 
-/// The advisory lock that the leader holds for as long as it lives. ASCII "instant" and 2; the doze lock is its neighbour.
+/// The advisory lock that the leader holds while it leads: ASCII "instant" and 2. The doze lock is the adjacent key.
 const LEADER_LOCK: i64 = 0x696e_7374_616e_7402;
 
 /// The channel on which a standby calls the leader.
@@ -53,5 +54,5 @@ const STANDBY_CHANNEL: &str = "instant_standby";
 /// The channel that triggers notify while the relay dozes.
 const CHANNEL: &str = "instant";
 
-/// How the names of the channels begin on which they announce changes.
+/// The prefix of the channels on which they announce changes.
 const ANNOUNCEMENTS: &str = "instant_announcements_";

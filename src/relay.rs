@@ -40,13 +40,13 @@ use intake::{Doze, Intake};
 use lane::Lane;
 use ledger::Ledger;
 use outlet::Outlet;
-use resync::Herald;
+use resync::ResyncPublisher;
 use unknown::Unknown;
 
 pub use health::{Health, Role};
 pub use metrics::Metrics;
 pub use redelivery::{Redelivery, redeliver};
-pub use related::Related;
+pub use related::RelatedLoader;
 
 /// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
 const IN_FLIGHT: usize = 4 << 20;
@@ -55,9 +55,9 @@ const LANES: usize = 8;
 /// How long a shutdown may take to drain what is in flight; what is left is published after the next start.
 const GRACE: Duration = Duration::from_secs(10);
 /// A leadership that lasted for so long was a good one; what ends every one at once is tried less and less often.
-const LASTING: Duration = Duration::from_secs(5);
+const STABLE_TERM: Duration = Duration::from_secs(5);
 /// How long PostgreSQL may be away before a standby leads in all likelihood: it needs five seconds.
-const ADRIFT: Duration = Duration::from_secs(10);
+const RESIGN_AFTER: Duration = Duration::from_secs(10);
 
 /// What a relay needs.
 #[derive(Debug)]
@@ -84,22 +84,22 @@ impl<P: Publisher> Relay<P> {
     /// # Errors
     /// What only a person can fix: the URL, a pooler, a restored database.
     pub async fn run(self) -> Result<(), Error> {
-        let adrift = adrift(&*self.publisher, self.metrics.health().roles());
+        let resign = resign_when_cut_off(&*self.publisher, self.metrics.health().roles());
         tokio::select! {
             ended = self.work() => ended,
-            () = adrift => Ok(()),
+            () = resign => Ok(()),
         }
     }
 
     async fn work(&self) -> Result<(), Error> {
-        let mut legacy = Legacy {
+        let mut carryover = Carryover {
             backoff: Backoff::new(),
             term: None,
             unknown: Arc::default(),
         };
         loop {
             let led = tokio::select! {
-                led = self.lead(&mut legacy) => led,
+                led = self.lead(&mut carryover) => led,
                 () = stopped(&self.shutdown) => return Ok(()),
             };
             match led {
@@ -107,7 +107,7 @@ impl<P: Publisher> Relay<P> {
                 Err(error) if error.is_transient() => {
                     self.metrics.health().becomes(Role::Reconnecting);
                     self.metrics.reconnections.inc();
-                    let wait = legacy.backoff.next();
+                    let wait = carryover.backoff.next();
                     warn!(%error, "the relay starts again in {} ms", wait.as_millis());
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
@@ -120,17 +120,17 @@ impl<P: Publisher> Relay<P> {
     }
 
     /// Becomes the leader and leads until the shutdown or the first failure.
-    async fn lead(&self, legacy: &mut Legacy) -> Result<(), Error> {
-        let Some((leader, reader)) = self.elect(&mut legacy.term).await? else {
+    async fn lead(&self, carryover: &mut Carryover) -> Result<(), Error> {
+        let Some((leader, reader)) = self.elect(&mut carryover.term).await? else {
             return Ok(());
         };
         let since = Instant::now();
-        let (mut tasks, ledger) = self.start(leader, reader, &legacy.unknown).await?;
+        let (mut tasks, ledger) = self.start(leader, reader, &carryover.unknown).await?;
         let led = tokio::try_join!(all(&mut tasks), ledger.run());
         // A leadership that failed has ended before the next one begins.
         tasks.shutdown().await;
-        if since.elapsed() >= LASTING {
-            legacy.backoff.reset();
+        if since.elapsed() >= STABLE_TERM {
+            carryover.backoff.reset();
         }
         let ((), leader) = led?;
         leader.step_down().await
@@ -148,16 +148,16 @@ impl<P: Publisher> Relay<P> {
             () = self.shutdown.cancelled() => return Ok(None),
         };
         let position = leader.cursor().await?;
-        let term = leader.take_office().await?;
+        let term = leader.begin_term().await?;
         if former.replace(term).is_some_and(|former| term.former != Some(former.since)) {
             // Another has led meanwhile, and whoever listens here has not heard what it published.
             self.publisher.lead(false);
         }
         let reader = Reader::open(&self.database, position).await?;
-        if let Err(error) = reader.hear_announcements().await {
+        if let Err(error) = reader.subscribe_to_announcements().await {
             warn!("changes are not announced, so that each waits for the read that finds it: {error}");
         }
-        // In this order: see `adrift`.
+        // In this order: see `resign_when_cut_off`.
         self.metrics.health().becomes(Role::Leading);
         self.publisher.lead(true);
         info!(dozes = reader.can_doze(), "leading");
@@ -174,13 +174,13 @@ impl<P: Publisher> Relay<P> {
     ) -> Result<(JoinSet<Result<(), Error>>, Ledger), Error> {
         let (settled, settlements) = mpsc::channel(1024);
         let (lost, counted) = watch::channel(None);
-        let (remember, told) = mpsc::channel(1);
+        let (recorder, announced) = mpsc::channel(1);
         let assignment = Arc::new(Assignment::new(LANES));
         let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
         let intake = Intake {
             reader,
             rules: self.rules.clone(),
-            related: Related::new(self.database.clone(), self.related_ttl),
+            related: RelatedLoader::new(self.database.clone(), self.related_ttl),
             outlet: Outlet::new(
                 lanes,
                 Arc::clone(&assignment),
@@ -192,10 +192,10 @@ impl<P: Publisher> Relay<P> {
             shutdown: self.shutdown.clone(),
             doze: Doze::default(),
         };
-        let herald = Herald {
+        let resync_publisher = ResyncPublisher {
             lost: counted,
-            told: leader.losses().await?.told,
-            remember,
+            announced: leader.losses().await?.told,
+            recorder,
             publisher: Arc::clone(&self.publisher),
             rules: self.rules.clone(),
             shutdown: self.shutdown.clone(),
@@ -216,14 +216,14 @@ impl<P: Publisher> Relay<P> {
                 Ok(())
             });
         }
-        tasks.spawn(herald.run());
-        let ledger = Ledger::new(leader, settlements, self.retention, told, Arc::clone(&self.metrics));
+        tasks.spawn(resync_publisher.run());
+        let ledger = Ledger::new(leader, settlements, self.retention, announced, Arc::clone(&self.metrics));
         Ok((tasks, ledger))
     }
 }
 
 /// What one leadership leaves to the next.
-struct Legacy {
+struct Carryover {
     backoff: Backoff,
     /// When it was.
     term: Option<Term>,
@@ -233,12 +233,12 @@ struct Legacy {
 
 /// Tells the publisher that this relay no longer leads once PostgreSQL has been away for as long as a standby needs to take over: whoever
 /// listens here would wait in silence. Never ends.
-async fn adrift<P: Publisher>(publisher: &P, mut roles: watch::Receiver<Role>) {
+async fn resign_when_cut_off<P: Publisher>(publisher: &P, mut roles: watch::Receiver<Role>) {
     let mut until = None;
     loop {
         let role = *roles.borrow_and_update();
         until = match role {
-            Role::Reconnecting => until.or_else(|| Some(Instant::now() + ADRIFT)),
+            Role::Reconnecting => until.or_else(|| Some(Instant::now() + RESIGN_AFTER)),
             _ => None,
         };
         tokio::select! {

@@ -12,7 +12,7 @@ use super::{Context, exit, model};
 use crate::mapping::{Collapse, Outcome, Publication};
 use crate::outbox::{ChangeRow, Operator, Span};
 use crate::publisher::{Publisher, deliver};
-use crate::relay::Related;
+use crate::relay::RelatedLoader;
 
 /// The publications of a request …
 const BATCH: usize = 200;
@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         until: args.until.map_or_else(Timestamp::now, |moment| moment.0),
         sources: (!args.model.is_empty()).then(|| chosen.map(|watch| watch.source.clone()).collect()),
     };
-    let mut related = Related::new(config.database.url.clone(), config.related_ttl);
+    let mut related = RelatedLoader::new(config.database.url.clone(), config.related_ttl);
     let operator = Operator::connect(&config.database.url).await?;
     let mut replay = operator.replay(&span).await?;
     let mut progress = Progress {

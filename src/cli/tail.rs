@@ -16,7 +16,7 @@ use crate::change::Change;
 use crate::config::Config;
 use crate::mapping::{Collapse, Mapping, Outcome};
 use crate::outbox::{ChangeRow, Operator, Reader};
-use crate::relay::Related;
+use crate::relay::RelatedLoader;
 use line::{End, Line};
 
 /// Between two reads of the outbox.
@@ -102,7 +102,7 @@ impl Tail {
             reader: Reader::open(&config.database.url, position).await?,
             printer: Printer {
                 filter,
-                related: Related::new(config.database.url.clone(), config.related_ttl),
+                related: RelatedLoader::new(config.database.url.clone(), config.related_ttl),
                 outcomes: Vec::new(),
                 collapse: Collapse::default(),
                 rules: now,
@@ -148,7 +148,7 @@ impl Tail {
 struct Printer {
     filter: Filter,
     rules: Arc<Rules>,
-    related: Related,
+    related: RelatedLoader,
     outcomes: Vec<Outcome>,
     /// What may become one publication with others of its transaction.
     collapse: Collapse,

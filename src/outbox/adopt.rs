@@ -1,29 +1,29 @@
-//! Making a database that was restored from another cluster this cluster's own.
+//! Adopting a database that was restored from another cluster.
 
 use std::time::Duration;
 
 use super::operator::Operator;
-use super::session::{Error, patiently, within};
+use super::session::{Error, in_time, in_time_of};
 use super::sql::adopt as sql;
 
-/// How long an outbox of a day's changes may take.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// The timeout of each statement that rewrites the outbox: enough for a day's changes.
+const ADOPT_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// What was found in a restored outbox.
+/// The contents of a restored outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adopted {
     /// The changes that the relay publishes next.
     pub unsettled: u64,
-    /// The changes that were settled in the other cluster, and are removed.
+    /// The changes that were settled in the other cluster and are removed.
     pub settled: u64,
 }
 
 impl Operator {
-    /// Makes the cursor and what waits behind it this cluster's own; none when they are already. Nothing that was not settled is
-    /// skipped, and subscribers are told to reload what they show. Waits until no relay leads.
+    /// Moves the cursor and the unsettled changes after it to this cluster; `None` if they already belong to it. No unsettled change
+    /// is skipped, and subscribers are told to reload what they show. Waits until no relay leads.
     ///
     /// # Errors
-    /// When PostgreSQL refuses or does not answer; nothing has changed then.
+    /// When PostgreSQL refuses or does not answer; then nothing has changed.
     pub async fn adopt(&self) -> Result<Option<Adopted>, Error> {
         match self.check_cluster().await {
             Ok(()) => return Ok(None),
@@ -31,14 +31,14 @@ impl Operator {
             Err(error) => return Err(error),
         }
         let client = &self.session.client;
-        patiently(sql::begin(client)).await?;
-        // Read before this transaction has a number, which is not in it then.
-        let here = patiently(super::sql::current_snapshot(client)).await?;
-        patiently(sql::lock(client)).await?;
-        let unsettled = within(PATIENCE, sql::take_over(client)).await?;
-        let settled = within(PATIENCE, sql::drop_settled(client)).await?;
-        patiently(sql::move_cursor(client, &here)).await?;
-        patiently(super::sql::commit(client)).await?;
+        in_time(sql::begin(client)).await?;
+        // Read before this transaction has a number, so that the snapshot does not include it.
+        let here = in_time(super::sql::current_snapshot(client)).await?;
+        in_time(sql::lock(client)).await?;
+        let unsettled = in_time_of(ADOPT_TIMEOUT, sql::take_over(client)).await?;
+        let settled = in_time_of(ADOPT_TIMEOUT, sql::drop_settled(client)).await?;
+        in_time(sql::move_cursor(client, &here)).await?;
+        in_time(super::sql::commit(client)).await?;
         Ok(Some(Adopted { unsettled, settled }))
     }
 }

@@ -1,4 +1,4 @@
-//! Announcements: changes that come with the notifications of a doze, and which of them may be taken before they are read.
+//! Announcements: changes that arrive with the notifications of a doze, and which of them may be taken before they are read.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 use super::position::{Snapshot, Transactions};
 use crate::change::{Change, Operation};
 
-/// What `instant.announce` notified.
+/// A payload that `instant.announce` sent.
 #[derive(Debug)]
 pub struct Announcement(String);
 
 /// Its columns: the transaction, the id, microseconds since 1970, the source, the operation's letter, and the row before and after. A
-/// source that JSON has to escape cannot be borrowed: such a change is left to the read.
+/// source that JSON must escape cannot be borrowed: such a change is left to the read.
 #[derive(Deserialize)]
 struct Columns<'a>(
     &'a str,
@@ -31,7 +31,7 @@ impl Announcement {
         Self(payload)
     }
 
-    /// The change and the transaction that wrote it; none where it is anything else.
+    /// The change and the transaction that wrote it; `None` if the payload is anything else.
     #[must_use]
     pub fn change(&self) -> Option<(Change<'_>, u64)> {
         let Columns(transaction, id, at, source, letter, old, new) = serde_json::from_str(&self.0).ok()?;
@@ -47,31 +47,31 @@ impl Announcement {
     }
 }
 
-/// Which ids were seen, as far as it takes to know that a change is the next one: that whatever has a smaller id was seen.
+/// The ids seen so far, to the extent needed to decide that a change is the next one: that every smaller id was seen.
 ///
-/// Ids are given out one by one, each to a transaction that has its number already. So an id that was passed over belongs to a
+/// Ids are assigned one by one, each to a transaction that already has its number. So an id that was passed over belongs to a
 /// transaction that has ended, or to one that had begun by the time of the window.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The largest id; none before the first.
+    /// The largest id; `None` before the first.
     last: Option<i64>,
-    /// The changes that were announced and are to be read with the window: their ids and what they hash to.
+    /// The announced changes that the window is expected to bring: their ids and hashes.
     announced: Vec<(i64, u64)>,
-    /// Whether the window under way passed over an id.
+    /// Whether the current window passed over an id.
     gap: bool,
     /// Transactions with smaller numbers than this may still bring ids that were passed over.
     doubt: Option<u64>,
-    /// The transactions at the end of the window under way.
+    /// The transactions at the end of the current window.
     window: Option<Transactions>,
 }
 
 impl Seen {
-    /// A window begins whose snapshot is `until`; by then `ahead` transactions had numbers from its xmax on.
+    /// Begins a window whose snapshot is `until`; by then `ahead` transactions had numbers from its xmax on.
     pub(super) fn begin(&mut self, until: &Snapshot, ahead: i32) {
         self.window = until.transactions(ahead);
     }
 
-    /// A change of the window; false if it was announced as it is.
+    /// Records a change of the window; false if it was announced exactly like this.
     pub(super) fn read(&mut self, change: &Change<'_>) -> bool {
         if let Some(index) = self.announced.iter().position(|(id, _)| *id == change.id) {
             let is_the_same = self.announced[index].1 == hash_of(change);
@@ -85,10 +85,10 @@ impl Seen {
         true
     }
 
-    /// The window has ended.
+    /// Ends the window.
     pub(super) fn end(&mut self) {
         if !self.announced.is_empty() {
-            // What nobody wrote was announced, so that nothing is known of the ids up to the last one.
+            // A change was announced that nobody wrote, so nothing is known about the ids up to the last one.
             self.announced.clear();
             self.last = None;
         }
@@ -100,7 +100,7 @@ impl Seen {
         }
     }
 
-    /// Takes a change that was announced, if it is the next one.
+    /// Takes an announced change, if it is the next one.
     pub(super) fn admit(&mut self, change: &Change<'_>) -> bool {
         let is_next = !self.gap && self.doubt.is_none() && self.last.is_some_and(|last| change.id == last + 1);
         if is_next {
@@ -111,7 +111,7 @@ impl Seen {
     }
 }
 
-/// Whoever announces what nobody wrote cannot know when the next change will be written, which goes into it.
+/// A hash of the whole change, its time included: a forger of announcements cannot know when the next change will be written.
 fn hash_of(change: &Change<'_>) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(change)
 }

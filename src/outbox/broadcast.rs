@@ -1,34 +1,34 @@
 //! A message that an operator sends by hand.
 
 use super::operator::Operator;
-use super::session::{Error, patiently};
+use super::session::{Error, in_time};
 use super::sql;
 
 /// The arguments of `instant.broadcast`.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The text for people.
+    /// The human-readable text.
     pub text: String,
-    /// The string that a browser dispatches on.
+    /// The string that the browser dispatches on.
     pub event_class: String,
     /// The audience: `public`, `users`, `staff`, `superuser`, `group:NAME` or `#ID`; without one and without a channel, everyone.
     pub target: Option<String>,
     /// A JSON object.
     pub data: Option<String>,
-    /// A channel in place of a target.
+    /// A channel instead of a target.
     pub channel: Option<String>,
-    /// What the browser may group messages by.
+    /// A key by which the browser may group messages.
     pub bucket: Option<String>,
-    /// The site's name, where it is not the configured one.
+    /// The site's name, if it is not the configured one.
     pub site: Option<String>,
 }
 
 impl Operator {
-    /// Sends a message: once this returns, it is in the outbox.
+    /// Sends a message. Once this returns, it is in the outbox.
     ///
     /// # Errors
-    /// When the message is refused, for a reason that PostgreSQL says, or PostgreSQL does not answer.
+    /// When PostgreSQL refuses the message, with its reason, or does not answer.
     pub async fn broadcast(&self, message: &Message) -> Result<(), Error> {
-        patiently(sql::broadcast(&self.session.client, message)).await
+        in_time(sql::broadcast(&self.session.client, message)).await
     }
 }

@@ -1,10 +1,10 @@
-//! A dead letter, as the relay parks it.
+//! A dead letter as the relay parks it.
 
 use jiff::Timestamp;
 
 use crate::change::Operation;
 
-/// A publication that was parked, with its reason.
+/// A parked publication, with the reason.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// The publication's idempotency key.
@@ -13,11 +13,11 @@ pub struct DeadLetter {
     pub change_id: i64,
     /// When the change was written.
     pub change_at: Timestamp,
-    /// The watch, as the outbox calls it.
+    /// The watch, by its name in the outbox.
     pub source: String,
     /// The operation's letter.
     pub operation: i8,
-    /// The model, as events call it.
+    /// The model, by its name in events.
     pub model: String,
     /// The rule's number within the watch, from 1.
     pub rule: i32,
@@ -25,9 +25,9 @@ pub struct DeadLetter {
     pub channel: Option<String>,
     /// The event as JSON, unless the rule failed before there was one.
     pub event: Option<String>,
-    /// The captured columns before, where there is no event.
+    /// The captured columns before the change, if there is no event.
     pub old: Option<String>,
-    /// The captured columns after, where there is no event.
+    /// The captured columns after the change, if there is no event.
     pub new: Option<String>,
     /// Why it was parked.
     pub reason: String,
@@ -38,7 +38,7 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// What happened to the row; none when a newer version wrote it.
+    /// The operation on the row; `None` if a newer version wrote the letter.
     #[must_use]
     pub fn operation(&self) -> Option<Operation> {
         Operation::from_letter(char::from(self.operation.cast_unsigned()))

@@ -1,5 +1,5 @@
-//! Which server process the handshake named. The driver tells it nowhere but inside a cancel request, so one is written into a
-//! buffer instead of a socket.
+//! The server process that the handshake named. The driver exposes it only inside a cancel request, so one is written into a buffer
+//! instead of a socket.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -23,11 +23,11 @@ pub(super) async fn process_id(client: &Client) -> Option<i32> {
     }
 }
 
-/// Keeps what is written, and agrees to TLS where the driver asks for it.
+/// A stream that keeps everything written to it, and agrees to TLS if the driver asks for it.
 #[derive(Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
-/// Takes the stream as it is for an encrypted one.
+/// A TLS connector that passes the stream through unencrypted.
 struct Plain;
 
 impl TlsConnect<Sink> for Plain {

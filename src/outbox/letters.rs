@@ -1,4 +1,4 @@
-//! Dead letters as an operator sees them: found, tried again, dropped.
+//! Dead letters as an operator handles them: found, retried, dropped.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use tokio_postgres::{Row, RowStream};
 
 use super::dead_letter::DeadLetter;
 use super::operator::Operator;
-use super::session::{Error, patiently};
+use super::session::{Error, in_time};
 use super::sql::{Json, letters as sql};
 use crate::change::Change;
 
-/// The letters of a page …
+/// The maximum letters of a page …
 const PAGE: i64 = 100;
-/// … and the bytes of it, so that large events do not pile up in memory.
+/// … and its bytes, so that large events do not pile up in memory.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Which dead letters are meant; what is none does not narrow.
+/// A selection of dead letters; a field that is `None` does not narrow it.
 #[derive(Clone, Debug, Default)]
 pub struct LetterFilter {
-    /// These ids; empty: any.
+    /// These ids; any if empty.
     pub ids: Vec<i64>,
     /// The model of the rule.
     pub model: Option<String>,
@@ -29,38 +29,38 @@ pub struct LetterFilter {
     pub rule: Option<i32>,
     /// The channel, exactly.
     pub channel: Option<String>,
-    /// A part of the reason, in any case.
+    /// A part of the reason, case-insensitive.
     pub reason: Option<String>,
     /// Parked longer ago than this.
     pub older: Option<Duration>,
-    /// Parked within this.
+    /// Parked no longer ago than this.
     pub newer: Option<Duration>,
 }
 
 /// A dead letter in the database.
 #[derive(Clone, Debug)]
 pub struct StoredLetter {
-    /// Its number.
+    /// Its id.
     pub id: i64,
     /// When it was parked.
     pub parked_at: Timestamp,
-    /// What was parked.
+    /// The letter itself.
     pub letter: DeadLetter,
 }
 
-/// A letter's place in the order of changes; the default is before the first.
+/// A letter's position in the order of changes; the default is before the first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LetterPlace {
     /// Its change's id in the outbox.
     pub change_id: i64,
-    /// Its number.
+    /// Its id.
     pub id: i64,
 }
 
-/// Why a letter stays after it was tried again.
+/// Why a letter remains after a retry.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// The letter.
+    /// The letter's id.
     pub id: i64,
     /// The new reason.
     pub reason: String,
@@ -69,51 +69,51 @@ pub struct Refusal {
 }
 
 impl Operator {
-    /// The next letters after the id `after`, by their ids; the events and rows only `with_bodies`. Empty at the end.
+    /// The next letters after the id `after`, ordered by id; events and rows only if `with_bodies`. Empty at the end.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn letters(&self, filter: &LetterFilter, after: i64, with_bodies: bool) -> Result<Vec<StoredLetter>, Error> {
-        page(patiently(sql::page(&self.session.client, filter, after, PAGE, with_bodies)).await?).await
+        page(in_time(sql::page(&self.session.client, filter, after, PAGE, with_bodies)).await?).await
     }
 
-    /// The next letters behind the place `after`, in the order of their changes, whichever was parked first. Empty at the end.
+    /// The next letters after the position `after`, in the order of their changes, whichever was parked first. Empty at the end.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn letters_by_change(&self, filter: &LetterFilter, after: LetterPlace) -> Result<Vec<StoredLetter>, Error> {
-        page(patiently(sql::page_by_change(&self.session.client, filter, after, PAGE)).await?).await
+        page(in_time(sql::page_by_change(&self.session.client, filter, after, PAGE)).await?).await
     }
 
-    /// How many letters a filter finds.
+    /// The number of letters that match a filter.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn count_letters(&self, filter: &LetterFilter) -> Result<i64, Error> {
-        patiently(sql::count(&self.session.client, filter)).await
+        in_time(sql::count(&self.session.client, filter)).await
     }
 
-    /// Deletes the letters that a filter finds, and returns how many.
+    /// Deletes the letters that match a filter, and returns how many.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn drop_letters(&self, filter: &LetterFilter) -> Result<u64, Error> {
-        patiently(sql::drop(&self.session.client, filter)).await
+        in_time(sql::drop(&self.session.client, filter)).await
     }
 
-    /// Settles an attempt: deletes what was `taken`, counts the attempt of what was `refused` again.
+    /// Settles an attempt: deletes the letters that were `taken`, and counts the attempt of those that were `refused` again.
     ///
     /// # Errors
-    /// When PostgreSQL refuses or does not answer. What was taken and is not deleted is suppressed by its key when it is soon
-    /// tried again.
+    /// When PostgreSQL refuses or does not answer. A letter that was taken but not deleted is suppressed by its key if it is soon
+    /// retried.
     pub async fn settle_letters(&self, taken: &[i64], refused: &[Refusal]) -> Result<(), Error> {
         let client = &self.session.client;
         if !taken.is_empty() {
-            patiently(sql::delete(client, taken)).await?;
+            in_time(sql::delete(client, taken)).await?;
         }
         for refusal in refused {
-            match patiently(sql::refuse(client, refusal)).await {
-                Err(error) if error.is_unspeakable() => patiently(sql::refuse(client, &refusal.in_ascii())).await?,
+            match in_time(sql::refuse(client, refusal)).await {
+                Err(error) if error.is_unencodable() => in_time(sql::refuse(client, &refusal.in_ascii())).await?,
                 settled => settled?,
             }
         }
@@ -122,7 +122,7 @@ impl Operator {
 }
 
 impl StoredLetter {
-    /// Its place in the order of changes.
+    /// Its position in the order of changes.
     #[must_use]
     pub const fn place(&self) -> LetterPlace {
         LetterPlace {
@@ -131,7 +131,7 @@ impl StoredLetter {
         }
     }
 
-    /// The change that it tells of, so that it can be mapped again; none when it is one of a newer version.
+    /// The change it was parked for, to be mapped again; `None` if a newer version wrote the letter.
     #[must_use]
     pub fn change(&self) -> Option<Change<'_>> {
         let letter = &self.letter;
@@ -146,11 +146,11 @@ impl StoredLetter {
     }
 }
 
-/// As many of `rows` as a page may hold.
+/// Reads as many of `rows` as a page may hold.
 async fn page(mut rows: Pin<Box<RowStream>>) -> Result<Vec<StoredLetter>, Error> {
     let (mut page, mut bytes) = (Vec::new(), 0);
     while bytes < PAGE_BYTES
-        && let Some(row) = patiently(rows.try_next()).await?
+        && let Some(row) = in_time(rows.try_next()).await?
     {
         let stored = stored(&row)?;
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);

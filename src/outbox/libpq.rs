@@ -1,5 +1,5 @@
-//! What libpq finds where a URL says nothing: its variables, the socket of this machine, the file of passwords. Django and the control
-//! plane look there too, and all must come to the same database.
+//! The defaults that libpq uses where a URL leaves something open: its variables, this machine's socket, the password file. Django and
+//! the control plane use them too, and all must reach the same database.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -12,23 +12,23 @@ use tokio_postgres::config::Host;
 
 use super::session::Error;
 
-/// PostgreSQL's port.
+/// PostgreSQL's default port.
 const PORT: u16 = 5432;
-/// Where PostgreSQL has its socket: on Debian, and as it is built by itself.
+/// Where PostgreSQL has its socket: on Debian, and as built from source.
 const SOCKETS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
-/// What the file of passwords calls the host of a socket.
+/// The name of a socket's host in the password file.
 const LOCAL: &str = "localhost";
 
-/// What is said of a service, in whose file libpq alone looks.
-pub(super) const SERVICE: &str = "`service`, `servicefile`, `passfile` and PGSERVICE are for libpq: name the host, the user and the database \
-                                  instead, and the file of passwords in PGPASSFILE";
-/// What is said of several hosts, of which libpq takes the first that answers.
-const HOSTS: &str = "it names several hosts, and is to name one";
+/// Why a service is refused: only libpq reads its file.
+pub(super) const SERVICE: &str = "`service`, `servicefile`, `passfile` and PGSERVICE are for libpq: name the host, the user and the \
+                                  database instead, and the password file in PGPASSFILE";
+/// Why several hosts are refused: libpq takes the first that answers.
+const HOSTS: &str = "it names several hosts and must name one";
 
-/// Parses a URL and completes it from the environment, which `variable` looks up.
+/// Parses a URL and completes it from the environment, which `variable` reads.
 ///
 /// # Errors
-/// [`Error::Url`], and [`Error::Unread`] for a URL that leads libpq, and Django with it, elsewhere than the drivers here.
+/// [`Error::Url`], and [`Error::Unread`] for a URL that leads libpq, and with it Django, elsewhere than the drivers here.
 pub(super) fn read(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config, Error> {
     let port = variable("PGPORT").and_then(|port| port.parse().ok()).unwrap_or(PORT);
     let mut config = with_port(url, port).parse().map_err(|_| Error::Url)?;
@@ -37,13 +37,13 @@ pub(super) fn read(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Resu
     Ok(config)
 }
 
-/// The URL with a port in its authority, if that names a host: the `port` of the parameters, which overrides the authority's own, or that
-/// one, or `default`. The driver takes 5432 for a host without a port, and then nobody can tell that the URL left it open.
+/// The URL with a port in its authority, if that names a host: the parameter `port`, which overrides the authority's own, or that
+/// one, or `default`. The driver takes 5432 for a host without a port, which hides that the URL left it open.
 fn with_port(url: &str, default: u16) -> Cow<'_, str> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.into();
     };
-    // As the driver reads it: the credentials end at the first `@`.
+    // As in the driver: the credentials end at the first `@`.
     let start = rest.find('@').map_or(0, |at| at + 1);
     let (credentials, rest) = rest.split_at(start);
     let (hosts, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -66,7 +66,7 @@ fn with_port(url: &str, default: u16) -> Cow<'_, str> {
     format!("{scheme}://{credentials}{address}{path}{mark}{}", others.join("&")).into()
 }
 
-/// The reason why a URL leads libpq elsewhere than the drivers here, if it does.
+/// Refuses a URL that leads libpq elsewhere than the drivers here, with the reason.
 fn refuse(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<(), &'static str> {
     let is_open = config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() || config.get_dbname().is_none();
     if is_open && variable("PGSERVICE").is_some() {
@@ -78,7 +78,7 @@ fn refuse(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<
     Ok(())
 }
 
-/// Completes what a URL has left open; `variable` looks an environment variable up.
+/// Fills in what a URL leaves open; `variable` reads an environment variable.
 fn complete(config: &mut Config, port: u16, variable: &dyn Fn(&str) -> Option<String>) {
     if config.get_ports().is_empty() {
         config.port(port);
@@ -103,13 +103,13 @@ fn complete(config: &mut Config, port: u16, variable: &dyn Fn(&str) -> Option<St
     }
 }
 
-/// The folder of the socket on this machine, or else the machine.
+/// The directory of the socket on this machine, or else the machine itself.
 fn own_host(port: u16) -> &'static str {
     let has_socket = |folder: &&str| Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
     SOCKETS.into_iter().find(has_socket).unwrap_or(LOCAL)
 }
 
-/// The password in the file of passwords, which nobody else may read.
+/// The password from the password file, which is ignored if others may access it.
 fn kept(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let path = variable("PGPASSFILE").map(PathBuf::from);
     let path = path.or_else(|| Some(Path::new(&variable("HOME")?).join(".pgpass")))?;
@@ -132,7 +132,7 @@ fn kept(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Option<St
     })
 }
 
-/// The fields of a line, between colons; a backslash takes the meaning from what is behind it. The last one, the password, may have colons.
+/// The fields of a line, separated by colons; a backslash escapes the character after it. The last one, the password, may have colons.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut letters = line.chars();

@@ -1,4 +1,4 @@
-//! The session that reads rows of other tables for rules.
+//! The session that reads rows of the project's tables for rules.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,26 +11,26 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Row, Statement};
 use tracing::warn;
 
-use super::session::{Error, PATIENCE, Session, describe, patiently};
+use super::session::{Error, STATEMENT_TIMEOUT, Session, describe, in_time};
 use super::sql::{Json, lookup as sql};
 use crate::capture::watch::Lookup;
 
-/// Between attempts at a table under an exclusive lock, beside the wait for the lock itself.
+/// The pause between attempts at a table under an exclusive lock, in addition to the wait for the lock itself.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The failures of a key that its column's type cannot hold.
+/// The errors for a key that its column's type cannot hold.
 const BAD_KEY: [SqlState; 4] = [
     SqlState::INVALID_TEXT_REPRESENTATION,
     SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
     SqlState::INVALID_DATETIME_FORMAT,
     SqlState::DATETIME_FIELD_OVERFLOW,
 ];
-/// How many statements may fail over bad keys before the rest is given up: a few are found by halving, many are a wrong column.
+/// How many statements may fail on bad keys before the lookup is refused: a few are found by halving, many mean a wrong column.
 const BAD_STATEMENTS: u32 = 64;
-/// The classes of failures that pass: of the connection, of conflicts, resources and operators.
+/// The classes of transient errors: of the connection, of conflicts, resources and operators.
 const PASSING: [&str; 4] = ["08", "40", "53", "57"];
 
-/// Reads rows by their keys.
+/// A session that reads rows by key.
 #[derive(Debug)]
 pub struct Lookups {
     session: Session,
@@ -40,20 +40,20 @@ pub struct Lookups {
 /// A row's key, and its values in the order of [`Lookup::columns`].
 pub type LookedUp = (Arc<str>, Box<[Box<RawValue>]>);
 
-/// What a look-up came to.
+/// The outcome of a lookup.
 #[derive(Debug)]
 pub enum Answer {
-    /// The rows that there are.
+    /// The rows that exist.
     Rows(Vec<LookedUp>),
-    /// PostgreSQL refuses it, for people; asking again does not help until somebody fixes it.
+    /// PostgreSQL refuses it, with a human-readable reason; a retry does not help until somebody fixes that.
     Refused(String),
 }
 
-/// The statement of a look-up for another session than ours, in the format of Python's drivers: `%s` stands for an array of keys as
-/// text, and a per cent sign for itself is doubled.
+/// The statement of a lookup for a session other than ours, in the format of Python's drivers: `%s` stands for an array of keys as
+/// text, and a literal per cent sign is doubled.
 #[must_use]
 pub fn foreign_statement(lookup: &Lookup) -> String {
-    // No name has a NUL.
+    // No name contains a NUL.
     sql::statement(lookup, "\0").replace('%', "%%").replace('\0', "%s")
 }
 
@@ -64,15 +64,15 @@ impl Lookups {
     /// When PostgreSQL cannot be reached.
     pub async fn connect(url: &SecretString) -> Result<Self, Error> {
         let session = Session::connect(url, "instant related").await?;
-        patiently(sql::pin(&session.client)).await?;
+        in_time(sql::pin(&session.client)).await?;
         Ok(Self {
             session,
             statements: HashMap::new(),
         })
     }
 
-    /// Reads the rows with these keys; `number` tells the look-ups of this session apart. A key that the column's type cannot hold
-    /// has no row; where there are many of them, the look-up counts as refused.
+    /// Reads the rows with these keys; `number` identifies the lookup within this session. A key that the column's type cannot hold
+    /// has no row; if there are many of them, the lookup counts as refused.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
@@ -81,8 +81,8 @@ impl Lookups {
         let (mut parts, mut failed, mut waits) = (vec![keys], 0, false);
         let mut may_be_outdated = self.statements.contains_key(&number);
         while let Some(part) = parts.pop() {
-            let found = tokio::time::timeout(PATIENCE, self.part(number, lookup, part)).await;
-            match found.map_err(|_| Error::Silent(PATIENCE))? {
+            let found = tokio::time::timeout(STATEMENT_TIMEOUT, self.part(number, lookup, part)).await;
+            match found.map_err(|_| Error::Silent(STATEMENT_TIMEOUT))? {
                 Ok(found) => rows.extend(found),
                 Err(error) => match error.code() {
                     Some(code) if BAD_KEY.contains(code) && may_be_outdated => {
@@ -93,7 +93,7 @@ impl Lookups {
                     }
                     Some(code) if BAD_KEY.contains(code) && failed < BAD_STATEMENTS => {
                         failed += 1;
-                        // One bad key fails the whole statement: halve it until the key stands alone.
+                        // One bad key fails the whole statement: halve it until the key is on its own.
                         let (left, right) = part.split_at(part.len() / 2);
                         parts.extend([left, right].into_iter().filter(|half| !half.is_empty() && part.len() > 1));
                     }

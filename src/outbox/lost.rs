@@ -1,27 +1,27 @@
-//! Losses, as windows bring them.
+//! Counts of lost changes, as windows bring them.
 
 use super::position::{Snapshot, Transactions};
 
-/// The changes that triggers gave up, by the time of a window.
+/// The lost changes, as counted at the time of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// The count of all times.
+    /// The all-time count.
     pub count: i64,
-    /// Whether each transaction that may have lost some of them has ended. A sequence shows what is not committed, so that whoever reloads
-    /// before that may find what was.
+    /// Whether every transaction that may have lost some of them has ended. The sequence counts uncommitted losses too, so a client that
+    /// reloads before that may find the old state.
     pub is_over: bool,
 }
 
-/// What is known of losses from one window to the next.
+/// The losses known from one window to the next.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     lost: Option<Lost>,
-    /// Those who lost something have smaller numbers than this.
+    /// The transactions that lost something have smaller numbers than this.
     begun: u64,
 }
 
 impl Counter {
-    /// A window whose snapshot is `until` brings the count; by then `ahead` transactions had numbers from its xmax on.
+    /// Takes the count from a window whose snapshot is `until`; by then `ahead` transactions had numbers from its xmax on.
     pub(super) fn read(&mut self, count: i64, until: &Snapshot, ahead: i32) {
         let Some(Transactions { ended, begun }) = until.transactions(ahead) else {
             return;
@@ -33,7 +33,7 @@ impl Counter {
         self.lost = Some(Lost { count, is_over });
     }
 
-    /// None before the first window.
+    /// The losses so far; `None` before the first window.
     pub(super) const fn lost(&self) -> Option<Lost> {
         self.lost
     }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loss_is_over_once_all_have_ended_that_had_begun_when_it_was_counted() {
+    fn a_loss_is_over_once_all_transactions_have_ended_that_had_begun_when_it_was_counted() {
         let mut counter = Counter::default();
         let mut read = |count, snapshot: &str, ahead| {
             counter.read(count, &Snapshot::new(snapshot).unwrap(), ahead);

@@ -1,14 +1,14 @@
-//! An operator's session: looks at what the relay has left, and fixes it. It takes no lock, so that it works beside a relay; adopting
-//! a restored outbox alone takes the leader's.
+//! An operator's session: inspects what the relay has left, and fixes it. It takes no lock, so that it works next to a relay; only
+//! adopting a restored outbox takes the leader's.
 
 use secrecy::SecretString;
 
 use super::leader::check_cluster;
 use super::position::{Position, Snapshot};
-use super::session::{Error, Session, patiently};
+use super::session::{Error, Session, in_time};
 use super::sql;
 
-/// A connection of a command.
+/// The connection of a command.
 #[derive(Debug)]
 pub struct Operator {
     pub(super) session: Session,
@@ -25,22 +25,22 @@ impl Operator {
         })
     }
 
-    /// The position from which on only what is committed later is read.
+    /// The position after which only later commits are read.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
     pub async fn here(&self) -> Result<Position, Error> {
-        let snapshot = patiently(sql::current_snapshot(&self.session.client)).await?;
+        let snapshot = in_time(sql::current_snapshot(&self.session.client)).await?;
         let snapshot = Snapshot::new(&snapshot)?;
         Ok(Position::at(snapshot))
     }
 
-    /// Checks that the cursor was written in this cluster: in another its transaction ids mean nothing.
+    /// Checks that the cursor was written in this cluster: its transaction ids mean nothing in another.
     ///
     /// # Errors
-    /// [`Error::ForeignCursor`] when it was not, [`Error::NoCursor`] when there is none.
+    /// [`Error::ForeignCursor`] if it was not, [`Error::NoCursor`] if there is none.
     pub async fn check_cluster(&self) -> Result<(), Error> {
-        let row = patiently(sql::cursor(&self.session.client)).await?.ok_or(Error::NoCursor)?;
+        let row = in_time(sql::cursor(&self.session.client)).await?.ok_or(Error::NoCursor)?;
         check_cluster(&row)
     }
 }

@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use super::session::Error;
 
-/// A `pg_snapshot`: which transactions were visible at a moment, as `xmin:xmax:xip,…`.
+/// A `pg_snapshot`: the transactions that were visible at a moment, as `xmin:xmax:xip,…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot(Arc<str>);
 
-/// Everything visible in `snapshot` is settled, and what a window has been settled of besides.
+/// A position of the cursor: everything visible in `snapshot` is settled, and the settled part of the next window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The start of the next window.
     pub snapshot: Snapshot,
-    /// The window that is settled in part.
+    /// The partly settled window, if there is one.
     pub within: Option<Within>,
 }
 
-/// A window that is settled up to one of its changes, so that a restart goes on inside a giant one.
+/// A window that is settled up to one of its changes, so that a restart continues inside a giant one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Within {
     /// The end of the window.
@@ -27,17 +27,17 @@ pub struct Within {
     pub after: i64,
 }
 
-/// What is known of the transactions at the end of a window.
+/// The bounds of the transactions at the end of a window.
 #[derive(Debug)]
 pub(super) struct Transactions {
     /// All with smaller numbers have ended.
     pub(super) ended: u64,
-    /// None with this number or a larger one had begun.
+    /// No transaction with this number or a larger one had begun.
     pub(super) begun: u64,
 }
 
 impl Snapshot {
-    /// Takes PostgreSQL's text; only digits and separators pass, so that it may stand in a statement as it is.
+    /// Takes PostgreSQL's text. Only digits and separators are accepted, so that it can be part of a statement as it is.
     pub(super) fn new(text: &str) -> Result<Self, Error> {
         let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b','));
         valid.then(|| Self(text.into())).ok_or(Error::Protocol("no pg_snapshot"))
@@ -52,7 +52,7 @@ impl Snapshot {
         })
     }
 
-    /// Its xmin and its xmax: below the one all transactions have ended, and none from the other on was visible.
+    /// Its xmin and its xmax: all transactions below the one have ended, and none from the other on was visible.
     fn bounds(&self) -> Option<(u64, u64)> {
         let mut parts = self.0.split(':').map(str::parse);
         Some((parts.next()?.ok()?, parts.next()?.ok()?))
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_snapshot_is_taken_for_one() {
+    fn nothing_but_a_snapshot_is_accepted() {
         assert!(Snapshot::new("10:20:10,14,15").is_ok());
         assert!(Snapshot::new("10:20:").is_ok());
         assert!(Snapshot::new("").is_err());

@@ -1,4 +1,4 @@
-//! What the outbox still holds of settled changes, to be sent again.
+//! The settled changes that the outbox still holds, to be sent again.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use tokio_postgres::RowStream;
 use super::operator::Operator;
 use super::reader::Feed;
 use super::rows::ChangeRow;
-use super::session::{Error, patiently, within};
+use super::session::{Error, in_time, in_time_of};
 use super::sql::replay as sql;
 
-/// The changes of a page. They stream: only those in the socket's buffer are in memory.
+/// The maximum changes of a page. They stream: only those in the socket's buffer are in memory.
 const PAGE: i64 = 2_000;
-/// How long PostgreSQL may take to find and sort the changes, and for the next one.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// The timeout for PostgreSQL to find and sort the changes, and for each next row.
+const REPLAY_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Which settled changes are meant.
+/// A selection of settled changes.
 #[derive(Clone, Debug)]
 pub struct Span {
     /// Written at this moment or later.
     pub since: Timestamp,
     /// Written before this moment.
     pub until: Timestamp,
-    /// Only of these watches, as the outbox calls them.
+    /// Only of these watches, by their names in the outbox.
     pub sources: Option<Vec<String>>,
 }
 
-/// Settled changes, by their ids: those of one row in the order in which they were committed.
+/// Settled changes, ordered by id: those of one row in the order in which they were committed.
 pub struct Replay<'a> {
     operator: &'a Operator,
     rows: Option<Pin<Box<RowStream>>>,
@@ -38,13 +38,13 @@ pub struct Replay<'a> {
 }
 
 impl Operator {
-    /// Opens what the outbox holds of a span. The server keeps it aside, so that neither memory nor the xmin horizon depends on
-    /// how long the publishing takes. What is not settled is left out: the relay sends it anyway.
+    /// Opens the settled changes of a span. The server materialises them, so that neither memory nor the xmin horizon depends on
+    /// how long the publishing takes. Unsettled changes are left out: the relay sends them anyway.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn replay(&self, span: &Span) -> Result<Replay<'_>, Error> {
-        within(PATIENCE, sql::open(&self.session.client, span)).await?;
+        in_time_of(REPLAY_TIMEOUT, sql::open(&self.session.client, span)).await?;
         Ok(Replay {
             operator: self,
             rows: None,
@@ -60,7 +60,7 @@ impl Feed for Replay<'_> {
 }
 
 impl Replay<'_> {
-    /// The next change's row; none at the end.
+    /// The next change's row; `None` at the end.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
@@ -71,15 +71,15 @@ impl Replay<'_> {
                 Some(rows) => rows,
                 none => {
                     self.count = 0;
-                    none.insert(patiently(sql::fetch(client, PAGE)).await?)
+                    none.insert(in_time(sql::fetch(client, PAGE)).await?)
                 }
             };
-            if let Some(row) = within(PATIENCE, rows.try_next()).await? {
+            if let Some(row) = in_time_of(REPLAY_TIMEOUT, rows.try_next()).await? {
                 self.count += 1;
                 return Ok(Some(ChangeRow::new(row)));
             }
             if self.count < PAGE {
-                patiently(sql::close(client)).await?;
+                in_time(sql::close(client)).await?;
                 return Ok(None);
             }
             self.rows = None;

@@ -1,4 +1,4 @@
-//! The rows of a page, as they come from the socket.
+//! The rows of a page, as they arrive from the socket.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -9,29 +9,29 @@ use futures_util::{FutureExt, TryStreamExt};
 use jiff::Timestamp;
 use tokio_postgres::{Row, RowStream};
 
-use super::session::{Error, within};
+use super::session::{Error, in_time_of};
 use super::sql::{Json, Xid};
 use crate::change::{Change, Operation};
 
-/// How long PostgreSQL may take for the next row.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The timeout for PostgreSQL to send the next row.
+const NEXT_ROW_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// What PostgreSQL sends for a page.
+/// The stream of a page's rows.
 pub(super) struct Rows {
     pub(super) stream: Pin<Box<RowStream>>,
-    /// How many changes there are when the page is full.
+    /// The number of changes if the page is full.
     pub(super) limit: i64,
-    /// Their ids, where they were asked for before.
+    /// Their ids, if these were fetched before.
     pub(super) expected: Option<std::vec::IntoIter<i64>>,
 }
 
 impl Rows {
-    /// The next row; none at the end.
+    /// The next row; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Row>, Error> {
-        // Most rows are there already: a time-out for each would cost as much as decoding it.
+        // Most rows have already arrived: a timeout for each would cost as much as decoding it.
         let row = match self.stream.try_next().now_or_never() {
             Some(row) => row?,
-            None => within(PATIENCE, self.stream.try_next()).await?,
+            None => in_time_of(NEXT_ROW_TIMEOUT, self.stream.try_next()).await?,
         };
         if let Some(expected) = &mut self.expected {
             let id = row.as_ref().map(|row| row.try_get(1)).transpose()?;
@@ -47,7 +47,7 @@ impl Rows {
 #[derive(Debug)]
 pub struct ChangeRow {
     row: Row,
-    /// The former and the present version, where they differ from what PostgreSQL sent.
+    /// The old and the new version, if they differ from what PostgreSQL sent.
     repaired: [OnceLock<Box<str>>; 2],
 }
 
@@ -63,7 +63,7 @@ impl ChangeRow {
     /// The transaction that wrote it.
     ///
     /// # Errors
-    /// When the row is not one of the outbox as this binary knows it.
+    /// When the row does not have the format that this binary supports.
     pub fn transaction(&self) -> Result<u64, Error> {
         Ok(self.row.try_get::<_, Xid>(7)?.0)
     }
@@ -71,7 +71,7 @@ impl ChangeRow {
     /// The change that the row holds.
     ///
     /// # Errors
-    /// When the row is not one of the outbox as this binary knows it.
+    /// When the row does not have the format that this binary supports.
     pub fn change(&self) -> Result<Change<'_>, Error> {
         let Self {
             row,
@@ -89,7 +89,7 @@ impl ChangeRow {
     }
 }
 
-/// A version of the row; `repaired` holds one that had to be repaired.
+/// A version of the changed row; `repaired` stores it if it had to be repaired.
 fn version<'a>(row: &'a Row, column: usize, repaired: &'a OnceLock<Box<str>>) -> Result<Option<&'a str>, Error> {
     let json: Option<Json<'_>> = row.try_get(column)?;
     Ok(json.map(|json| match json.0 {

@@ -1,4 +1,4 @@
-//! A connection of the relay: pinned settings, quick notice of a dead peer, notifications.
+//! A connection of the relay: pinned settings, quick detection of a dead peer, notifications.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use tokio_util::sync::CancellationToken;
 use super::{ANNOUNCEMENTS, handshake, sql, tls};
 use crate::config;
 
-/// How long a connection may take to come up, at one address.
+/// The timeout for a connection to be established, for each address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long it may take until its settings are pinned, at some addresses one after the other.
-const ATTEMPT: Duration = Duration::from_secs(30);
+/// The timeout until its settings are pinned, with several addresses tried in turn.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 /// A peer that acknowledges nothing for this long is gone; both sides use it, so that a standby takes over within seconds.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(6);
-/// When an idle connection is probed first, and how often from then on; three lost probes end it.
+/// When an idle connection is first probed, and how often from then on; three lost probes end it.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// The announcements that wait to be taken; of more the rest is passed over, and read.
+/// The announcements that may wait to be taken; beyond that they are dropped, and their changes are read with the window.
 const ANNOUNCED: usize = 64;
 
-/// How long a statement may take, unless it is one that sorts: then the connection counts as lost.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of a statement that does not sort, after which the connection counts as lost.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What went wrong between the relay and PostgreSQL.
+/// An error between the relay and PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL cannot be read. The text names no part of it, since it holds a password.
+    /// The URL cannot be parsed. The message quotes no part of it, since it holds a password.
     #[error("{}", config::UNREADABLE_URL)]
     Url,
-    /// What libpq would take, and the two drivers do not both.
+    /// Something that libpq accepts, but not both of the drivers here.
     #[error("the database URL: {0}")]
     Unread(&'static str),
     /// A certificate or key that the URL names cannot be used.
@@ -47,13 +47,13 @@ pub enum Error {
         "the database URL leads to a connection pooler, where locks and LISTEN do not hold; give `[database] url` a direct connection"
     )]
     Pooler,
-    /// The schema is not there, or not as this binary knows it.
+    /// The schema is missing, or not the one this binary supports.
     #[error("the schema `instant` is not as this version needs it ({0}); run `instant apply`")]
     Schema(String),
-    /// The cursor was written in another cluster: its transaction ids mean nothing here.
+    /// The cursor was written in another cluster, so its transaction ids mean nothing here.
     #[error(
         "this database was restored from another cluster (its cursor belongs to system {stored}, this is {here}); \
-         `instant adopt`, as the tables' owner, goes on here"
+         run `instant adopt` as the tables' owner to continue here"
     )]
     ForeignCursor {
         /// The cluster that wrote the cursor.
@@ -61,13 +61,13 @@ pub enum Error {
         /// The cluster that the relay is connected to.
         here: i64,
     },
-    /// The cursor's row is not there.
+    /// The cursor's row is missing.
     #[error(
-        "`instant.relay` has no cursor: this database was restored without Instant's rows; `instant remove`, then `instant apply`, \
-         as the tables' owner, begin anew"
+        "`instant.relay` has no cursor: this database was restored without Instant's rows; run `instant remove`, then \
+         `instant apply`, as the tables' owner, to start over"
     )]
     NoCursor,
-    /// PostgreSQL sent what no PostgreSQL sends.
+    /// PostgreSQL sent something that it never should.
     #[error("PostgreSQL answered with something unexpected: {0}")]
     Protocol(&'static str),
     /// A large window's changes are no longer where they were.
@@ -82,12 +82,12 @@ pub enum Error {
     /// PostgreSQL did not answer in time.
     #[error("PostgreSQL did not answer within {} seconds", .0.as_secs())]
     Silent(Duration),
-    /// Anything else that PostgreSQL or the driver says.
+    /// Any other error of PostgreSQL or the driver.
     #[error("PostgreSQL: {}", describe(.0))]
     Postgres(#[source] tokio_postgres::Error),
 }
 
-/// The server's own message rather than the driver's "db error", and the cause of what the driver says.
+/// The server's own message rather than the driver's "db error", or the driver's message with its cause.
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(server) = error.as_db_error() {
         return format!("{} ({})", server.message(), server.code().code());
@@ -114,7 +114,7 @@ impl From<tokio_postgres::Error> for Error {
 }
 
 impl Error {
-    /// Whether trying again can help: everything but what a person has to fix.
+    /// Whether a retry can help: true for everything that an operator need not fix.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         !matches!(
@@ -124,10 +124,10 @@ impl Error {
     }
 }
 
-/// Whether the relay can tell from `url` where to connect. Connects nowhere.
+/// Checks that `url` says where to connect, without connecting.
 ///
 /// # Errors
-/// When it cannot be read, or names what cannot be used.
+/// When it cannot be parsed, or names something that cannot be used.
 pub fn check_url(url: &SecretString) -> Result<(), Error> {
     tls::configure(url.expose_secret()).map(drop)
 }
@@ -138,16 +138,16 @@ pub(super) struct Session {
     pub(super) client: Client,
     /// Woken by every notification but announcements.
     pub(super) notified: Arc<Notify>,
-    /// What was announced.
+    /// The payloads of announcements.
     pub(super) announced: mpsc::Receiver<String>,
     closed: CancellationToken,
 }
 
 impl Session {
-    /// Connects, pins what the server's or the role's settings might change, and refuses a pooler. The kernel may take a connection for a
-    /// server that hangs, so that all of it has a time-out.
+    /// Connects, pins what the server's or the role's settings might change, and refuses a pooler. The kernel may accept a connection for
+    /// a server that hangs, so all of it has a timeout.
     pub(super) async fn connect(url: &SecretString, name: &str) -> Result<Self, Error> {
-        Self::connect_within(ATTEMPT, url, name).await
+        Self::connect_within(SESSION_TIMEOUT, url, name).await
     }
 
     async fn connect_within(limit: Duration, url: &SecretString, name: &str) -> Result<Self, Error> {
@@ -193,13 +193,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Ends when the connection does.
+    /// Completes when the connection ends.
     pub(super) async fn closed(&self) -> Error {
         self.closed.cancelled().await;
         Error::Closed
     }
 
-    /// A pooler hands out keys of its own: the process that the handshake named is not the one that answers queries.
+    /// Refuses a pooler, which hands out its own keys: the process that the handshake named is not the one that answers queries.
     async fn refuse_pooler(&self) -> Result<(), Error> {
         let answering = sql::backend_pid(&self.client).await?;
         let named = handshake::process_id(&self.client).await;
@@ -211,13 +211,13 @@ impl Session {
     }
 }
 
-/// Waits for a statement. A half-open connection answers nothing; this says so before TCP does.
-pub(super) async fn patiently<T>(query: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
-    within(PATIENCE, query).await
+/// Waits for a statement, up to [`STATEMENT_TIMEOUT`]. A half-open connection never answers; this detects it before TCP does.
+pub(super) async fn in_time<T>(query: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    in_time_of(STATEMENT_TIMEOUT, query).await
 }
 
-/// Waits for a statement that may take longer.
-pub(super) async fn within<T>(
+/// Waits for a statement, up to `limit`.
+pub(super) async fn in_time_of<T>(
     limit: Duration,
     query: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, Error> {
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_server_that_takes_connections_and_says_nothing_is_given_up() {
+    async fn a_server_that_accepts_connections_and_sends_nothing_times_out() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("postgresql://shop@{}/shop", server.local_addr().unwrap());
         let limit = Duration::from_millis(200);

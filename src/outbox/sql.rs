@@ -1,7 +1,7 @@
 //! Every statement of the relay, one named function each: on Instant's tables, and the one that looks up rows of the project's.
 //!
-//! None takes a lock beyond what its verb takes; a relay's advisory locks are session-level and only ever tried, since a session that
-//! waits for one would hold back the xmin horizon of the whole cluster. [`adopt`] alone waits for one, ten seconds at most.
+//! None takes a lock beyond what its verb takes. A relay's advisory locks are session-level and only ever tried, since a session that
+//! waits for one would hold back the xmin horizon of the whole cluster. Only [`adopt`] waits for one, for ten seconds at most.
 
 pub(super) mod adopt;
 pub(super) mod letters;
@@ -25,11 +25,11 @@ use super::position::Position;
 use super::{ANNOUNCEMENTS, CHANNEL, LEADER_LOCK};
 use crate::capture::DOZE_LOCK;
 
-/// Pins what a server's, a database's or a role's settings might otherwise change. Time-outs would end a dozing relay;
-/// `serializable` would make writers fail more often; a sequential scan or a parallel plan costs milliseconds a window, and
-/// compiling a plan more than running it. The keepalives let the server release the locks of a relay that was cut off.
-/// Settings that this version of PostgreSQL does not have are passed over. A database without an encoding would refuse to send text that
-/// is not UTF-8 to a session that says it reads that.
+/// Pins what a server's, a database's or a role's settings might otherwise change. Timeouts would end a dozing relay; `serializable`
+/// would make writers fail more often; a sequential scan or a parallel plan costs milliseconds per window, and compiling a plan costs
+/// more than running it. The keepalives let the server release the locks of a relay that was cut off. Settings that this version of
+/// PostgreSQL does not have are skipped. A database without an encoding would refuse to send text that is not UTF-8 to a session that
+/// declares UTF-8.
 pub(super) async fn pin_settings(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(
@@ -49,7 +49,7 @@ pub(super) async fn pin_settings(client: &Client) -> Result<(), Error> {
         .await
 }
 
-/// Pins what the leader's session needs besides: a bitmap of the whole settled part is not what one chunk of the purge should read.
+/// Pins what the leader's session also needs: one chunk of the purge should not read a bitmap of the whole settled part.
 pub(super) async fn pin_index_order(client: &Client) -> Result<(), Error> {
     client.batch_execute("set enable_bitmapscan = off").await
 }
@@ -59,7 +59,7 @@ pub(super) async fn backend_pid(client: &Client) -> Result<i32, Error> {
     client.query_one("select pg_backend_pid()", &[]).await?.try_get(0)
 }
 
-/// Tries to become the leader; true also for the one who is it already.
+/// Tries to become the leader; true also if this session already is.
 pub(super) async fn try_lead(client: &Client) -> Result<bool, Error> {
     client
         .query_one("select pg_try_advisory_lock($1)", &[&LEADER_LOCK])
@@ -80,10 +80,10 @@ pub(super) async fn listen(client: &Client) -> Result<(), Error> {
     client.batch_execute(&format!("listen {CHANNEL}")).await
 }
 
-/// Subscribes to announcements, on a channel that nobody can guess and that `pg_stat_activity` does not show. Not where the database
-/// has no encoding: the driver ends a connection that brings what is no text. It locks the one row of its table until it is done;
-/// triggers read that row beside it. It waits for a lock no longer than a read may be kept waiting.
-pub(super) async fn hear_announcements(client: &Client) -> Result<(), Error> {
+/// Subscribes to announcements, on a channel that nobody can guess and that `pg_stat_activity` does not show. Not in a database
+/// without an encoding: the driver ends a connection that brings text that is not UTF-8. It locks the one row of its table until it is
+/// done; triggers can still read that row. It waits for a lock no longer than a read may be kept waiting.
+pub(super) async fn subscribe_to_announcements(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(&format!(
             "select set_config('lock_timeout', '1s', true);
@@ -105,7 +105,7 @@ pub(super) async fn hear_announcements(client: &Client) -> Result<(), Error> {
         .await
 }
 
-/// Whether triggers may notify at all: where two-phase commit is on they do not, since NOTIFY would make PREPARE fail.
+/// Whether triggers may notify at all: they do not if two-phase commit is enabled, since NOTIFY would make PREPARE fail.
 pub(super) async fn triggers_notify(client: &Client) -> Result<bool, Error> {
     client
         .query_one("select current_setting('max_prepared_transactions') = '0'", &[])
@@ -113,27 +113,27 @@ pub(super) async fn triggers_notify(client: &Client) -> Result<bool, Error> {
         .try_get(0)
 }
 
-/// What [`try_doze`] asks.
+/// Prepares [`try_doze`]'s statement.
 pub(super) async fn prepare_doze(client: &Client) -> Result<Statement, Error> {
     client.prepare("select pg_try_advisory_lock($1)").await
 }
 
-/// Tries to fall asleep: fails while a transaction is under way that wrote changes without a NOTIFY.
+/// Tries to fall asleep: fails while a transaction is open that wrote changes without a NOTIFY.
 pub(super) async fn try_doze(client: &Client, statement: &Statement) -> Result<bool, Error> {
     client.query_one(statement, &[&DOZE_LOCK]).await?.try_get(0)
 }
 
-/// What [`wake`] asks.
+/// Prepares [`wake`]'s statement.
 pub(super) async fn prepare_wake(client: &Client) -> Result<Statement, Error> {
     client.prepare("select pg_advisory_unlock($1)").await
 }
 
-/// Wakes up: from here on nobody notifies.
+/// Wakes up: from then on nobody notifies.
 pub(super) async fn wake(client: &Client, statement: &Statement) -> Result<(), Error> {
     client.execute(statement, &[&DOZE_LOCK]).await.map(drop)
 }
 
-/// The cursor, the cluster that wrote it, and this cluster; none in a database that was restored without it.
+/// The cursor, the cluster that wrote it, and this cluster; `None` in a database that was restored without it.
 pub(super) async fn cursor(client: &Client) -> Result<Option<Row>, Error> {
     let statement = "select relay.snapshot::text, relay.until::text, relay.after, relay.system_identifier, here.system_identifier
          from instant.relay, pg_control_system() as here
@@ -141,13 +141,13 @@ pub(super) async fn cursor(client: &Client) -> Result<Option<Row>, Error> {
     client.query_opt(statement, &[]).await
 }
 
-/// The snapshot of this moment: what it does not show is committed later. A transaction that has no number yet is not in it.
+/// The current snapshot: what it does not show is committed later. A transaction that has no number yet is not in it.
 pub(super) async fn current_snapshot(client: &Client) -> Result<String, Error> {
     client.query_one("select pg_current_snapshot()::text", &[]).await?.try_get(0)
 }
 
-/// Remembers since when this session leads; tells that, and since when the one before it did.
-pub(super) async fn take_office(client: &Client) -> Result<Row, Error> {
+/// Records that this session leads as of now; returns that time, and when the term before it began.
+pub(super) async fn begin_term(client: &Client) -> Result<Row, Error> {
     let statement = "update instant.relay set led_since = clock_timestamp()
          from (select led_since from instant.relay where name = 'main') as former
          where name = 'main'
@@ -155,7 +155,7 @@ pub(super) async fn take_office(client: &Client) -> Result<Row, Error> {
     client.query_one(statement, &[]).await
 }
 
-/// Writes the cursor. The caller holds the leader's lock on this very connection: who has lost it cannot write.
+/// Writes the cursor. The caller holds the leader's lock on this very connection: a session that has lost it cannot write.
 pub(super) async fn move_cursor(client: &Client, position: &Position) -> Result<(), Error> {
     let within = position.within.as_ref();
     client
@@ -173,7 +173,7 @@ pub(super) async fn move_cursor(client: &Client, position: &Position) -> Result<
         .map(drop)
 }
 
-/// Sends a message by hand. The commit waits for the disk, unlike those of the relay, which can be made again.
+/// Sends a message by hand. The commit waits for the disk, unlike the relay's commits, which can be repeated.
 pub(super) async fn broadcast(client: &Client, message: &Message) -> Result<(), Error> {
     client.batch_execute("set synchronous_commit = on").await?;
     client
@@ -193,20 +193,20 @@ pub(super) async fn broadcast(client: &Client, message: &Message) -> Result<(), 
         .map(drop)
 }
 
-/// Ends a transaction that was begun here.
+/// Commits the open transaction.
 pub(super) async fn commit(client: &Client) -> Result<(), Error> {
     client.batch_execute("commit").await
 }
 
-/// Begins the transaction of a purge, whose statement is cancelled before a standby would think its leader hung.
+/// Begins the transaction of a purge, whose statement is cancelled before a standby would consider its leader hung.
 pub(super) async fn begin_purge(client: &Client) -> Result<(), Error> {
     client.batch_execute("begin; set local statement_timeout = '2s'").await
 }
 
-/// Deletes at most `limit` of the oldest changes behind `from` that are settled for longer than `retention`. Returns how many, and the
-/// last of them. Only behind the stored cursor: a window that a restart resumes must still be whole. In order, and not past a
-/// change that is too young: whoever goes on where this ended passes over no change, and reads none that is dead already. An old
-/// snapshot may keep millions of these in the index.
+/// Deletes at most `limit` of the oldest changes after `from` that are settled for longer than `retention`. Returns how many, and the
+/// last of them. Only up to the stored cursor: a window that a restart resumes must still be whole. In order, and not past a change
+/// that is too young: a purge that continues where this one ended skips no change, and reads no dead ones. An old snapshot may keep
+/// millions of these in the index.
 pub(super) async fn purge(
     client: &Client,
     retention: Duration,
@@ -240,7 +240,7 @@ pub(super) async fn purge(
     Ok((count.unsigned_abs(), Some(Purged { xid, id })))
 }
 
-/// The change that a purge has come to.
+/// The last change that a purge deleted.
 #[derive(Debug)]
 pub(super) struct Purged {
     xid: String,

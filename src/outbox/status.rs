@@ -1,4 +1,4 @@
-//! How the relay and the outbox are doing.
+//! The status of the relay and the outbox.
 
 use std::collections::BTreeMap;
 
@@ -7,47 +7,47 @@ use serde::Serialize;
 
 use super::leader::Losses;
 use super::operator::Operator;
-use super::session::{Error, patiently};
+use super::session::{Error, in_time};
 use super::sql::status as sql;
 
-/// The most changes that a backlog is counted to: beyond it, only that there are more is of interest.
+/// The limit up to which a backlog is counted; beyond it, the exact number is of no interest.
 pub const BACKLOG_LIMIT: i64 = 100_000;
 
-/// What waits, and what was parked or lost.
+/// The waiting, parked and lost changes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Depth {
-    /// What is not settled.
+    /// The unsettled changes.
     pub backlog: Backlog,
-    /// What the outbox holds.
+    /// The size of the outbox.
     pub outbox: OutboxSize,
-    /// The dead letters.
+    /// The number of dead letters.
     pub dead_letters: i64,
-    /// The lost changes.
+    /// The counts of lost changes.
     pub lost: Losses,
 }
 
-/// A look at the outbox.
+/// The status of the outbox.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// The relay that leads; none: nobody publishes.
+    /// The relay that leads; `None` if nobody publishes.
     pub leader: Option<LeaderSession>,
-    /// What waits, and what was parked or lost.
+    /// The waiting, parked and lost changes.
     #[serde(flatten)]
     pub depth: Depth,
-    /// Changes captured a second, over the last minute or, where that is less, over the latest 10,000.
+    /// Changes captured per second, over the last minute or the latest 10,000, whichever span is shorter.
     pub changes_per_second: f64,
-    /// The last change of each watch among the latest 10,000, as the outbox calls it.
+    /// The last change of each watch among the latest 10,000, by the watch's name in the outbox.
     pub last_changes: BTreeMap<String, Timestamp>,
 }
 
 /// The session that holds the leader's lock.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeaderSession {
-    /// Its process in PostgreSQL.
+    /// Its process id in PostgreSQL.
     pub pid: i32,
     /// Since when it leads.
     pub since: Option<Timestamp>,
-    /// Where it connects from; none through a socket, or when this role may not see it.
+    /// The address it connects from; `None` for a Unix socket, or if this role may not see it.
     pub address: Option<String>,
     /// When it last wrote the cursor.
     pub cursor_at: Timestamp,
@@ -67,20 +67,20 @@ pub struct Backlog {
 /// The size of the outbox.
 #[derive(Clone, Debug, Serialize)]
 pub struct OutboxSize {
-    /// With its index and large values.
+    /// The bytes on disk, with its index and large values.
     pub bytes: i64,
-    /// The changes in it by PostgreSQL's statistics; none before it has any.
+    /// The changes in it by PostgreSQL's statistics; `None` before there are any.
     pub changes: Option<i64>,
 }
 
 impl Operator {
-    /// Looks at the outbox. What it reads is bounded, however large the outbox is.
+    /// Reads the status. What it reads is bounded, however large the outbox is.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn status(&self) -> Result<Status, Error> {
         let client = &self.session.client;
-        let leader = patiently(sql::leader(client)).await?;
+        let leader = in_time(sql::leader(client)).await?;
         let leader = leader.map(|row| {
             Ok::<_, tokio_postgres::Error>(LeaderSession {
                 pid: row.try_get(0)?,
@@ -89,25 +89,25 @@ impl Operator {
                 cursor_at: row.try_get(3)?,
             })
         });
-        let last_changes = patiently(sql::last_changes(client)).await?;
+        let last_changes = in_time(sql::last_changes(client)).await?;
         let last_changes = last_changes.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
         Ok(Status {
             leader: leader.transpose()?,
             depth: self.depth().await?,
-            changes_per_second: patiently(sql::rate(client)).await?,
+            changes_per_second: in_time(sql::rate(client)).await?,
             last_changes: last_changes.collect::<Result<_, tokio_postgres::Error>>()?,
         })
     }
 
-    /// Counts what waits, and what was parked or lost. What it reads is bounded, however large the outbox is.
+    /// Counts the waiting, parked and lost changes. What it reads is bounded, however large the outbox is.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn depth(&self) -> Result<Depth, Error> {
         let client = &self.session.client;
-        let backlog = patiently(sql::backlog(client, BACKLOG_LIMIT + 1)).await?;
+        let backlog = in_time(sql::backlog(client, BACKLOG_LIMIT + 1)).await?;
         let changes: i64 = backlog.try_get(0)?;
-        let outbox = patiently(sql::size(client)).await?;
+        let outbox = in_time(sql::size(client)).await?;
         Ok(Depth {
             backlog: Backlog {
                 changes: changes.min(BACKLOG_LIMIT),
@@ -118,8 +118,8 @@ impl Operator {
                 bytes: outbox.try_get(0)?,
                 changes: outbox.try_get(1)?,
             },
-            dead_letters: patiently(super::sql::letters::count(client, &super::LetterFilter::default())).await?,
-            lost: patiently(super::sql::losses::count(client)).await?,
+            dead_letters: in_time(super::sql::letters::count(client, &super::LetterFilter::default())).await?,
+            lost: in_time(super::sql::losses::count(client)).await?,
         })
     }
 }

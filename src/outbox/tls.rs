@@ -1,7 +1,7 @@
-//! TLS of the relay's connections, with libpq's words: `sslmode`, `sslrootcert`, `sslcert` and `sslkey` in the URL.
+//! TLS of the relay's connections, with libpq's parameters: `sslmode`, `sslrootcert`, `sslcert` and `sslkey` in the URL.
 //!
-//! As with libpq, `prefer` (the default) and `require` encrypt without looking at the certificate, `verify-ca` wants it signed by
-//! a known authority, `verify-full` wants it made out to the host as well.
+//! As with libpq, `prefer` (the default) and `require` encrypt without checking the certificate, `verify-ca` requires it to be signed
+//! by a known authority, and `verify-full` also requires it to be issued for the host.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::libpq;
 use super::session::Error;
 
-/// What a URL says about TLS.
+/// The TLS settings of a URL.
 #[derive(Debug)]
 struct Settings {
     mode: Mode,
@@ -53,7 +53,7 @@ pub(super) fn configure(url: &str) -> Result<(tokio_postgres::Config, MakeRustls
 }
 
 impl Settings {
-    /// Takes the TLS parameters, which the driver does not know, out of a URL; what it leaves open, libpq's variables say.
+    /// Takes the TLS parameters, which the driver does not support, out of a URL; libpq's variables fill in what it leaves open.
     fn split(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<(String, Self), Error> {
         let path = |name| variable(name).map(PathBuf::from);
         let mut settings = Self {
@@ -99,7 +99,7 @@ impl Settings {
                 .build()
                 .map_err(|error| Error::Tls(error.to_string()))
         };
-        // libpq's rule: a root that is named is checked by `require` too.
+        // libpq's rule: with a named root, `require` checks the chain too.
         let chain = match self.mode {
             Mode::VerifyCa | Mode::VerifyFull => Some(web_pki()?),
             Mode::Require if self.root.is_some() => Some(web_pki()?),
@@ -128,7 +128,7 @@ impl Settings {
         }
     }
 
-    /// The authorities: those of `sslrootcert`, or else the public ones.
+    /// The certificate authorities: those of `sslrootcert`, or else the public ones.
     fn roots(&self) -> Result<RootCertStore, Error> {
         let mut roots = RootCertStore::empty();
         match self.root.as_deref().filter(|path| path.as_os_str() != "system") {
@@ -168,12 +168,12 @@ fn unreadable(path: &std::path::Path, error: &rustls::pki_types::pem::Error) -> 
     Error::Tls(format!("{}: {error}", path.display()))
 }
 
-/// Checks a server's certificate as far as the mode asks; that the server holds its key is always checked.
+/// Checks a server's certificate as far as the mode requires; that the server holds its key is always checked.
 #[derive(Debug)]
 struct Verifier {
-    /// Whose signatures count; none: anybody's.
+    /// The verifier of the chain; `None` if any signature is accepted.
     chain: Option<Arc<WebPkiServerVerifier>>,
-    /// Whether the certificate must be made out to the host.
+    /// Whether the certificate must be issued for the host.
     name: bool,
     provider: Arc<CryptoProvider>,
 }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_libpq_does_not_know_is_refused() {
+    fn a_mode_that_libpq_does_not_have_is_refused() {
         assert!(matches!(configure("postgres://u@h/d?sslmode=yes"), Err(Error::Url)));
     }
 

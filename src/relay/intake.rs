@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::outlet::Outlet;
-use super::pace::{Next, Pace, nap};
-use super::related::Related;
+use super::pace::{Next, Pace, precise_sleep};
+use super::related::RelatedLoader;
 use crate::mapping::{Mapping, NoRows};
 use crate::outbox::{Error, Lost, Position, Reader};
 use progress::{Flow, Progress};
@@ -30,7 +30,7 @@ pub(super) struct Intake {
     pub(super) reader: Reader,
     pub(super) rules: watch::Receiver<Arc<Mapping>>,
     /// What rules read of other tables.
-    pub(super) related: Related,
+    pub(super) related: RelatedLoader,
     pub(super) outlet: Outlet,
     /// What was lost.
     pub(super) lost: watch::Sender<Option<Lost>>,
@@ -176,7 +176,7 @@ impl Intake {
 
     async fn rest(&self, pause: Duration) {
         tokio::select! {
-            () = nap(pause) => {}
+            () = precise_sleep(pause) => {}
             () = self.shutdown.cancelled() => {}
         }
     }
@@ -184,7 +184,7 @@ impl Intake {
     /// Reads one page into the pipeline.
     async fn page(&mut self) -> Result<Turn, Error> {
         let rules = Arc::clone(&self.rules.borrow());
-        self.tell_what_was_unknown(&rules).await?;
+        self.count_unknown_as_loss(&rules).await?;
         let Self {
             reader,
             related,
@@ -208,7 +208,7 @@ impl Intake {
                 return Ok(Turn::unfinished(changes));
             }
         }
-        let goes_on = page.goes_on();
+        let continues = page.continues();
         let (rest, ended) = match last {
             Some((id, _)) => (Some(page.after(outlet.reached(id))?), page.end(Some(id)).await?),
             None => (None, page.end(None).await?),
@@ -217,7 +217,7 @@ impl Intake {
         outlet.end(changes, has_ended);
         // A window without changes moves only the memory's cursor: writing it would make an idle relay write for ever. Of one with
         // changes the last page may be empty.
-        if let Some(position) = ended.filter(|_| changes > 0 || goes_on || outlet.has_outcomes()).or(rest) {
+        if let Some(position) = ended.filter(|_| changes > 0 || continues || outlet.has_outcomes()).or(rest) {
             self.hand_on(position).await?;
         }
         let losses = self.reader.lost();
@@ -231,7 +231,7 @@ impl Intake {
     }
 
     /// Counts a loss where `rules` know what was passed over before they were read: those who listen are told to load again what they show.
-    async fn tell_what_was_unknown(&self, rules: &Mapping) -> Result<(), Error> {
+    async fn count_unknown_as_loss(&self, rules: &Mapping) -> Result<(), Error> {
         let known = self.outlet.unknown.known_to(rules);
         if known.is_empty() {
             return Ok(());
@@ -249,7 +249,7 @@ impl Intake {
                  loss: run `instant apply`; `instant replay` sends them"
             );
         }
-        self.outlet.unknown.forget(&known);
+        self.outlet.unknown.clear(&known);
         Ok(())
     }
 

@@ -93,7 +93,7 @@ pub(super) struct Ledger {
     letters: Vec<DeadLetter>,
     written_at: Instant,
     /// The counts of losses that subscribers were told of.
-    told: mpsc::Receiver<i64>,
+    announced: mpsc::Receiver<i64>,
     metrics: Arc<Metrics>,
 }
 
@@ -102,7 +102,7 @@ impl Ledger {
         leader: Leader,
         entries: mpsc::Receiver<Entry>,
         retention: Duration,
-        told: mpsc::Receiver<i64>,
+        announced: mpsc::Receiver<i64>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (open, letters) = (BTreeMap::new(), Vec::new());
@@ -115,7 +115,7 @@ impl Ledger {
             written: None,
             letters,
             written_at: Instant::now(),
-            told,
+            announced,
             metrics,
         }
     }
@@ -134,7 +134,7 @@ impl Ledger {
                     Some(entry) => self.enter(entry),
                     None => break,
                 },
-                Some(told) = self.told.recv() => self.leader.told(told).await?,
+                Some(announced) = self.announced.recv() => self.leader.record_announced(announced).await?,
                 () = tokio::time::sleep_until(purge_at) => {
                     let more = self.leader.purge(self.retention).await?;
                     let pace = (self.retention / PURGE_SHARE).clamp(SHORTEST_PURGE_PACE, LONGEST_PURGE_PACE);

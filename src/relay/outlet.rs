@@ -23,7 +23,7 @@ const CHUNK_CHANGES: usize = 200;
 /// … or this many bytes, whichever comes first.
 const CHUNK_BYTES: usize = 256 << 10;
 /// How long a statement may stay open while there is no room for what it reads; the server ends a connection that takes nothing for 6 s.
-const PATIENCE: Duration = Duration::from_secs(3);
+const ROOM_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The ends of the pipeline, apart from the reader so that both can be borrowed at once.
 pub(super) struct Outlet {
@@ -140,7 +140,7 @@ impl Outlet {
         tokio::select! {
             _ = self.room() => true,
             () = shutdown.cancelled() => true,
-            () = tokio::time::sleep(PATIENCE) => false,
+            () = tokio::time::sleep(ROOM_TIMEOUT) => false,
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) enum Next {
 }
 
 /// Pauses. What is shorter than the runtime's tick is slept by a thread of the system's, whose clock is finer.
-pub(super) async fn nap(pause: Duration) {
+pub(super) async fn precise_sleep(pause: Duration) {
     if pause < TICK {
         // It fails only where the runtime ends, and this with it.
         let _ = tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await;

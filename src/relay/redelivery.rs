@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Related;
+use super::RelatedLoader;
 use crate::mapping::{Mapping, Origin, Publication, Rows, RuleName};
 use crate::outbox::{DeadLetter, Error, LetterFilter, LetterPlace, Operator, Refusal, StoredLetter};
 use crate::publisher::{BatchError, Publisher, Reply, deliver};
@@ -38,7 +38,7 @@ pub async fn redeliver<E: From<Error>>(
     operator: &Operator,
     publisher: &impl Publisher,
     filter: &LetterFilter,
-    related: &mut Related,
+    related: &mut RelatedLoader,
     rules: impl Future<Output = Result<Arc<Mapping>, E>>,
 ) -> Result<Redelivery, E> {
     let mut redelivery = Redelivery::default();
@@ -147,7 +147,7 @@ fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn Rows) -
     };
     let number = u32::try_from(letter.rule).unwrap_or_default();
     let left = Origin::is_departure(&letter.key);
-    if let (Some(event), Some(channel)) = (&letter.event, letter.address()) {
+    if let (Some(event), Some(channel)) = (&letter.event, letter.original_channel()) {
         return Attempt::Send(Publication {
             origin: Origin {
                 change_id: change.id,

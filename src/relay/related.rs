@@ -1,6 +1,6 @@
 //! What rules read of other tables: looked up for many changes at once, and remembered for a while.
 
-mod memory;
+mod cache;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use crate::change::Change;
 use crate::mapping::{Mapping, Rows};
 use crate::outbox::{Answer, ChangeRow, Error, Feed, Lookups};
-use memory::Memory;
+use cache::Cache;
 
 /// The changes that are looked up for together at first: a query costs as much as some hundred rows, but nothing is known of these before
 /// some were read.
@@ -25,17 +25,17 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// Rows of other tables for the changes under way.
 #[derive(Debug)]
-pub struct Related {
+pub struct RelatedLoader {
     database: SecretString,
     /// What the session and the memory belong to.
     rules: Option<Arc<Mapping>>,
     lookups: Option<Lookups>,
-    memory: Memory,
+    cache: Cache,
     /// How many changes are looked up for together.
     batch: usize,
 }
 
-impl Related {
+impl RelatedLoader {
     /// Nothing is connected or looked up before it is needed. A row is remembered for `ttl`.
     #[must_use]
     pub fn new(database: SecretString, ttl: Duration) -> Self {
@@ -43,7 +43,7 @@ impl Related {
             database,
             rules: None,
             lookups: None,
-            memory: Memory::new(ttl),
+            cache: Cache::new(ttl),
             batch: FIRST_BATCH,
         }
     }
@@ -62,13 +62,13 @@ impl Related {
             self.rules = Some(Arc::clone(rules));
             self.lookups = None;
             self.batch = FIRST_BATCH;
-            self.memory.clear(rules.lookups().len());
+            self.cache.clear(rules.lookups().len());
         }
-        self.memory.begin();
-        let before = self.memory.bytes();
+        self.cache.begin();
+        let before = self.cache.bytes();
         // Before anything is looked up: what changed a row may stand behind what reads it.
         for change in changes {
-            rules.stale(change, |lookup, key| self.memory.forget(lookup, key));
+            rules.stale(change, |lookup, key| self.cache.evict(lookup, key));
         }
         let mut wanted: Vec<HashSet<Arc<str>>> = vec![HashSet::new(); rules.relations()];
         for change in changes {
@@ -85,7 +85,7 @@ impl Related {
             for relation in std::mem::take(&mut relations) {
                 let lookup = rules.lookup_of(relation);
                 for key in std::mem::take(&mut wanted[relation]) {
-                    for (further, key) in rules.further(relation, self.memory.row(lookup, &key)) {
+                    for (further, key) in rules.further(relation, self.cache.row(lookup, &key)) {
                         wanted[further].insert(key.as_ref().into());
                         next.push(further);
                     }
@@ -95,7 +95,7 @@ impl Related {
             next.dedup();
             relations = next;
         }
-        if self.memory.bytes().saturating_sub(before) > LOADED {
+        if self.cache.bytes().saturating_sub(before) > LOADED {
             self.batch = (self.batch / 2).max(1);
         } else if changes.len() >= self.batch {
             self.batch = (self.batch * 4).min(LARGEST_BATCH);
@@ -122,7 +122,7 @@ impl Related {
     /// What was prepared.
     #[must_use]
     pub fn rows(&self) -> &dyn Rows {
-        &self.memory
+        &self.cache
     }
 
     /// Reads what is wanted of `relations` and not remembered, with one query a look-up.
@@ -131,7 +131,7 @@ impl Related {
         let mut missing: BTreeMap<usize, HashSet<Arc<str>>> = BTreeMap::new();
         for relation in relations {
             let lookup = rules.lookup_of(*relation);
-            let unknown = wanted[*relation].iter().filter(|key| !self.memory.has(lookup, key, now));
+            let unknown = wanted[*relation].iter().filter(|key| !self.cache.has(lookup, key, now));
             missing.entry(lookup).or_default().extend(unknown.map(Arc::clone));
         }
         for (lookup, keys) in missing.into_iter().filter(|(_, keys)| !keys.is_empty()) {
@@ -141,8 +141,8 @@ impl Related {
             };
             let keys: Vec<Arc<str>> = keys.into_iter().collect();
             match session.read(lookup, &rules.lookups()[lookup], &keys).await? {
-                Answer::Rows(rows) => self.memory.fill(lookup, keys, rows),
-                Answer::Refused(reason) => self.memory.refused(lookup, reason),
+                Answer::Rows(rows) => self.cache.fill(lookup, keys, rows),
+                Answer::Refused(reason) => self.cache.refused(lookup, reason),
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Losses: changes that the triggers gave up so that a write could go on, or that the relay passed over before its rules knew them. Subscribers are told to load again what they show.
 //!
-//! The intake brings their count with each window, and the [`Herald`] tells a growth. It is a task of its own, so that a Centrifugo that is
+//! The intake brings their count with each window, and the [`ResyncPublisher`] tells a growth. It is a task of its own, so that a Centrifugo that is
 //! down holds nothing up. The ledger, which has the leader's connection, remembers what was told.
 
 use std::sync::Arc;
@@ -23,46 +23,46 @@ const PACE: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(7);
 
 /// Tells subscribers.
-pub(super) struct Herald<P> {
+pub(super) struct ResyncPublisher<P> {
     /// What the intake has read; none before the first window.
     pub(super) lost: watch::Receiver<Option<Lost>>,
     /// The count that subscribers were told of.
-    pub(super) told: i64,
+    pub(super) announced: i64,
     /// Where a new one is remembered.
-    pub(super) remember: mpsc::Sender<i64>,
+    pub(super) recorder: mpsc::Sender<i64>,
     pub(super) publisher: Arc<P>,
     pub(super) rules: watch::Receiver<Arc<Mapping>>,
     pub(super) shutdown: CancellationToken,
 }
 
-impl<P: Publisher> Herald<P> {
+impl<P: Publisher> ResyncPublisher<P> {
     /// Tells each growth until the shutdown or the ledger's end. What is untold then is told after the next start.
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let shutdown = self.shutdown.clone();
         tokio::select! {
             () = shutdown.cancelled() => {}
-            _ = self.tell_all() => {}
+            _ = self.publish_all() => {}
         }
         Ok(())
     }
 
     /// Tells each growth once its transactions have ended: who reloads before that finds what was. Ends when the intake or the ledger has.
-    async fn tell_all(&mut self) -> Option<()> {
+    async fn publish_all(&mut self) -> Option<()> {
         // The count that was told too early.
         let mut early = None;
         loop {
-            let told = self.told;
+            let announced = self.announced;
             let is_news =
                 |lost: &Option<Lost>| lost.is_some_and(|lost| lost.count != told && (lost.is_over || early != Some(lost.count)));
             let mut lost = (*self.lost.wait_for(is_news).await.ok()?)?;
-            if lost.count < told {
+            if lost.count < announced {
                 // The sequence was set back or made anew: what it has counted since is news.
-                self.remember(0).await?;
+                self.record(0).await?;
                 continue;
             }
             if early != Some(lost.count) {
                 warn!(
-                    lost = lost.count - told,
+                    lost = lost.count - announced,
                     "changes were lost; a warning before this one, or in PostgreSQL's log, says why, and subscribers are told to reload"
                 );
             }
@@ -73,34 +73,34 @@ impl<P: Publisher> Herald<P> {
                     Err(_) => lost,
                 };
             }
-            let is_told = self.tell(lost).await;
+            let is_published = self.publish_resync(lost).await;
             if !lost.is_over {
                 early = Some(lost.count);
-            } else if is_told {
-                self.remember(lost.count).await?;
+            } else if is_published {
+                self.record(lost.count).await?;
             }
             tokio::time::sleep(PACE).await;
         }
     }
 
     /// Has the ledger remember the count that was told.
-    async fn remember(&mut self, told: i64) -> Option<()> {
-        self.told = told;
-        self.remember.send(told).await.ok()
+    async fn record(&mut self, announced: i64) -> Option<()> {
+        self.announced = announced;
+        self.recorder.send(announced).await.ok()
     }
 
     /// Publishes one resync a channel; false when there is something newer to tell before each of them has it.
-    async fn tell(&mut self, lost: Lost) -> bool {
+    async fn publish_resync(&mut self, lost: Lost) -> bool {
         let publications = self.rules.borrow().resync(lost.count, Timestamp::now());
-        let is_told = self.publish(publications.iter().collect(), lost).await;
-        if is_told {
+        let is_published = self.publish(publications.iter().collect(), lost).await;
+        if is_published {
             info!(
                 lost = lost.count,
                 channels = publications.len(),
                 "subscribers were told to reload"
             );
         }
-        is_told
+        is_published
     }
 
     /// Publishes until each publication is taken or refused for good. False when what was `lost` is not the last of it any more: the channels

@@ -24,8 +24,8 @@ pub(super) struct Unknown(Mutex<Passed>);
 struct Passed {
     sources: BTreeSet<String>,
     /// The changes that nothing was said of yet.
-    unsaid: u64,
-    said_at: Option<Instant>,
+    unreported: u64,
+    reported_at: Option<Instant>,
 }
 
 impl Unknown {
@@ -35,10 +35,10 @@ impl Unknown {
         if passed.sources.len() < MAX_SOURCES && !passed.sources.contains(source) {
             passed.sources.insert(source.to_owned());
         }
-        passed.unsaid += 1;
-        if passed.said_at.is_none_or(|said| said.elapsed() >= PACE) {
-            passed.said_at = Some(Instant::now());
-            let changes = std::mem::take(&mut passed.unsaid);
+        passed.unreported += 1;
+        if passed.reported_at.is_none_or(|reported| reported.elapsed() >= PACE) {
+            passed.reported_at = Some(Instant::now());
+            let changes = std::mem::take(&mut passed.unreported);
             warn!(
                 source,
                 changes,
@@ -56,13 +56,13 @@ impl Unknown {
     }
 
     /// Subscribers are told of these.
-    pub(super) fn forget(&self, told: &[String]) {
+    pub(super) fn clear(&self, sources: &[String]) {
         let mut passed = self.lock();
-        for source in told {
+        for source in sources {
             passed.sources.remove(source);
         }
         // What comes next is another story.
-        passed.said_at = None;
+        passed.reported_at = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Passed> {

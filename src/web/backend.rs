@@ -12,7 +12,7 @@ use crate::mapping::Mapping;
 use crate::outbox::{self, LetterFilter, Operator};
 use crate::publisher::centrifugo::{CallError, Centrifugo};
 use crate::publisher::{Observers, Tap};
-use crate::relay::{Redelivery, Related, redeliver};
+use crate::relay::{Redelivery, RelatedLoader, redeliver};
 
 /// After which a client connects again, and is asked who it is. Centrifugo's own codes of that kind mean something else.
 const CHANGED: Disconnect = Disconnect::new(4001, "access changed");
@@ -94,7 +94,7 @@ impl Backend {
         &self,
         operator: &Operator,
         filter: &LetterFilter,
-        related: &mut Related,
+        related: &mut RelatedLoader,
         rules: Arc<Mapping>,
         observers: &Observers,
     ) -> Result<Redelivery, outbox::Error> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::super::{Context, exit, publisher};
 use super::filter::Selection;
 use crate::outbox::Operator;
-use crate::relay::{Redelivery, Related, redeliver};
+use crate::relay::{Redelivery, RelatedLoader, redeliver};
 
 /// Send dead letters again, those of older changes first, under the same idempotency keys. What is accepted is deleted; what is refused
 /// again stays with its new reason. A letter whose rule failed is mapped again with the current rules.
@@ -24,7 +24,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     let config = context.load()?;
     let publisher = publisher(&config)?;
     let operator = Operator::connect(&config.database.url).await?;
-    let mut related = Related::new(config.database.url.clone(), config.related_ttl);
+    let mut related = RelatedLoader::new(config.database.url.clone(), config.related_ttl);
     // Those of the file as it is now.
     let rules = async { Ok::<_, anyhow::Error>(context.rules(&config).await?.1) };
     let Redelivery {

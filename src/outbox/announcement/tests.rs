@@ -16,7 +16,7 @@ fn an_announcement_is_read_as_the_row_would_be() {
 }
 
 #[test]
-fn what_is_no_announcement_is_left_to_the_read() {
+fn anything_else_than_an_announcement_is_left_to_the_read() {
     for text in [
         "",
         "{}",
@@ -49,8 +49,8 @@ enum Step {
     Capture(prop::sample::Index),
     /// One of them ends.
     End(prop::sample::Index, Ended),
-    /// What was announced is looked at.
-    Hear,
+    /// The announcements are received.
+    Receive,
     /// A window is read.
     Read,
 }
@@ -73,7 +73,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Begin),
         4 => any().prop_map(Step::Capture),
         3 => (any(), ended).prop_map(|(index, ended)| Step::End(index, ended)),
-        3 => Just(Step::Hear),
+        3 => Just(Step::Receive),
         3 => Just(Step::Read),
     ];
     prop::collection::vec(step, 1..120)
@@ -89,7 +89,7 @@ struct Database {
     open: BTreeMap<u64, Vec<i64>>,
     /// Committed and not read.
     committed: BTreeSet<i64>,
-    /// Announced and not heard.
+    /// Announced and not received.
     announced: Vec<i64>,
 }
 
@@ -134,10 +134,10 @@ proptest! {
     #[test]
     fn each_change_is_taken_once_and_an_announced_one_after_all_with_smaller_ids(steps in steps()) {
         let (mut database, mut seen, mut taken) = (Database::default(), Seen::default(), BTreeSet::new());
-        for step in steps.iter().chain([&Step::Hear, &Step::Read]) {
+        for step in steps.iter().chain([&Step::Receive, &Step::Read]) {
             database.step(step);
             match step {
-                Step::Hear => {
+                Step::Receive => {
                     for id in std::mem::take(&mut database.announced) {
                         if seen.admit(&change(id)) {
                             let earlier = database.committed.iter().chain(database.open.values().flatten());
@@ -164,7 +164,7 @@ proptest! {
     }
 }
 
-/// A window that is read when nothing is under way.
+/// Reads a window while no transaction is under way.
 fn read(seen: &mut Seen, transactions: u64, ids: &[i64]) {
     seen.begin(&Snapshot::new(&format!("{transactions}:{transactions}:")).unwrap(), 0);
     for id in ids {
@@ -174,9 +174,9 @@ fn read(seen: &mut Seen, transactions: u64, ids: &[i64]) {
 }
 
 #[test]
-fn a_change_is_admitted_that_follows_the_last_one() {
+fn a_change_that_follows_the_last_one_is_admitted() {
     let mut seen = Seen::default();
-    assert!(!seen.admit(&change(1)), "nothing is known of those before");
+    assert!(!seen.admit(&change(1)), "nothing is known about those before");
     read(&mut seen, 10, &[4, 6]);
     assert!(!seen.admit(&change(6)), "it was read");
     assert!(!seen.admit(&change(8)), "7 may come");
@@ -204,7 +204,7 @@ fn no_change_is_admitted_while_an_id_that_was_passed_over_may_still_come() {
 }
 
 #[test]
-fn a_change_is_new_that_was_announced_otherwise() {
+fn a_change_that_was_announced_with_other_contents_is_new() {
     let mut seen = Seen::default();
     read(&mut seen, 10, &[4]);
     let forged = Change {
@@ -220,7 +220,7 @@ fn a_change_is_new_that_was_announced_otherwise() {
 }
 
 #[test]
-fn nothing_is_admitted_after_what_nobody_wrote_until_the_ids_are_known_again() {
+fn nothing_is_admitted_after_a_forged_announcement_until_the_ids_are_known_again() {
     let mut seen = Seen::default();
     read(&mut seen, 10, &[4]);
     assert!(seen.admit(&change(5)));

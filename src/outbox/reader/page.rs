@@ -6,7 +6,7 @@ use super::super::session::Error;
 use super::Reader;
 use crate::change::Change;
 
-/// The changes of one page, as they come from the socket.
+/// The changes of one page, as they arrive from the socket.
 pub struct Page<'a> {
     pub(super) reader: &'a mut Reader,
     pub(super) rows: Rows,
@@ -15,7 +15,7 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// The next change's row; none at the end of the page.
+    /// The next change's row; `None` at the end of the page.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
@@ -38,13 +38,13 @@ impl Page<'_> {
         }
     }
 
-    /// Whether it goes on with a window that a page before it began.
+    /// Whether it continues a window that an earlier page began.
     #[must_use]
-    pub const fn goes_on(&self) -> bool {
+    pub const fn continues(&self) -> bool {
         self.rows.expected.is_some()
     }
 
-    /// Whether a change of this page was not [admitted](Reader::admit) before, as it is. It is to be asked of each change, once.
+    /// Whether a change of this page was not [admitted](Reader::admit) before, exactly like this. Must be called once for each change.
     pub fn is_new(&mut self, change: &Change<'_>) -> bool {
         self.reader.seen.read(change)
     }
@@ -58,18 +58,18 @@ impl Page<'_> {
         Ok(Position::inside(self.reader.start.clone(), until, id))
     }
 
-    /// Has the window go on behind one of this page's changes, whose id is `last`, when the page is dropped; then no statement stays open.
+    /// Has the window continue after this page's change `last` once the page is dropped; then no statement stays open.
     ///
     /// # Errors
     /// When PostgreSQL sent a change before the window's snapshot.
     pub fn leave(&mut self, last: i64) -> Result<(), Error> {
         let until = self.until.clone().ok_or(Error::Protocol("a window without a snapshot"))?;
-        self.reader.go_on(until, last);
+        self.reader.resume_after(until, last);
         Ok(())
     }
 
-    /// Ends the page after its last change, whose id is `last`. Returns the position reached when the window ended with it, and
-    /// none when the window goes on.
+    /// Ends the page after its last change, whose id is `last`. Returns the position reached if the window ended with it, and
+    /// `None` if the window continues.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
@@ -82,7 +82,7 @@ impl Page<'_> {
         } = self;
         let until = until.ok_or(Error::Protocol("a window without a snapshot"))?;
         if let Some(after) = last.filter(|_| count == rows.limit) {
-            reader.go_on(until, after);
+            reader.resume_after(until, after);
             return Ok(None);
         }
         if let Some(rest) = reader.rest.take() {
@@ -95,9 +95,9 @@ impl Page<'_> {
     }
 }
 
-/// Changes that are read one after the other.
+/// A source of changes that are read one after the other.
 pub trait Feed: Send {
-    /// The next change's row; none at the end, after which it is not asked again.
+    /// The next change's row; `None` at the end, after which it must not be called again.
     ///
     /// # Errors
     /// When PostgreSQL refuses or does not answer.

@@ -4,14 +4,14 @@ use tokio_postgres::{Client, Error};
 
 use crate::outbox::LEADER_LOCK;
 
-/// Begins. Everything that follows sees what this sees: a change that is captured meanwhile belongs to this cluster already.
+/// Begins. All statements that follow see one snapshot: a change that is captured meanwhile already belongs to this cluster.
 pub(in crate::outbox) async fn begin(client: &Client) -> Result<(), Error> {
     client
         .batch_execute("begin isolation level repeatable read; set local synchronous_commit = on; set local lock_timeout = '10s'")
         .await
 }
 
-/// Waits, ten seconds at most, until no relay leads, and keeps any from leading until the transaction's end.
+/// Waits, for ten seconds at most, until no relay leads, and keeps any from leading until the transaction's end.
 pub(in crate::outbox) async fn lock(client: &Client) -> Result<(), Error> {
     client
         .execute("select pg_advisory_xact_lock($1)", &[&LEADER_LOCK])
@@ -19,9 +19,9 @@ pub(in crate::outbox) async fn lock(client: &Client) -> Result<(), Error> {
         .map(drop)
 }
 
-/// Gives the changes that were not settled this transaction's number; how many. They keep their ids, and so their order and
-/// their idempotency keys. The snapshot of the other cluster says nothing of changes that were captured after the restore: these are
-/// younger than the cursor. Takes the locks of updated rows, which nobody else writes.
+/// Gives the unsettled changes this transaction's number, and returns how many. They keep their ids, and so their order and their
+/// idempotency keys. The other cluster's snapshot does not apply to changes that were captured after the restore: these are younger
+/// than the cursor. Takes the locks of updated rows, which nobody else writes.
 pub(in crate::outbox) async fn take_over(client: &Client) -> Result<u64, Error> {
     let statement = "update instant.outbox as change
          set xid = pg_current_xact_id()
@@ -33,7 +33,7 @@ pub(in crate::outbox) async fn take_over(client: &Client) -> Result<u64, Error> 
     client.execute(statement, &[]).await
 }
 
-/// Removes the settled changes, whose numbers mean other transactions here; how many.
+/// Deletes the settled changes, whose numbers mean other transactions here, and returns how many.
 pub(in crate::outbox) async fn drop_settled(client: &Client) -> Result<u64, Error> {
     client
         .execute("delete from instant.outbox where xid <> pg_current_xact_id()", &[])

@@ -1,4 +1,4 @@
-//! The statements on dead letters: the relay parks them, an operator's commands find and settle them.
+//! Statements on dead letters: the relay parks them, an operator's commands find and settle them.
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, RowStream};
@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Error, RowStream};
 use crate::outbox::dead_letter::DeadLetter;
 use crate::outbox::letters::{LetterFilter, LetterPlace, Refusal};
 
-/// The conditions of a filter, `$1` to `$7`; what is null does not narrow.
+/// The conditions of a filter, `$1` to `$7`; a null does not narrow it.
 const FOUND: &str = "($1::bigint[] is null or id = any ($1))
     and ($2::text is null or model = $2)
     and ($3::integer is null or rule = $3)
@@ -15,7 +15,7 @@ const FOUND: &str = "($1::bigint[] is null or id = any ($1))
     and ($6::double precision is null or parked_at < clock_timestamp() - make_interval(secs => $6))
     and ($7::double precision is null or parked_at >= clock_timestamp() - make_interval(secs => $7))";
 
-/// What a letter is without its event and its versions of the row.
+/// The columns of a letter without its event and its versions of the row.
 const HEAD: &str = "id, parked_at, key, change_id, change_at, source, op, model, rule, channel, reason, code, attempts";
 
 /// The values of [`FOUND`]'s parameters.
@@ -84,7 +84,7 @@ pub(in crate::outbox) async fn park(client: &Client, letter: &DeadLetter) -> Res
         .map(std::mem::drop)
 }
 
-/// At most `limit` letters after the id `after`, by their ids.
+/// At most `limit` letters after the id `after`, ordered by id.
 pub(in crate::outbox) async fn page(
     client: &Client,
     filter: &LetterFilter,
@@ -106,7 +106,7 @@ pub(in crate::outbox) async fn page(
     client.query_raw(&statement, parameters).await.map(Box::pin)
 }
 
-/// At most `limit` letters behind `after`, in the order of their changes.
+/// At most `limit` letters after `after`, in the order of their changes.
 pub(in crate::outbox) async fn page_by_change(
     client: &Client,
     filter: &LetterFilter,
@@ -126,21 +126,21 @@ pub(in crate::outbox) async fn page_by_change(
     client.query_raw(&statement, parameters).await.map(Box::pin)
 }
 
-/// How many letters a filter finds.
+/// The number of letters that match a filter.
 pub(in crate::outbox) async fn count(client: &Client, filter: &LetterFilter) -> Result<i64, Error> {
     let statement = format!("select count(*) from instant.dead_letter where {FOUND}");
     let values = Values::new(filter);
     client.query_one(&statement, &values.parameters()).await?.try_get(0)
 }
 
-/// Deletes the letters that a filter finds.
+/// Deletes the letters that match a filter, and returns how many.
 pub(in crate::outbox) async fn drop(client: &Client, filter: &LetterFilter) -> Result<u64, Error> {
     let statement = format!("delete from instant.dead_letter where {FOUND}");
     let values = Values::new(filter);
     client.execute(&statement, &values.parameters()).await
 }
 
-/// Deletes letters.
+/// Deletes letters by id.
 pub(in crate::outbox) async fn delete(client: &Client, ids: &[i64]) -> Result<(), Error> {
     client
         .execute("delete from instant.dead_letter where id = any ($1)", &[&ids])
@@ -148,7 +148,7 @@ pub(in crate::outbox) async fn delete(client: &Client, ids: &[i64]) -> Result<()
         .map(std::mem::drop)
 }
 
-/// Counts an attempt that was refused again.
+/// Records an attempt that was refused again.
 pub(in crate::outbox) async fn refuse(client: &Client, refusal: &Refusal) -> Result<(), Error> {
     client
         .execute(

@@ -1,4 +1,4 @@
-//! The statement on tables of the project, and what its session needs.
+//! The statement on the project's tables, and the settings of its session.
 
 use std::error::Error as StdError;
 use std::fmt::Write;
@@ -12,8 +12,8 @@ use crate::capture::identifier::{QualifiedName, identifier};
 use crate::capture::trigger::PINNED;
 use crate::capture::watch::{Column, Lookup};
 
-/// Lets the session only read, under the settings that captured values are written with. A table under an exclusive lock is waited
-/// for a moment at a time, and a look-up without an index ends before the relay would think the connection dead.
+/// Makes the session read-only, with the settings under which captured values are written. Each wait for a table under an exclusive
+/// lock is short, and a lookup without an index ends before the relay would consider the connection dead.
 pub(in crate::outbox) async fn pin(client: &Client) -> Result<(), Error> {
     let mut settings = "set default_transaction_read_only = on; set lock_timeout = '2s'; set statement_timeout = '8s'".to_owned();
     for (name, value) in PINNED {
@@ -23,8 +23,8 @@ pub(in crate::outbox) async fn pin(client: &Client) -> Result<(), Error> {
     client.batch_execute(&settings).await
 }
 
-/// The statement that reads the rows with some keys: the key as text, then the columns as JSON. Its parameter, which `placeholder`
-/// stands for, is an array of keys. It takes ACCESS SHARE on the table, as any `select`.
+/// The statement that reads the rows with some keys: the key as text, then the columns as JSON. Its only parameter, in place of
+/// `placeholder`, is an array of keys. It takes ACCESS SHARE on the table, like any `select`.
 pub(in crate::outbox) fn statement(lookup: &Lookup, placeholder: &str) -> String {
     let json = |column: &Column| format!("to_json({}{})", identifier(&column.name), column.encoding.cast());
     let mut columns = String::new();
@@ -50,7 +50,7 @@ pub(in crate::outbox) async fn read(client: &Client, statement: &Statement, keys
     client.query(statement, &[&Keys(keys)]).await
 }
 
-/// An array of keys, as text: whatever type the key's column has, PostgreSQL reads it as one.
+/// An array of keys, as text: PostgreSQL parses it as an array of the key column's type, whichever that is.
 #[derive(Debug)]
 struct Keys<'a>(&'a [Arc<str>]);
 

@@ -1,4 +1,4 @@
-//! The statements on the count of lost changes.
+//! Statements on the count of lost changes.
 
 use tokio_postgres::{Client, Error};
 
@@ -7,7 +7,7 @@ use crate::outbox::Losses;
 /// The count of lost changes, from `instant.lost`; the sequence's first value is 0.
 pub(super) const COUNT: &str = "case when lost.is_called then lost.last_value + 1 else 0 end";
 
-/// The count of lost changes, and that which subscribers were told of.
+/// The count of lost changes, and the one last announced to subscribers.
 pub(in crate::outbox) async fn count(client: &Client) -> Result<Losses, Error> {
     let statement = format!("select {COUNT}, relay.told_lost from instant.lost, instant.relay where relay.name = 'main'");
     let row = client.query_one(&statement, &[]).await?;
@@ -17,15 +17,15 @@ pub(in crate::outbox) async fn count(client: &Client) -> Result<Losses, Error> {
     })
 }
 
-/// Remembers the count of lost changes that subscribers were told of.
-pub(in crate::outbox) async fn remember(client: &Client, counted: i64) -> Result<(), Error> {
+/// Records the count of lost changes that was announced to subscribers.
+pub(in crate::outbox) async fn record_announced(client: &Client, counted: i64) -> Result<(), Error> {
     client
         .execute("update instant.relay set told_lost = $1 where name = 'main'", &[&counted])
         .await
         .map(drop)
 }
 
-/// Counts a loss. It takes no lock, and stays counted whatever becomes of a transaction.
+/// Counts a loss. It takes no lock, and stays counted even if a transaction rolls back.
 pub(in crate::outbox) async fn add(client: &Client) -> Result<(), Error> {
     client.execute("select nextval('instant.lost')", &[]).await.map(drop)
 }

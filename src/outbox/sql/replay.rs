@@ -1,4 +1,4 @@
-//! The statements of `instant replay`.
+//! Statements of `instant replay`.
 
 use std::pin::Pin;
 
@@ -7,8 +7,8 @@ use tokio_postgres::{Client, Error, RowStream};
 
 use crate::outbox::replay::Span;
 
-/// Opens a cursor on the settled changes of a span, by their ids; the first column is where a window has its snapshot. WITH HOLD:
-/// the server materialises it at commit. Not by an index, since none serves `at`; each one would cost every watched write.
+/// Opens a cursor on the settled changes of a span, ordered by id; the first column is the one that holds a window's snapshot. WITH
+/// HOLD: the server materialises it at commit. No index serves `at`, since it would cost every watched write.
 pub(in crate::outbox) async fn open(client: &Client, span: &Span) -> Result<(), Error> {
     client.batch_execute("begin").await?;
     client

@@ -6,8 +6,8 @@ use tokio_postgres::{Client, Error};
 use crate::capture::DOZE_LOCK;
 use crate::outbox::{LEADER_LOCK, STANDBY_CHANNEL};
 
-/// Whether the row `held` of `pg_locks` is an advisory lock of this database with the key `key`, of which PostgreSQL shows the 64 bits in
-/// two halves.
+/// The condition that the row `held` of `pg_locks` is an advisory lock of this database with the key `key`, whose 64 bits PostgreSQL
+/// shows in two halves.
 pub(super) fn is_held(key: i64) -> String {
     format!(
         "held.locktype = 'advisory' and held.granted and held.objsubid = 1
@@ -21,12 +21,12 @@ pub(in crate::outbox) async fn listen(client: &Client) -> Result<(), Error> {
     client.batch_execute(&format!("listen {STANDBY_CHANNEL}")).await
 }
 
-/// The leader's answer to a call: what matters is that its session was active.
+/// Answers a call as the leader: all that matters is that its session was active.
 pub(in crate::outbox) async fn answer(client: &Client) -> Result<(), Error> {
     client.batch_execute("select").await
 }
 
-/// Since when the last leader has led. One that has just got the lock is told a moment later.
+/// When the last leader's term began. A leader that has just got the lock appears a moment later.
 pub(in crate::outbox) async fn led_since(client: &Client) -> Result<Option<Timestamp>, Error> {
     client
         .query_one("select led_since from instant.relay where name = 'main'", &[])
@@ -34,8 +34,8 @@ pub(in crate::outbox) async fn led_since(client: &Client) -> Result<Option<Times
         .try_get(0)
 }
 
-/// Calls the leader, and tells which process holds its lock and when that was last active. None when there is no leader, or when
-/// this role may not see the leader's.
+/// Calls the leader, and returns which process holds its lock and when that was last active; `None` if there is no leader, or if this
+/// role may not see the leader's session.
 pub(in crate::outbox) async fn call(client: &Client) -> Result<Option<(i32, Timestamp)>, Error> {
     let statement = format!(
         "select session.pid, session.state_change
@@ -49,8 +49,8 @@ pub(in crate::outbox) async fn call(client: &Client) -> Result<Option<(i32, Time
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// Ends the sessions of a leader that is gone: the one that holds the leader's lock still, since a process id may be used again, and the
-/// one that may have fallen asleep, or no other relay could.
+/// Ends the sessions of a leader that is gone: the one at `process`, if it still holds the leader's lock, since a process id may be
+/// reused; and the reader that may have fallen asleep, since otherwise no other relay could.
 pub(in crate::outbox) async fn end(client: &Client, process: i32) -> Result<(), Error> {
     let statement = format!(
         "select pg_terminate_backend(held.pid)

@@ -1,4 +1,4 @@
-//! The statements of `instant status`. Each reads a bounded number of rows, by the index.
+//! Statements of `instant status`. Each reads a bounded number of rows, by the index.
 
 use tokio_postgres::{Client, Error, Row};
 
@@ -18,7 +18,7 @@ pub(in crate::outbox) async fn leader(client: &Client) -> Result<Option<Row>, Er
     client.query_opt(&statement, &[]).await
 }
 
-/// How many changes are after the cursor, counted to `limit`, and the age in seconds of the oldest of those.
+/// The number of changes after the cursor, counted up to `limit`, and the age in seconds of the oldest of them.
 pub(in crate::outbox) async fn backlog(client: &Client, limit: i64) -> Result<Row, Error> {
     let statement = "with unsettled as (
              (select xid, id, at from instant.outbox
@@ -39,14 +39,14 @@ pub(in crate::outbox) async fn backlog(client: &Client, limit: i64) -> Result<Ro
     client.query_one(statement, &[&limit]).await
 }
 
-/// The outbox's bytes on disk, and its rows as PostgreSQL estimates them.
+/// The outbox's bytes on disk, and PostgreSQL's estimate of its rows.
 pub(in crate::outbox) async fn size(client: &Client) -> Result<Row, Error> {
     let statement = "select pg_total_relation_size('instant.outbox'),
                 nullif(greatest(pg_stat_get_live_tuples('instant.outbox'::regclass), 0), 0)";
     client.query_one(statement, &[]).await
 }
 
-/// Changes a second over the last minute, or over the latest 10,000 where these are younger.
+/// Changes per second over the last minute, or over the latest 10,000 if these are younger.
 pub(in crate::outbox) async fn rate(client: &Client) -> Result<f64, Error> {
     let statement = "select (count(*) / case
                 when count(*) < 10000 then 60
@@ -56,7 +56,7 @@ pub(in crate::outbox) async fn rate(client: &Client) -> Result<f64, Error> {
     client.query_one(statement, &[]).await?.try_get(0)
 }
 
-/// The last change of each watch, among the latest.
+/// The last change of each watch among the latest 10,000.
 pub(in crate::outbox) async fn last_changes(client: &Client) -> Result<Vec<Row>, Error> {
     let statement = "select source, max(at)
          from (select source, at from instant.outbox order by xid desc, id desc limit 10000) as latest

@@ -1,4 +1,4 @@
-//! Values in PostgreSQL's binary format that the driver's own types would not leave as they are.
+//! Values in PostgreSQL's binary format that the driver's own types would not preserve.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -6,8 +6,8 @@ use std::error::Error;
 use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-/// The text of JSON as it was stored; the driver's own types would parse it. What is not UTF-8 of it, as there may be in a database whose
-/// encoding is `SQL_ASCII`, has U+FFFD in its place.
+/// The text of JSON as it was stored; the driver's own types would parse it. Bytes that are not UTF-8, which can occur in a database
+/// whose encoding is `SQL_ASCII`, are replaced by U+FFFD.
 #[derive(Debug)]
 pub(in crate::outbox) struct Json<'a>(pub(in crate::outbox) Cow<'a, str>);
 
@@ -21,7 +21,7 @@ impl<'a> FromSql<'a> for Json<'a> {
     }
 }
 
-/// A row's place in its table, as PostgreSQL writes it: the block and the line in it.
+/// A row's location in its table, as PostgreSQL sends it: the block and the line in it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::outbox) struct Place([u8; 6]);
 

@@ -1,4 +1,4 @@
-//! The statements that read windows. None takes a lock that anyone waits for.
+//! Statements that read windows. None takes a lock that anyone waits for.
 
 use std::pin::Pin;
 
@@ -9,9 +9,9 @@ use super::Place;
 use super::losses::COUNT;
 use crate::outbox::position::{Snapshot, Within};
 
-/// The first page of the window that begins at a snapshot and ends now: `(snapshot, limit)`. A row visible to the statement was
-/// committed before its snapshot, so the window needs no further test. The first row has the snapshot, the
-/// moment, the count of lost changes, and how many transactions had a number from the snapshot's xmax on.
+/// Prepares the first page of the window that begins at a snapshot and ends now: `(snapshot, limit)`. A row visible to the statement
+/// was committed before its snapshot, so the window needs no further test. The first row has the snapshot, the time, the count of lost
+/// changes, and how many transactions had a number from the snapshot's xmax on.
 pub(in crate::outbox) async fn prepare(client: &Client) -> Result<Statement, Error> {
     let statement = format!(
         "select pg_current_snapshot()::text as snapshot, null::bigint as id, clock_timestamp() as at,
@@ -41,8 +41,8 @@ pub(in crate::outbox) async fn first_page(
     client.query_raw(statement, parameters).await.map(Box::pin)
 }
 
-/// Whether the window that begins at a snapshot and ends now has more than `limit` changes. Each part by itself: of both together a
-/// plan that ends early would go through all that is dead.
+/// Whether the window that begins at a snapshot and ends now has more than `limit` changes. The two parts are counted separately: a
+/// plan for both together that ends early would scan all dead rows.
 pub(in crate::outbox) async fn holds_more(client: &Client, from: &Snapshot, limit: i64) -> Result<bool, Error> {
     let statement = format!(
         "select count(*) > $1::bigint
@@ -74,7 +74,7 @@ pub(in crate::outbox) async fn hold_rest(client: &Client, from: &Snapshot, withi
         .await
 }
 
-/// The places and ids of the next `count` changes of the rest.
+/// The locations and ids of the next `count` changes of the rest.
 pub(in crate::outbox) async fn fetch_rest(client: &Client, count: i64) -> Result<(Vec<Place>, Vec<i64>), Error> {
     let rows = client.query_typed(&format!("fetch forward {count} from rest"), &[]).await?;
     let (mut places, mut ids) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
@@ -85,8 +85,8 @@ pub(in crate::outbox) async fn fetch_rest(client: &Client, count: i64) -> Result
     Ok((places, ids))
 }
 
-/// The changes at these places, by their ids. A row of the outbox is never updated, and so never moves, and the purge takes settled ones
-/// alone; but a `vacuum full` moves all: the caller compares the ids.
+/// The changes at these locations, ordered by id. A row of the outbox is never updated, and so never moves, and the purge deletes only
+/// settled ones; but a `vacuum full` moves all of them, so the caller compares the ids.
 pub(in crate::outbox) async fn changes(client: &Client, places: &[Place]) -> Result<Pin<Box<RowStream>>, Error> {
     let statement = "select null::text as snapshot, id, at, source, op, old, new, xid
                      from instant.outbox

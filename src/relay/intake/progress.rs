@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::super::outlet::Outlet;
-use super::super::related::Related;
+use super::super::related::RelatedLoader;
 use crate::change::Change;
 use crate::mapping::{Mapping, NoRows, Rows};
 use crate::outbox::{ChangeRow, Error, Page, Position};
@@ -45,7 +45,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Reads the page to its end, unless it is left before.
-    pub(super) async fn read(&mut self, page: &mut Page<'_>, related: &mut Related) -> Result<Flow, Error> {
+    pub(super) async fn read(&mut self, page: &mut Page<'_>, related: &mut RelatedLoader) -> Result<Flow, Error> {
         if !self.rules.lookups().is_empty() {
             return self.read_with(page, related).await;
         }
@@ -59,11 +59,11 @@ impl<'a> Progress<'a> {
     }
 
     /// The same where rules read rows of other tables, which are looked up for many changes at once.
-    async fn read_with(&mut self, page: &mut Page<'_>, related: &mut Related) -> Result<Flow, Error> {
-        let mut goes_on = true;
-        while goes_on {
+    async fn read_with(&mut self, page: &mut Page<'_>, related: &mut RelatedLoader) -> Result<Flow, Error> {
+        let mut continues = true;
+        while continues {
             let (rows, more) = related.gather(page).await?;
-            goes_on = more;
+            continues = more;
             let batch = rows.iter().map(ChangeRow::change).collect::<Result<Vec<_>, _>>()?;
             self.outlet.metrics.health().reading(batch.first().map(|change| change.at));
             tokio::select! {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Web;
 use crate::outbox::{Error, LetterFilter, Message, Operator};
-use crate::relay::Related;
+use crate::relay::RelatedLoader;
 
 /// The most letters that are sent again in one request.
 const LETTERS: usize = 1000;
@@ -98,7 +98,7 @@ async fn redeliver(web: Arc<Web>, ids: Vec<i64>) -> Response {
     let live = &web.live;
     let retried = async {
         let operator = Operator::connect(&live.database).await?;
-        let mut related = Related::new(live.database.clone(), live.related_ttl);
+        let mut related = RelatedLoader::new(live.database.clone(), live.related_ttl);
         let rules = Arc::clone(&live.rules.borrow());
         backend
             .redeliver(&operator, &filter, &mut related, rules, &live.observers)

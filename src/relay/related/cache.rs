@@ -18,15 +18,15 @@ const VALUE: usize = 16;
 
 /// Rows by look-up and key.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct Cache {
     ttl: Duration,
-    lookups: Vec<Remembered>,
+    lookups: Vec<CachedLookup>,
     bytes: usize,
 }
 
 /// What is known of one look-up.
 #[derive(Debug, Default)]
-struct Remembered {
+struct CachedLookup {
     rows: HashMap<Arc<str>, Row>,
     /// Why it failed in this batch.
     refused: Option<String>,
@@ -41,7 +41,7 @@ struct Row {
     bytes: usize,
 }
 
-impl Memory {
+impl Cache {
     pub(super) const fn new(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -53,7 +53,7 @@ impl Memory {
     /// Forgets everything; from now on there are `lookups` look-ups.
     pub(super) fn clear(&mut self, lookups: usize) {
         self.lookups.clear();
-        self.lookups.resize_with(lookups, Remembered::default);
+        self.lookups.resize_with(lookups, CachedLookup::default);
         self.bytes = 0;
     }
 
@@ -73,7 +73,7 @@ impl Memory {
     }
 
     /// Forgets a row, or all of a look-up.
-    pub(super) fn forget(&mut self, lookup: usize, key: Option<&str>) {
+    pub(super) fn evict(&mut self, lookup: usize, key: Option<&str>) {
         let rows = &mut self.lookups[lookup].rows;
         match key {
             Some(key) => self.bytes -= rows.remove(key).map_or(0, |row| row.bytes),
@@ -91,20 +91,20 @@ impl Memory {
     pub(super) fn fill(&mut self, lookup: usize, keys: Vec<Arc<str>>, found: Vec<LookedUp>) {
         let now = Instant::now();
         for key in keys {
-            self.remember(lookup, key, None, now);
+            self.insert(lookup, key, None, now);
         }
         for (key, values) in found {
-            self.remember(lookup, key, Some(values), now + self.ttl);
+            self.insert(lookup, key, Some(values), now + self.ttl);
         }
     }
 
     /// Every row of a look-up counts as failed in this batch.
     pub(super) fn refused(&mut self, lookup: usize, reason: String) {
-        self.forget(lookup, None);
+        self.evict(lookup, None);
         self.lookups[lookup].refused = Some(reason);
     }
 
-    fn remember(&mut self, lookup: usize, key: Arc<str>, values: Option<Box<[Box<RawValue>]>>, until: Instant) {
+    fn insert(&mut self, lookup: usize, key: Arc<str>, values: Option<Box<[Box<RawValue>]>>, until: Instant) {
         let size = values.iter().flatten().map(|value| value.get().len() + VALUE).sum::<usize>();
         let bytes = OVERHEAD + key.len() + size;
         let row = Row { values, until, bytes };
@@ -113,7 +113,7 @@ impl Memory {
     }
 }
 
-impl Rows for Memory {
+impl Rows for Cache {
     fn row(&self, lookup: usize, key: &str) -> Found<'_> {
         let Some(known) = self.lookups.get(lookup) else {
             return Found::Missing;
@@ -140,14 +140,14 @@ mod tests {
         (key.into(), Box::new([value]))
     }
 
-    fn memory(ttl: Duration) -> Memory {
-        let mut memory = Memory::new(ttl);
-        memory.clear(2);
-        memory
+    fn cache(ttl: Duration) -> Cache {
+        let mut cache = Cache::new(ttl);
+        cache.clear(2);
+        cache
     }
 
-    fn found(memory: &Memory, key: &str) -> Option<String> {
-        match memory.row(0, key) {
+    fn found(cache: &Cache, key: &str) -> Option<String> {
+        match cache.row(0, key) {
             Found::Row(values) => Some(values[0].get().to_owned()),
             Found::Missing => None,
             Found::Failed(reason) => Some(reason.to_owned()),
@@ -156,44 +156,44 @@ mod tests {
 
     #[test]
     fn a_row_is_remembered_for_its_time_and_its_absence_for_a_batch() {
-        let mut memory = memory(Duration::from_mins(1));
+        let mut cache = cache(Duration::from_mins(1));
         let now = Instant::now();
-        memory.fill(0, vec!["1".into(), "2".into()], vec![row("1", "Ada")]);
-        assert_eq!((found(&memory, "1"), found(&memory, "2")), (Some("\"Ada\"".to_owned()), None));
-        assert!(memory.has(0, "1", now) && !memory.has(0, "1", now + Duration::from_mins(2)));
-        assert!(!memory.has(0, "2", Instant::now()) && !memory.has(1, "1", now));
-        memory.forget(0, Some("1"));
-        assert!(!memory.has(0, "1", now));
+        cache.fill(0, vec!["1".into(), "2".into()], vec![row("1", "Ada")]);
+        assert_eq!((found(&cache, "1"), found(&cache, "2")), (Some("\"Ada\"".to_owned()), None));
+        assert!(cache.has(0, "1", now) && !cache.has(0, "1", now + Duration::from_mins(2)));
+        assert!(!cache.has(0, "2", Instant::now()) && !cache.has(1, "1", now));
+        cache.evict(0, Some("1"));
+        assert!(!cache.has(0, "1", now));
     }
 
     #[test]
     fn a_refusal_holds_for_a_batch() {
-        let mut memory = memory(Duration::from_mins(1));
-        memory.fill(0, vec!["1".into()], vec![row("1", "Ada")]);
-        memory.refused(0, "denied".to_owned());
-        assert_eq!(found(&memory, "1"), Some("denied".to_owned()));
-        assert!(memory.has(0, "1", Instant::now()), "it is not asked again at once");
-        memory.begin();
-        assert!(!memory.has(0, "1", Instant::now()));
+        let mut cache = cache(Duration::from_mins(1));
+        cache.fill(0, vec!["1".into()], vec![row("1", "Ada")]);
+        cache.refused(0, "denied".to_owned());
+        assert_eq!(found(&cache, "1"), Some("denied".to_owned()));
+        assert!(cache.has(0, "1", Instant::now()), "it is not asked again at once");
+        cache.begin();
+        assert!(!cache.has(0, "1", Instant::now()));
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_counted_whatever_comes_and_goes() {
-        let mut memory = memory(Duration::from_mins(1));
+        let mut cache = cache(Duration::from_mins(1));
         let long = "x".repeat(10_000);
         for batch in 0..100 {
-            memory.begin();
-            assert!(memory.bytes() <= LIMIT);
+            cache.begin();
+            assert!(cache.bytes() <= LIMIT);
             let keys: Vec<Arc<str>> = (0..100).map(|key| format!("{batch}-{key}").into()).collect();
             let rows = keys.iter().map(|key| row(key, &long)).collect();
-            memory.fill(0, keys, rows);
-            memory.forget(0, Some(&format!("{batch}-0")));
+            cache.fill(0, keys, rows);
+            cache.evict(0, Some(&format!("{batch}-0")));
         }
-        assert!(memory.bytes() > 0 && memory.bytes() <= LIMIT + 100 * 11_000);
-        memory.fill(1, vec!["1".into()], vec![row("1", "Ada")]);
-        memory.fill(1, vec!["1".into()], Vec::new());
-        memory.forget(1, None);
-        memory.forget(0, None);
-        assert_eq!(memory.bytes(), 0);
+        assert!(cache.bytes() > 0 && cache.bytes() <= LIMIT + 100 * 11_000);
+        cache.fill(1, vec!["1".into()], vec![row("1", "Ada")]);
+        cache.fill(1, vec!["1".into()], Vec::new());
+        cache.evict(1, None);
+        cache.evict(0, None);
+        assert_eq!(cache.bytes(), 0);
     }
 }

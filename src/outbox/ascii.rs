@@ -1,5 +1,5 @@
-//! How a letter is spelt where the database's encoding has not all of its characters, or where it holds a NUL, which no encoding has:
-//! in ASCII, of which every encoding has the rest.
+//! Dead letters in ASCII: the fallback for a letter with characters that the database's encoding does not have, or with a NUL, which no
+//! encoding has. Every encoding has the rest of ASCII.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,12 +11,12 @@ use super::dead_letter::DeadLetter;
 use super::letters::Refusal;
 use super::session::Error;
 
-/// What stands for a character in text. JSON has escapes instead, which say the same.
-const STAND_IN: char = '?';
+/// The substitute for a character in text. JSON has escapes instead, which lose nothing.
+const SUBSTITUTE: char = '?';
 
 impl Error {
-    /// Whether the database's encoding has no such character.
-    pub(super) fn is_unspeakable(&self) -> bool {
+    /// Whether the database's encoding does not have a character.
+    pub(super) fn is_unencodable(&self) -> bool {
         let Self::Postgres(error) = self else { return false };
         matches!(
             error.code(),
@@ -26,27 +26,27 @@ impl Error {
 }
 
 impl DeadLetter {
-    /// The letter in ASCII, as its key always is. The source stays as it is, or its change would be mapped no more: it comes from the outbox,
-    /// which is in the same encoding.
+    /// The letter in ASCII, as its key always is. The source stays as it is, or its change could no longer be mapped: it comes from the
+    /// outbox, which has the same encoding.
     pub(super) fn in_ascii(&self) -> Self {
         Self {
             key: self.key.clone(),
             source: self.source.clone(),
-            model: text(&self.model),
-            channel: self.channel.as_deref().map(text),
-            event: self.event.as_deref().map(json),
-            old: self.old.as_deref().map(json),
-            new: self.new.as_deref().map(json),
-            reason: text(&self.reason),
+            model: replace_non_ascii(&self.model),
+            channel: self.channel.as_deref().map(replace_non_ascii),
+            event: self.event.as_deref().map(escape_non_ascii),
+            old: self.old.as_deref().map(escape_non_ascii),
+            new: self.new.as_deref().map(escape_non_ascii),
+            reason: replace_non_ascii(&self.reason),
             ..*self
         }
     }
 
-    /// The channel that the letter is for. Its event says it where the one that is stored is spelt in ASCII.
+    /// The channel that the letter is for; taken from its event if the stored one was reduced to ASCII.
     #[must_use]
-    pub fn address(&self) -> Option<Cow<'_, str>> {
+    pub fn original_channel(&self) -> Option<Cow<'_, str>> {
         let stored = self.channel.as_deref()?;
-        Some(address(stored, self.event.as_deref()))
+        Some(original_channel(stored, self.event.as_deref()))
     }
 }
 
@@ -54,37 +54,37 @@ impl Refusal {
     /// The refusal in ASCII.
     pub(super) fn in_ascii(&self) -> Self {
         Self {
-            reason: text(&self.reason),
+            reason: replace_non_ascii(&self.reason),
             ..*self
         }
     }
 }
 
-/// What an event says of its channel.
+/// The channel in an event.
 #[derive(Deserialize)]
-struct Addressed<'a> {
+struct EventChannel<'a> {
     #[serde(borrow)]
     channel: Cow<'a, str>,
 }
 
 fn address<'a>(stored: &'a str, event: Option<&'a str>) -> Cow<'a, str> {
-    let event = event.filter(|_| stored.contains(STAND_IN));
+    let event = event.filter(|_| stored.contains(SUBSTITUTE));
     match event.map(serde_json::from_str) {
-        Some(Ok(Addressed { channel })) if text(&channel) == stored => channel,
+        Some(Ok(EventChannel { channel })) if replace_non_ascii(&channel) == stored => channel,
         _ => stored.into(),
     }
 }
 
-/// Text in ASCII.
-fn text(text: &str) -> String {
+/// Text with [`SUBSTITUTE`] in place of every NUL and character beyond ASCII.
+fn replace_non_ascii(text: &str) -> String {
     let is_plain = |character: char| character.is_ascii() && character != '\0';
     text.chars()
-        .map(|character| if is_plain(character) { character } else { STAND_IN })
+        .map(|character| if is_plain(character) { character } else { SUBSTITUTE })
         .collect()
 }
 
-/// JSON in ASCII: what is beyond that stands in strings alone, where it may be escaped, in two halves beyond U+FFFF.
-fn json(json: &str) -> String {
+/// JSON in ASCII: other characters occur only in strings, where they can be escaped, as two surrogates beyond U+FFFF.
+fn escape_non_ascii(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {
         if character.is_ascii() {
@@ -106,16 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_in_ascii_says_the_same() {
+    fn json_in_ascii_has_the_same_value() {
         let event = "{\"a\":\"caf\u{e9} \u{20ac} \u{1f980} \\u0000 \\\\\"}";
-        let ascii = json(event);
+        let ascii = escape_non_ascii(event);
         assert_eq!(ascii, r#"{"a":"caf\u00e9 \u20ac \ud83e\udd80 \u0000 \\"}"#);
         let [before, after] = [event, &ascii].map(|text| serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(before, after);
     }
 
     #[test]
-    fn a_letter_in_ascii_names_its_source_and_its_key_as_before_so_that_its_change_can_be_mapped_again() {
+    fn a_letter_in_ascii_keeps_its_source_and_its_key_so_that_its_change_can_be_mapped_again() {
         let letter = DeadLetter {
             key: "1-1-1".to_owned(),
             change_id: 1,
@@ -139,12 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_addressed_as_its_event_says_where_its_channel_is_spelt_in_ascii() {
+    fn the_channel_of_a_letter_in_ascii_is_taken_from_its_event() {
         let event = Some(r#"{"channel":"room:\u20ac"}"#);
-        assert_eq!(address("room:?", event), "room:\u{20ac}");
-        assert_eq!(address("room:??", event), "room:??", "somebody put another");
-        assert_eq!(address("public", event), "public", "somebody put another");
-        assert_eq!(address("room:?", Some("[]")), "room:?");
-        assert_eq!(address("room:?", None), "room:?");
+        assert_eq!(original_channel("room:?", event), "room:\u{20ac}");
+        assert_eq!(original_channel("room:??", event), "room:??", "somebody stored another");
+        assert_eq!(original_channel("public", event), "public", "somebody stored another");
+        assert_eq!(original_channel("room:?", Some("[]")), "room:?");
+        assert_eq!(original_channel("room:?", None), "room:?");
     }
 }
