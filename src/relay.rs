@@ -1,10 +1,10 @@
 //! The relay: outbox window → change → mapping → publication → lane → publisher → settle (cursor | dead letter).
 //!
-//! One [`Relay`] leads at a time. While it does, three things run side by side: the intake reads windows and maps them, the lanes
-//! publish, the ledger settles what the lanes have finished; the herald tells losses. Where rules read rows of other tables, the
-//! intake looks these up for many changes at once before it maps them. What is between them is bounded by `IN_FLIGHT` bytes. When a
-//! connection to PostgreSQL breaks, all three are dropped, and a new leadership starts from the cursor in the database; what was
-//! published but not settled is published again, under the same idempotency keys.
+//! One [`Relay`] leads at a time. While it does, four parts run concurrently: the intake reads windows and maps them, the lanes publish,
+//! the ledger settles what the lanes have finished, and the resync publisher announces losses. Where rules read rows of other tables,
+//! the intake looks these up for many changes together before it maps them. What is in flight between them is bounded by `IN_FLIGHT`
+//! bytes. When a connection to PostgreSQL breaks, all of them are dropped, and a new leadership starts from the cursor in the database;
+//! what was published but not settled is published again, under the same idempotency keys.
 
 mod assignment;
 mod backoff;
@@ -48,41 +48,41 @@ pub use metrics::Metrics;
 pub use redelivery::{Redelivery, redeliver};
 pub use related::RelatedLoader;
 
-/// The bytes of publications between the intake and their settling. Enough for a few batches a lane, little beside the driver.
+/// The maximum bytes of publications between the intake and their settling: a few batches per lane, little next to the driver.
 const IN_FLIGHT: usize = 4 << 20;
-/// The lanes. Sixteen of them make smaller requests, which by HTTP gained nothing where there are two cores, and by gRPC a tenth.
+/// The number of lanes. Sixteen make smaller requests, which gained nothing with HTTP on two cores, and a tenth with gRPC.
 const LANES: usize = 8;
-/// How long a shutdown may take to drain what is in flight; what is left is published after the next start.
+/// How long a shutdown may take to drain what is in flight; the rest is published after the next start.
 const GRACE: Duration = Duration::from_secs(10);
-/// A leadership that lasted for so long was a good one; what ends every one at once is tried less and less often.
+/// A leadership that lasted this long resets the backoff; shorter ones are retried less and less often.
 const STABLE_TERM: Duration = Duration::from_secs(5);
-/// How long PostgreSQL may be away before a standby leads in all likelihood: it needs five seconds.
+/// How long PostgreSQL may be unreachable before a standby has most likely taken over, for which it needs five seconds.
 const RESIGN_AFTER: Duration = Duration::from_secs(10);
 
-/// What a relay needs.
+/// A relay, with everything it needs to run.
 #[derive(Debug)]
 pub struct Relay<P> {
-    /// The database, a direct connection.
+    /// The database URL, for direct connections.
     pub database: SecretString,
-    /// Where publications go.
+    /// The destination of publications.
     pub publisher: Arc<P>,
     /// The rules; a new value replaces them from the next page on.
     pub rules: watch::Receiver<Arc<Mapping>>,
     /// How long settled changes stay in the outbox.
     pub retention: Duration,
-    /// How long rows of other tables are remembered.
+    /// How long rows of other tables are cached.
     pub related_ttl: Duration,
-    /// What is counted, and how the relay is.
+    /// The metrics, and the relay's health.
     pub metrics: Arc<Metrics>,
-    /// Cancelled: stop reading, drain, write the cursor, leave.
+    /// Once cancelled, the relay stops reading, drains, writes the cursor and returns.
     pub shutdown: CancellationToken,
 }
 
 impl<P: Publisher> Relay<P> {
-    /// Works until the shutdown, through every failure that passes.
+    /// Runs until the shutdown, through every transient failure.
     ///
     /// # Errors
-    /// What only a person can fix: the URL, a pooler, a restored database.
+    /// When only an operator can fix it: the URL, a pooler, a restored database.
     pub async fn run(self) -> Result<(), Error> {
         let resign = resign_when_cut_off(&*self.publisher, self.metrics.health().roles());
         tokio::select! {
@@ -136,7 +136,7 @@ impl<P: Publisher> Relay<P> {
         leader.step_down().await
     }
 
-    /// Becomes the leader, which reads on where the cursor is; none at a shutdown. `former` is the term in which it led before.
+    /// Becomes the leader, with a reader that continues at the cursor; `None` at a shutdown. `former` is this relay's previous term.
     async fn elect(&self, former: &mut Option<Term>) -> Result<Option<(Leader, Reader)>, Error> {
         let elect = Leader::elect(&self.database, *former, || {
             info!("standby: another relay leads");
@@ -150,12 +150,12 @@ impl<P: Publisher> Relay<P> {
         let position = leader.cursor().await?;
         let term = leader.begin_term().await?;
         if former.replace(term).is_some_and(|former| term.former != Some(former.since)) {
-            // Another has led meanwhile, and whoever listens here has not heard what it published.
+            // Another relay has led meanwhile, and subscribers here have not received what it published.
             self.publisher.lead(false);
         }
         let reader = Reader::open(&self.database, position).await?;
         if let Err(error) = reader.subscribe_to_announcements().await {
-            warn!("changes are not announced, so that each waits for the read that finds it: {error}");
+            warn!("changes are not announced, so each waits for the read that finds it: {error}");
         }
         // In this order: see `resign_when_cut_off`.
         self.metrics.health().becomes(Role::Leading);
@@ -164,8 +164,8 @@ impl<P: Publisher> Relay<P> {
         Ok(Some((leader, reader)))
     }
 
-    /// Starts the intake, the lanes and the herald as tasks of their own, so that none waits for another's answers; the ledger is yet to
-    /// run. The intake ends at the shutdown and drops the lanes' queues; the lanes end when these are empty, then the ledger.
+    /// Starts the intake, the lanes and the resync publisher as tasks of their own, so that none waits for another's answers; the caller
+    /// runs the ledger. The intake ends at the shutdown and drops the lanes' queues; the lanes end when these are empty, then the ledger.
     async fn start(
         &self,
         leader: Leader,
@@ -222,17 +222,17 @@ impl<P: Publisher> Relay<P> {
     }
 }
 
-/// What one leadership leaves to the next.
+/// The state that one leadership hands to the next.
 struct Carryover {
     backoff: Backoff,
-    /// When it was.
+    /// The last term.
     term: Option<Term>,
-    /// What it passed over.
+    /// The changes passed over so far.
     unknown: Arc<Unknown>,
 }
 
-/// Tells the publisher that this relay no longer leads once PostgreSQL has been away for as long as a standby needs to take over: whoever
-/// listens here would wait in silence. Never ends.
+/// Notifies the publisher that this relay no longer leads once PostgreSQL has been unreachable for as long as a standby needs to take
+/// over: otherwise subscribers here would wait in silence. Never completes.
 async fn resign_when_cut_off<P: Publisher>(publisher: &P, mut roles: watch::Receiver<Role>) {
     let mut until = None;
     loop {
@@ -248,10 +248,10 @@ async fn resign_when_cut_off<P: Publisher>(publisher: &P, mut roles: watch::Rece
             () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                 publisher.lead(false);
                 if *roles.borrow() == Role::Leading {
-                    // It came to lead in this very moment.
+                    // It became the leader at this very moment.
                     publisher.lead(true);
                 }
-                // Not again before the role has changed.
+                // Not again until the role has changed.
                 while *roles.borrow_and_update() == Role::Reconnecting && roles.changed().await.is_ok() {}
                 until = None;
             }
@@ -259,7 +259,7 @@ async fn resign_when_cut_off<P: Publisher>(publisher: &P, mut roles: watch::Rece
     }
 }
 
-/// Ends when every task has, or with the first failure.
+/// Completes when every task has, or with the first failure.
 async fn all(tasks: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
     while let Some(ended) = tasks.join_next().await {
         match ended {
@@ -271,12 +271,12 @@ async fn all(tasks: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends when the grace after a shutdown has passed.
+/// Completes when the grace period after a shutdown has passed.
 async fn stopped(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(GRACE).await;
     warn!(
-        "not everything could be published within {} s of the shutdown; the next start goes on with it",
+        "not everything could be published within {} s of the shutdown; the rest is published after the next start",
         GRACE.as_secs()
     );
 }

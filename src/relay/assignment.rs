@@ -1,31 +1,31 @@
-//! The assignment: which lane a channel's publications go through.
+//! The assignment of channels to lanes.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// Channels and their lanes, for the outlet that hands publications on and the lanes that finish them.
+/// Channels and their lanes, shared by the outlet that hands publications on and the lanes that finish them.
 #[derive(Debug)]
 pub(super) struct Assignment(Mutex<UnderWay>);
 
-/// What is under way. A channel keeps its lane while anything of it is, so that its publications stay in order. With nothing under way
-/// it has no lane, and its next publication goes to the one that has the fewest, of those that are not held up.
+/// The publications under way. A channel keeps its lane while any of its publications is under way, so that they stay in order. Without
+/// one it has no lane, and its next publication goes to the lane with the fewest, among those that are not held up.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     channels: HashMap<Channel, Bound>,
     lanes: Vec<Load>,
 }
 
-/// What a lane has to do. Of two lanes the smaller is to be given more.
+/// The load of a lane. The lane with the smallest load gets the next channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Load {
-    /// Whether its request is sent again and again.
+    /// Whether it is retrying a whole request.
     is_held_up: bool,
     publications: usize,
 }
 
-/// A channel by its hash, which is shorter than its name. Two that share one share a lane, as any two may.
+/// A channel by the hash of its name, which is shorter. Two channels with the same hash share a lane, as any two may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Channel(u64);
 
@@ -37,7 +37,7 @@ struct Bound {
 }
 
 impl Assignment {
-    /// Nothing is under way in any of so many lanes.
+    /// An assignment for this many lanes, with nothing under way.
     pub(super) fn new(lanes: usize) -> Self {
         Self(Mutex::new(UnderWay {
             channels: HashMap::new(),
@@ -57,7 +57,7 @@ impl Channel {
 }
 
 impl UnderWay {
-    /// One more publication of the channel is under way: in this lane.
+    /// Records one more publication of the channel as under way, and returns its lane.
     pub(super) fn begin(&mut self, channel: Channel) -> usize {
         let bound = self.channels.entry(channel).or_insert_with(|| {
             let least = self.lanes.iter().enumerate().min_by_key(|(_, load)| **load);
@@ -71,7 +71,7 @@ impl UnderWay {
         bound.lane
     }
 
-    /// One of the channel's publications is published or parked.
+    /// Records that one of the channel's publications was published or parked.
     pub(super) fn end(&mut self, channel: Channel) {
         if let Some(bound) = self.channels.get_mut(&channel) {
             bound.publications -= 1;
@@ -82,7 +82,7 @@ impl UnderWay {
         }
     }
 
-    /// A request of the lane failed whole and is sent again, or no longer.
+    /// Sets whether a whole request of the lane failed and is being retried.
     pub(super) fn hold_up(&mut self, lane: usize, is_held_up: bool) {
         self.lanes[lane].is_held_up = is_held_up;
     }

@@ -1,4 +1,4 @@
-//! Waiting times between attempts.
+//! Waits between attempts.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest wait: a server that comes back is noticed within seconds.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Doubles from attempt to attempt, with jitter so that lanes and relays do not knock in step.
+/// A wait that doubles from attempt to attempt, with jitter so that lanes and relays do not retry in step.
 #[derive(Debug)]
 pub(super) struct Backoff {
     attempts: u32,
@@ -18,12 +18,12 @@ impl Backoff {
         Self { attempts: 0 }
     }
 
-    /// Begins again with the first wait.
+    /// Starts again with the first wait.
     pub(super) const fn reset(&mut self) {
         self.attempts = 0;
     }
 
-    /// How often it was asked since the last reset.
+    /// The number of waits since the last reset.
     pub(super) const fn attempts(&self) -> u32 {
         self.attempts
     }

@@ -1,4 +1,4 @@
-//! What a relay is doing just now, for whoever asks whether it is well.
+//! The current state of a relay, for health checks.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-/// No change is in flight.
+/// The value that means no change.
 const NONE: i64 = i64::MAX;
 
-/// What a relay is to its database.
+/// The role of a relay towards its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -19,18 +19,18 @@ pub enum Role {
     Standby,
     /// It publishes.
     Leading,
-    /// It has lost PostgreSQL and connects again.
+    /// It has lost PostgreSQL and is reconnecting.
     Reconnecting,
 }
 
 impl Role {
-    /// Whether it is connected and does what it is there for.
+    /// Whether it is connected and works as intended.
     #[must_use]
     pub const fn is_settled(self) -> bool {
         matches!(self, Self::Standby | Self::Leading)
     }
 
-    /// The name in logs and answers.
+    /// The name in logs and responses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,9 +46,9 @@ impl Role {
 #[derive(Debug)]
 pub struct Health {
     role: watch::Sender<Role>,
-    /// When that change was written, in microseconds of the Unix epoch.
+    /// When that change was written, in microseconds since the Unix epoch.
     oldest: AtomicI64,
-    /// The same of the oldest that was read and is not mapped yet.
+    /// The same for the oldest change that was read and not mapped yet.
     read: AtomicI64,
 }
 
@@ -69,13 +69,13 @@ impl Health {
         *self.role.borrow()
     }
 
-    /// The role and its changes.
+    /// A receiver of the role and its changes.
     #[must_use]
     pub fn roles(&self) -> watch::Receiver<Role> {
         self.role.subscribe()
     }
 
-    /// The age of the oldest change that was read and is not settled; zero without any.
+    /// The age of the oldest change that was read and is not settled; zero if there is none.
     #[must_use]
     pub fn lag(&self) -> Duration {
         let oldest = self.oldest.load(Ordering::Relaxed).min(self.read.load(Ordering::Relaxed));
@@ -91,13 +91,13 @@ impl Health {
         self.role.send_replace(role);
     }
 
-    /// Remembers when the oldest change that is about to be mapped was written.
+    /// Records when the oldest change that is about to be mapped was written.
     pub(super) fn reading(&self, since: Option<Timestamp>) {
         self.read
             .store(since.map_or(NONE, Timestamp::as_microsecond), Ordering::Relaxed);
     }
 
-    /// Remembers when the oldest change in flight was written.
+    /// Records when the oldest change in flight was written.
     pub(super) fn unsettled(&self, since: Option<Timestamp>) {
         let since = since.map_or(NONE, Timestamp::as_microsecond);
         self.oldest.store(since, Ordering::Relaxed);

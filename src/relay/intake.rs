@@ -16,9 +16,9 @@ use crate::mapping::{Mapping, NoRows};
 use crate::outbox::{Error, Lost, Position, Reader};
 use progress::{Flow, Progress};
 
-/// A missed notification is made good by a read this long after, which also notices lost changes and a half-open connection.
+/// A missed notification is recovered by a read after this long, which also detects lost changes and a half-open connection.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
-/// The first pause before the doze is tried again while writers hold it up.
+/// The first pause before the doze is retried while writers hold it up.
 const FIRST_DOZE_RETRY: Duration = Duration::from_micros(300);
 /// The longest of these pauses.
 const LONGEST_DOZE_RETRY: Duration = Duration::from_millis(20);
@@ -29,10 +29,10 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct Intake {
     pub(super) reader: Reader,
     pub(super) rules: watch::Receiver<Arc<Mapping>>,
-    /// What rules read of other tables.
+    /// The rows of other tables that rules read.
     pub(super) related: RelatedLoader,
     pub(super) outlet: Outlet,
-    /// What was lost.
+    /// The losses counted so far.
     pub(super) lost: watch::Sender<Option<Lost>>,
     pub(super) shutdown: CancellationToken,
     pub(super) doze: Doze,
@@ -42,7 +42,7 @@ pub(super) struct Intake {
 pub(super) struct Doze {
     /// Whether every commit of a change notifies.
     asleep: bool,
-    /// The pause before it is tried again.
+    /// The pause before the next attempt to doze.
     retry: Duration,
 }
 
@@ -55,12 +55,12 @@ impl Default for Doze {
     }
 }
 
-/// What a page was.
+/// The summary of a page that was read.
 struct Turn {
     changes: u64,
     /// Whether the window ended with it.
     ended: bool,
-    /// How long before the read its last change was written.
+    /// The age of its last change at the read.
     age: Option<Duration>,
 }
 
@@ -95,7 +95,7 @@ impl Intake {
                 continue;
             }
             match pace.after(std::mem::take(&mut read), started.elapsed()) {
-                // The doze ends with the next read, which is not to wait either.
+                // The doze ends with the next read, which must not wait either.
                 Next::Read(pause) => {
                     if !self.end_doze() {
                         self.rest(pause).await;
@@ -107,8 +107,8 @@ impl Intake {
         Ok(())
     }
 
-    /// One step of a doze: falling asleep, or sleeping until a commit notifies. The relay sleeps on while events are rare, so that
-    /// one costs no more than the read that finds it, unless that read may last.
+    /// One step of a doze: falling asleep, or sleeping until a commit notifies. The relay stays asleep while events are rare, so that an
+    /// event costs no more than the read that finds it, unless that read may take long.
     async fn doze(&mut self) -> Result<(), Error> {
         if self.doze.asleep {
             tokio::select! {
@@ -128,18 +128,18 @@ impl Intake {
         } else if !self.reader.can_doze() {
             self.rest(POLL).await;
         } else if self.reader.try_doze().await? {
-            // What was committed without a NOTIFY is visible by now and read next, without a wait; whatever comes later notifies.
+            // Changes committed without a NOTIFY are visible by now and read next, without a wait; all later ones notify.
             self.doze.asleep = true;
             self.outlet.metrics.dozes.inc();
         } else {
-            // A transaction is under way that wrote changes and will not notify: read on until it has ended.
+            // An open transaction wrote changes and will not notify: keep reading until it has ended.
             self.rest(self.doze.retry).await;
             self.doze.retry = (self.doze.retry * 2).min(LONGEST_DOZE_RETRY);
         }
         Ok(())
     }
 
-    /// Publishes what came with notifications, if nothing may come before it. The read that follows finds it again, and passes it over.
+    /// Publishes the announced changes that nothing may precede. The read that follows finds them again, and skips them.
     async fn take_announced(&mut self, rules: &Arc<Mapping>) -> Result<(), Error> {
         while !self.outlet.is_full()
             && let Some(announcement) = self.reader.announced()
@@ -154,18 +154,18 @@ impl Intake {
         }
         if self.outlet.has_outcomes() {
             self.outlet.hand_on(self.reader.position(), &self.shutdown).await;
-            // The lanes' turn: their request is to leave before the read's query does, or PostgreSQL would have the core that it needs.
+            // Yield to the lanes: their request should leave before the read's query does, or PostgreSQL would take the core it needs.
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    /// Whether the next read may have to wait for Centrifugo or for a table that is locked, while commits would go on to notify.
+    /// Whether the next read may have to wait for Centrifugo or for a locked table, while commits would keep notifying.
     fn may_wait(&self, rules: &Mapping) -> bool {
         self.outlet.is_crowded() || !rules.lookups().is_empty()
     }
 
-    /// Ends the doze with the next read; false where there is none.
+    /// Ends the doze with the next read; false if there is no doze.
     const fn end_doze(&mut self) -> bool {
         let was_asleep = std::mem::replace(&mut self.doze.asleep, false);
         if was_asleep {
@@ -192,7 +192,7 @@ impl Intake {
             shutdown,
             ..
         } = self;
-        // A page that was left had some.
+        // A page that was left may have set this.
         outlet.metrics.health().reading(None);
         let mut page = reader.page().await?;
         let mut progress = Progress::new(&rules, outlet, shutdown);
@@ -215,8 +215,8 @@ impl Intake {
         };
         let has_ended = ended.is_some();
         outlet.end(changes, has_ended);
-        // A window without changes moves only the memory's cursor: writing it would make an idle relay write for ever. Of one with
-        // changes the last page may be empty.
+        // A window without changes moves only the cursor in memory: writing it would make an idle relay write for ever. The last page of
+        // a window with changes may be empty.
         if let Some(position) = ended.filter(|_| changes > 0 || continues || outlet.has_outcomes()).or(rest) {
             self.hand_on(position).await?;
         }
@@ -230,7 +230,7 @@ impl Intake {
         })
     }
 
-    /// Counts a loss where `rules` know what was passed over before they were read: those who listen are told to load again what they show.
+    /// Counts a loss if `rules` cover sources that were passed over before, so that subscribers are told to reload what they show.
     async fn count_unknown_as_loss(&self, rules: &Mapping) -> Result<(), Error> {
         let known = self.outlet.unknown.known_to(rules);
         if known.is_empty() {
@@ -240,20 +240,20 @@ impl Intake {
         if self.reader.count_loss().await? {
             warn!(
                 sources,
-                "changes were passed over before the rules knew them, which counts as a loss; `instant replay` sends them"
+                "changes were passed over before the rules covered them, which counts as a loss; `instant replay` sends them"
             );
         } else {
             warn!(
                 sources,
-                "changes were passed over before the rules knew them, and nobody is told to reload, since the relay's role may not count a \
-                 loss: run `instant apply`; `instant replay` sends them"
+                "changes were passed over before the rules covered them, and nobody is told to reload, since the relay's role may not \
+                 count a loss: run `instant apply`; `instant replay` sends them"
             );
         }
         self.outlet.unknown.clear(&known);
         Ok(())
     }
 
-    /// Hands on what is left of a page. Where that may wait for Centrifugo, the doze ends before: commits would go on to notify.
+    /// Hands on the rest of a page. If that may wait for Centrifugo, the doze ends first: otherwise commits would keep notifying.
     async fn hand_on(&mut self, position: Position) -> Result<(), Error> {
         if self.doze.asleep && !self.outlet.fits() {
             self.reader.wake_now().await?;

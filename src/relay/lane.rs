@@ -1,4 +1,4 @@
-//! A lane: the publications of its channels, in order, a batch at a time.
+//! A lane: publishes its channels' publications in order, one batch at a time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use super::metrics::Metrics;
 use crate::mapping::Publication;
 use crate::publisher::{Directive, Publisher, Rejection, deliver, directive};
 
-/// The publications of a batch: beyond this Centrifugo gains little.
+/// The maximum publications of a batch: beyond this Centrifugo gains little.
 const BATCH: usize = 200;
-/// The bytes of a batch: a slow reply of a large one would outlast Centrifugo's write timeout.
+/// The bytes at which a batch is full: a slow reply to a large one would outlast Centrifugo's write timeout.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// A publication on its way.
+/// A publication in flight.
 #[derive(Debug)]
 pub(super) struct Item {
     /// The chunk that waits for it.
     pub(super) chunk: u64,
-    /// Its publication's channel, as the assignment knows it.
+    /// Its publication's channel, as in the assignment.
     pub(super) channel: Channel,
     pub(super) publication: Publication,
-    /// How often it was sent and not taken.
+    /// How many times it was sent without being taken.
     pub(super) attempts: u32,
 }
 
-/// What is sent in one request.
+/// The publications of one request.
 #[derive(Debug, Default)]
 struct Batch {
     items: Vec<Item>,
@@ -60,10 +60,10 @@ pub(super) struct Lane<P> {
     publisher: Arc<P>,
     ledger: mpsc::Sender<Entry>,
     metrics: Arc<Metrics>,
-    /// Publications to be sent again, and those behind them on the same channels, in order.
+    /// Publications to be retried, and those after them on the same channels, in order.
     held: VecDeque<Item>,
     backoff: Backoff,
-    /// Not before this moment are the held ones sent again.
+    /// When the held ones are due.
     retry_at: Instant,
 }
 
@@ -99,8 +99,8 @@ impl<P: Publisher> Lane<P> {
         }
     }
 
-    /// The next batch, as full as the queue is and never waiting to fill: first what is due again, then what is new. None when
-    /// all is done.
+    /// The next batch: retries that are due, then new publications. It takes what the queue has and never waits to fill up. `None` when
+    /// the queue is closed and nothing is left.
     async fn gather(&mut self) -> Option<Vec<Item>> {
         let mut batch = Batch::default();
         loop {
@@ -110,7 +110,7 @@ impl<P: Publisher> Lane<P> {
             }
             tokio::select! {
                 item = self.queue.recv() => match item {
-                    // What came with it is to go with it.
+                    // What arrived with it must go with it.
                     Some(item) => self.sort_in(item, &mut batch),
                     None if self.held.is_empty() => return None,
                     None => tokio::time::sleep_until(self.retry_at).await,
@@ -120,7 +120,7 @@ impl<P: Publisher> Lane<P> {
         }
     }
 
-    /// Takes what is due again, and then what is new.
+    /// Takes retries that are due, then new publications.
     fn fill(&mut self, batch: &mut Batch) {
         if Instant::now() >= self.retry_at {
             while batch.has_room()
@@ -136,7 +136,7 @@ impl<P: Publisher> Lane<P> {
         }
     }
 
-    /// Puts a new publication into the batch, or behind those of its channel that are held.
+    /// Puts a new publication into the batch, or after the held ones of its channel.
     fn sort_in(&mut self, item: Item, batch: &mut Batch) {
         if self.held.iter().any(|held| held.channel == item.channel) {
             self.held.push_back(item);
@@ -180,7 +180,7 @@ impl<P: Publisher> Lane<P> {
         }
     }
 
-    /// Settles each item by its reply; returns those to be sent again.
+    /// Sorts items by their replies: finishes or parks them, and returns those to be retried.
     fn sort(&mut self, part: Vec<Item>, replies: Vec<Result<(), Rejection>>, finished: &mut Finished) -> Vec<Item> {
         let mut retry = Vec::new();
         let (now, mut lags) = (Timestamp::now(), self.metrics.lags());
@@ -200,9 +200,9 @@ impl<P: Publisher> Lane<P> {
         retry
     }
 
-    /// Holds what the publisher failed on, and behind it what `rest` has for the same channels, before whatever is held already; returns
-    /// what remains of `rest`. The backoff begins again only when nothing is held: other channels' success says nothing of a channel that
-    /// keeps failing.
+    /// Holds the publications to be retried, then those of `rest` on the same channels, all ahead of those already held; returns what
+    /// remains of `rest`. The backoff is reset only when nothing is held: other channels' success says nothing about a channel that keeps
+    /// failing.
     fn hold(&mut self, retry: Vec<Item>, rest: Vec<Item>) -> Vec<Item> {
         if retry.is_empty() {
             if self.held.is_empty() {
@@ -228,7 +228,7 @@ impl<P: Publisher> Lane<P> {
         rest
     }
 
-    /// Counts what is published or parked, and frees its channel.
+    /// Counts an item that was published or parked, and frees its channel.
     fn finish(&self, item: &Item, finished: &mut Finished) {
         self.assignment.lock().end(item.channel);
         finished.count(item.chunk, &item.publication);
@@ -244,7 +244,7 @@ impl<P: Publisher> Lane<P> {
     }
 }
 
-/// One line an event, when asked for; never its payload.
+/// Logs one line per event, if enabled; never its payload.
 fn log(publication: &Publication, outcome: &'static str) {
     if !tracing::enabled!(target: "instant::event", Level::INFO) {
         return;

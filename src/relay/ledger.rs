@@ -1,4 +1,4 @@
-//! The ledger: what is in flight, and how far everything before it is settled.
+//! The ledger: the chunks in flight, and how far everything before them is settled.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -13,28 +13,28 @@ use super::metrics::Metrics;
 use crate::mapping::Publication;
 use crate::outbox::{DeadLetter, Error, Leader, Position};
 
-/// The cursor is written at most this often: each write leaves a dead version of its row.
+/// The minimum time between writes of the cursor: each write leaves a dead version of its row.
 const CURSOR_PACE: Duration = Duration::from_millis(100);
-/// How often the outbox is purged when there is little to purge, as a share of the retention …
+/// The time between purges when there is little to purge, as a fraction of the retention …
 const PURGE_SHARE: u32 = 20;
-/// … but not more often than this …
+/// … but no shorter than this …
 const SHORTEST_PURGE_PACE: Duration = Duration::from_secs(1);
-/// … and at least as often as this.
+/// … and no longer than this.
 const LONGEST_PURGE_PACE: Duration = Duration::from_mins(5);
 
-/// What the ledger is told.
+/// An entry in the ledger.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// Changes were taken in.
+    /// A chunk of changes that was taken in.
     Chunk(Chunk),
-    /// Publications were finished.
+    /// Publications that a lane finished.
     Finished(Finished),
 }
 
-/// Some changes in a row of the outbox, and what they became.
+/// Consecutive changes of the outbox, and what they became.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    /// Chunks are numbered without a gap.
+    /// Its number; chunks are numbered without gaps.
     pub(super) number: u64,
     /// When the first of its changes was written.
     pub(super) since: Timestamp,
@@ -42,7 +42,7 @@ pub(super) struct Chunk {
     pub(super) position: Position,
     /// Publications that no lane has finished yet.
     pub(super) pending: usize,
-    /// What the mapping parked.
+    /// The letters that the mapping parked.
     pub(super) letters: Vec<DeadLetter>,
     /// The chunk's share of the bytes in flight, given back as its publications are finished.
     pub(super) room: OwnedSemaphorePermit,
@@ -53,23 +53,23 @@ impl Chunk {
         self.pending == 0
     }
 
-    /// Gives back the room of publications, or what is left of it: a chunk that is larger than all the room has less than its bytes.
+    /// Releases the room of publications, or what is left of it: a chunk larger than all the room holds less than its bytes.
     fn give_back(&mut self, bytes: usize) {
         drop(self.room.split(bytes.min(self.room.num_permits())));
     }
 }
 
-/// What a lane finished.
+/// The publications that a lane finished.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
-    /// How many publications of which chunk, and their bytes.
+    /// The number of publications and their bytes, by chunk.
     counts: BTreeMap<u64, (usize, usize)>,
-    /// What the lane parked.
+    /// The letters that the lane parked.
     pub(super) letters: Vec<DeadLetter>,
 }
 
 impl Finished {
-    /// One more publication of a chunk.
+    /// Counts one more publication of a chunk.
     pub(super) fn count(&mut self, chunk: u64, publication: &Publication) {
         let (count, bytes) = self.counts.entry(chunk).or_default();
         *count += 1;
@@ -77,22 +77,22 @@ impl Finished {
     }
 }
 
-/// Moves the cursor over what is finished, in order.
+/// Moves the cursor past finished chunks, in order.
 pub(super) struct Ledger {
     leader: Leader,
     entries: mpsc::Receiver<Entry>,
     retention: Duration,
-    /// What is not settled, by number. Of finished chunks that follow each other the last alone is kept, since its position says it
-    /// all: however long one publication waits, what is finished behind it takes no memory.
+    /// The unsettled chunks, by number. Of consecutive finished chunks only the last is kept, since its position covers them all:
+    /// however long one publication waits, the chunks finished after it take no memory.
     open: BTreeMap<u64, Chunk>,
     /// The furthest settled position that is not written yet.
     settled: Option<Position>,
-    /// The one that was written last.
+    /// The position that was written last.
     written: Option<Position>,
     /// Dead letters that are not written yet.
     letters: Vec<DeadLetter>,
     written_at: Instant,
-    /// The counts of losses that subscribers were told of.
+    /// The counts of losses that were announced to subscribers.
     announced: mpsc::Receiver<i64>,
     metrics: Arc<Metrics>,
 }
@@ -120,7 +120,7 @@ impl Ledger {
         }
     }
 
-    /// Settles until everything that feeds it has ended; gives the leader back for its last step.
+    /// Settles until everything that feeds it has ended; returns the leader for its last step.
     pub(super) async fn run(mut self) -> Result<Leader, Error> {
         let mut purge_at = Instant::now() + SHORTEST_PURGE_PACE;
         loop {
@@ -169,7 +169,7 @@ impl Ledger {
             && first.get().is_finished()
         {
             let position = first.remove().position;
-            // What was announced has the position before it, and settles nothing until it is read.
+            // Announced changes have the position before them, and settle nothing until they are read.
             if self.written.as_ref() != Some(&position) {
                 self.settled = Some(position);
             }
@@ -179,7 +179,7 @@ impl Ledger {
             .unsettled(self.open.first_key_value().map(|(_, chunk)| chunk.since));
     }
 
-    /// Closes a chunk if it is finished: gives back its room, and keeps of its finished neighbours and itself the last.
+    /// Closes a chunk if it is finished: releases its room, and keeps only the last of it and its finished neighbours.
     fn close(&mut self, number: u64) {
         let Some(chunk) = self.open.get_mut(&number).filter(|chunk| chunk.is_finished()) else {
             return;

@@ -1,4 +1,4 @@
-//! The metrics of a relay, in the text format that Prometheus reads. `docs/metrics.md` lists them.
+//! The metrics of a relay, in the Prometheus text format. `docs/metrics.md` lists them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,18 +17,18 @@ use super::health::{Health, Role};
 use crate::mapping::RuleName;
 use crate::outbox::Depth;
 
-/// Bounds of lags in seconds: a commit reaches Centrifugo within milliseconds, and an outage lasts for minutes.
+/// Buckets of lags, in seconds: a commit reaches Centrifugo within milliseconds, and an outage lasts for minutes.
 const LAGS: [f64; 17] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
-/// Bounds of counts of changes in a window, and of publications in a batch.
+/// Buckets of the changes in a window, and of the publications in a batch.
 const COUNTS: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 50.0, 200.0, 1_000.0, 10_000.0, 100_000.0];
 
-/// What is counted while a relay runs.
+/// The metrics of a running relay.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Those of [`Database`], but for whether it is up.
+    /// The metrics of [`Database`], except whether it is up.
     asked: Registry,
     /// Whether PostgreSQL has ever answered.
     is_known: AtomicBool,
@@ -50,7 +50,7 @@ pub struct Metrics {
     database: Database,
 }
 
-/// What the database says when it is asked.
+/// The metrics that are queried from the database.
 #[derive(Debug, Default)]
 struct Database {
     up: Gauge,
@@ -61,7 +61,7 @@ struct Database {
     lost: Counter,
 }
 
-/// The label of what is counted by model.
+/// The label of metrics by model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Model {
     model: String,
@@ -120,7 +120,7 @@ impl Metrics {
         );
         to.register(
             "unknown",
-            "Changes of tables that no watch of the running rules has",
+            "Changes of tables that no watch of the running rules covers",
             self.unknown.clone(),
         );
         to.register("window_changes", "Changes of a window that had any", self.windows.clone());
@@ -139,7 +139,7 @@ impl Metrics {
         to.register("notifications", "How often a commit woke it", self.notifications.clone());
         to.register(
             "announced",
-            "Changes that were taken as they were announced, before they were read",
+            "Changes that were published from their announcement, before they were read",
             self.announced.clone(),
         );
         to.register("reconnections", "How often it lost PostgreSQL", self.reconnections.clone());
@@ -182,19 +182,19 @@ impl Metrics {
         to.register("dead_letters", "Dead letters in the database", dead_letters.clone());
         to.register(
             "lost_changes",
-            "Changes that triggers gave up so that a write could go on",
+            "Changes that triggers gave up so that a write could continue",
             lost.clone(),
         );
     }
 
-    /// How the relay is.
+    /// The relay's health.
     #[must_use]
     pub const fn health(&self) -> &Health {
         &self.health
     }
 
-    /// Everything as text, with what the database has said. Before it has said anything that is left out: a count of lost changes that
-    /// began at 0 would look as if they were lost now.
+    /// Renders everything as text, with the latest values from the database. Those are left out until it has first answered: a count
+    /// of lost changes that began at 0 would look as if they were lost now.
     #[must_use]
     pub fn render(&self, depth: Option<&Depth>) -> String {
         self.leading.set((self.health.role() == Role::Leading).into());
@@ -211,7 +211,7 @@ impl Metrics {
             self.is_known.store(true, Ordering::Relaxed);
         }
         let mut rendered = String::new();
-        // A string takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = text::encode_registry(&mut rendered, &self.registry);
         if self.is_known.load(Ordering::Relaxed) {
             let _ = text::encode_registry(&mut rendered, &self.asked);
@@ -224,7 +224,7 @@ impl Metrics {
         self.parked.get_or_create(&Model::from(rule)).inc();
     }
 
-    /// A recorder of lags, which looks a model up once for all its publications in a row.
+    /// A recorder of lags, which looks a model up once for consecutive publications.
     pub(super) const fn lags(&self) -> Lags<'_> {
         Lags {
             metrics: self,
@@ -233,14 +233,14 @@ impl Metrics {
     }
 }
 
-/// Records lags.
+/// A recorder of lags.
 pub(super) struct Lags<'a> {
     metrics: &'a Metrics,
     last: Option<(Arc<RuleName>, Histogram)>,
 }
 
 impl Lags<'_> {
-    /// A publication of a change that was written at `at` was taken at `now`.
+    /// Records that a publication of a change written at `at` was taken at `now`.
     pub(super) fn record(&mut self, rule: &Arc<RuleName>, at: Timestamp, now: Timestamp) {
         let known = self.last.take().filter(|(last, _)| Arc::ptr_eq(last, rule));
         let (rule, histogram) = known.unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! The outlet: what the intake has mapped goes through it to the lanes and the ledger, chunk by chunk.
+//! The outlet: passes what the intake has mapped to the lanes and the ledger, chunk by chunk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::outbox::{Error, Position};
 const CHUNK_CHANGES: usize = 200;
 /// … or this many bytes, whichever comes first.
 const CHUNK_BYTES: usize = 256 << 10;
-/// How long a statement may stay open while there is no room for what it reads; the server ends a connection that takes nothing for 6 s.
+/// How long a statement may stay open without room for what it reads; the server ends a connection that reads nothing for 6 s.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The ends of the pipeline, apart from the reader so that both can be borrowed at once.
+/// The sending ends of the pipeline, separate from the reader so that both can be borrowed at the same time.
 pub(super) struct Outlet {
     lanes: Vec<mpsc::UnboundedSender<Item>>,
     assignment: Arc<Assignment>,
@@ -35,11 +35,11 @@ pub(super) struct Outlet {
     pub(super) metrics: Arc<Metrics>,
     pub(super) unknown: Arc<Unknown>,
     outcomes: Vec<Outcome>,
-    /// What waits for the window's end, since it may become one publication with others.
+    /// The publications that wait for the window's end, since they may collapse with others.
     collapse: Collapse,
     bytes: usize,
     changes: usize,
-    /// When the first of them was written.
+    /// When the first of the chunk's changes was written.
     since: Option<Timestamp>,
     /// The changes of the window so far.
     window: u64,
@@ -71,7 +71,7 @@ impl Outlet {
         }
     }
 
-    /// Maps a change; `transaction` tells which one wrote it, where that matters.
+    /// Maps a change; `transaction` returns the one that wrote it, if that matters.
     pub(super) fn take(
         &mut self,
         rules: &Arc<Mapping>,
@@ -93,12 +93,12 @@ impl Outlet {
         Ok(())
     }
 
-    /// The last change before everything that is held, once that of the number `id` was taken.
+    /// The last change before everything held for the window's end, once the change `id` was taken.
     pub(super) fn reached(&self, id: i64) -> i64 {
         self.collapse.earliest().map_or(id, |(first, _)| id.min(first - 1))
     }
 
-    /// Counts the changes of a page. Where its window ended with it, what was held is held no more.
+    /// Counts the changes of a page. If its window ended with it, releases what was held.
     pub(super) fn end(&mut self, changes: u64, has_ended: bool) {
         self.metrics.changes.inc_by(changes);
         self.window += changes;
@@ -121,7 +121,7 @@ impl Outlet {
         !self.outcomes.is_empty()
     }
 
-    /// Whether what is in flight leaves little room, since the publisher is slow or away.
+    /// Whether little room is left, since the publisher is slow or unavailable.
     pub(super) fn is_crowded(&self) -> bool {
         self.budget.available_permits() < IN_FLIGHT / 2
     }
@@ -135,7 +135,7 @@ impl Outlet {
         self.budget.available_permits() >= self.bytes.min(IN_FLIGHT)
     }
 
-    /// Whether there is room for the chunk before long; at a shutdown none is needed.
+    /// Whether there is room for the chunk within [`ROOM_TIMEOUT`]; true at a shutdown, when none is needed.
     pub(super) async fn has_room(&self, shutdown: &CancellationToken) -> bool {
         tokio::select! {
             _ = self.room() => true,
@@ -175,7 +175,7 @@ impl Outlet {
             letters,
             room,
         };
-        // Before its publications: the ledger must know a chunk when the first of them is finished.
+        // Before its publications: the ledger must have the chunk when the first of them is finished.
         if self.ledger.send(Entry::Chunk(chunk)).await.is_err() {
             return false;
         }
@@ -193,14 +193,14 @@ impl Outlet {
         true
     }
 
-    /// Room for the chunk; one that is larger than all the room there is takes the whole of it.
+    /// Waits for room for the chunk; one that is larger than all the room takes the whole of it.
     async fn room(&self) -> Option<OwnedSemaphorePermit> {
         let bytes = u32::try_from(self.bytes.min(IN_FLIGHT)).ok()?;
         Arc::clone(&self.budget).acquire_many_owned(bytes).await.ok()
     }
 }
 
-/// What an outcome weighs while it is in flight.
+/// The bytes that an outcome counts for while it is in flight.
 fn size(outcome: &Outcome) -> usize {
     match outcome {
         Ok(publication) => publication.weight(),

@@ -1,32 +1,33 @@
-//! When to read again: how often a read costs the writers, and how long an event may wait.
+//! When to read again: a balance between the cost of reads to the writers and the time that an event waits.
 
 use std::time::Duration;
 
-/// The pace while events are dense but few, at the quickest: a commit waits for half of this on average.
+/// The shortest pause while events are dense but few: a commit waits for half of it on average.
 const QUICK: Duration = Duration::from_micros(200);
-/// The pace under load, where each read costs the writers more than the trigger does.
+/// The pause under load, where each read costs the writers more than the trigger does.
 const SPACED: Duration = Duration::from_millis(8);
-/// More changes a second than this are load.
+/// The rate, in changes per second, above which there is load.
 const LOAD: f64 = 4_000.0;
-/// Below that, the reads between two windows with changes: more of them find nothing, and fewer let a commit wait for longer.
+/// Below that, the reads between two windows with changes: with more, more find nothing; with fewer, a commit waits longer.
 const READS: u32 = 8;
-/// Commits that notify are flushed one after the other. Events are dense where that would take more than one in so many parts of the time …
+/// Commits that notify are flushed one after the other. Events are dense if that would take more than one part in this many of the
+/// time …
 const MAX_NOTIFY_SHARE: u32 = 3;
-/// … but always if they are nearer to each other than this …
+/// … but always if they are closer together than this …
 const ALWAYS_DENSE: Duration = Duration::from_micros(300);
-/// … and never if they are further from each other than this.
+/// … and never if they are further apart than this.
 const NEVER_DENSE: Duration = Duration::from_millis(20);
-/// How long a notification is on its way to the read that it asks for: nobody stands in a queue for that.
+/// The time from a notification to the read that it triggers; no commit queues for it.
 const NOTIFY_DELAY: Duration = Duration::from_micros(200);
-/// How long a commit takes, until some have shown it.
+/// The assumed duration of a commit, until some have been measured.
 const COMMIT: Duration = Duration::from_micros(1_250);
-/// Commits that took longer than was known make it longer by this part of the difference.
+/// A commit that took longer than the estimate raises it by the difference divided by this.
 const COMMIT_SMOOTHING: u32 = 32;
-/// The time that a rate is taken over, about.
+/// The approximate time over which the rate is measured.
 const SPAN: Duration = Duration::from_millis(50);
-/// A window counts for no more changes than this: one transaction may bring thousands, and a few commits behind a stall are no load.
+/// A window counts for no more changes than this: one transaction may bring thousands, and a few commits after a stall are no load.
 const MAX_COUNTED_CHANGES: f64 = 100.0;
-/// The runtime's clock ticks in milliseconds.
+/// The resolution of the runtime's timer.
 const TICK: Duration = Duration::from_millis(1);
 
 /// What the relay does after a window that it has read.
@@ -38,28 +39,28 @@ pub(super) enum Next {
     Doze,
 }
 
-/// Pauses. What is shorter than the runtime's tick is slept by a thread of the system's, whose clock is finer.
+/// Sleeps for `pause`. One shorter than the runtime's tick is slept on a blocking thread, by the system's finer clock.
 pub(super) async fn precise_sleep(pause: Duration) {
     if pause < TICK {
-        // It fails only where the runtime ends, and this with it.
+        // It fails only when the runtime shuts down, and this task with it.
         let _ = tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await;
     } else {
         tokio::time::sleep(pause).await;
     }
 }
 
-/// Decides from what came when.
+/// The pace, decided from when changes arrived.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// When the last window with changes was read, since the start.
+    /// When the last window with changes was read, as a time since the start.
     last: Option<Duration>,
-    /// Whether the changes of the last window lay near each other and to those before.
+    /// Whether the changes of the last window were close together and close to those before.
     dense: bool,
     /// The time between the last two windows with changes.
     gap: Duration,
-    /// The changes of the last [`SPAN`], about: the older they are, the less they count.
+    /// The changes of roughly the last [`SPAN`]: the older they are, the less they count.
     recent: f64,
-    /// How long a commit takes.
+    /// The estimated duration of a commit.
     commit: Duration,
 }
 
@@ -76,8 +77,8 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The last change of a window was read so long after its write: that is its transaction's rest, the flush, a synchronous standby's
-    /// answer, and the wait for the read. The shortest tell what a commit takes.
+    /// Updates the estimated duration of a commit with `age`, the time from the write of a window's last change to its read. It spans the
+    /// rest of the transaction, the flush, a synchronous standby's answer and the wait for the read; the shortest show a commit's duration.
     pub(super) fn learn(&mut self, age: Duration, was_notified: bool) {
         let age = if was_notified { age.saturating_sub(NOTIFY_DELAY) } else { age };
         self.commit = match age.checked_sub(self.commit) {
@@ -86,7 +87,7 @@ impl Pace {
         };
     }
 
-    /// What follows a window of `changes` read at `now`, a time since the start.
+    /// What to do after a window of `changes` read at `now`, a time since the start.
     pub(super) fn after(&mut self, changes: u64, now: Duration) -> Next {
         let since = self.last.map(|last| now.saturating_sub(last));
         let apart = (self.commit * MAX_NOTIFY_SHARE).clamp(ALWAYS_DENSE, NEVER_DENSE);
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn load_is_told_within_a_few_hundredths_of_a_second_however_small_its_windows_are() {
+    fn load_is_detected_within_a_few_hundredths_of_a_second_however_small_its_windows_are() {
         let mut pace = Pace::default();
         let ten_thousand_a_second = (0..100).map(|window| pace.after(4, Duration::from_micros(400) * window));
         let quick = ten_thousand_a_second.filter(|next| *next != Next::Read(SPACED)).count();
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn commits_that_take_long_are_soon_polled_for_and_the_reads_lie_further_apart() {
+    fn commits_that_take_long_are_soon_polled_for_and_the_reads_are_further_apart() {
         let mut pace = Pace::default();
         for _ in 0..200 {
             pace.learn(ms(10), false);
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn one_long_transaction_says_little_of_commits() {
+    fn one_long_transaction_says_little_about_commits() {
         let mut pace = Pace::default();
         pace.learn(Duration::from_micros(300), false);
         pace.learn(ms(4), false);

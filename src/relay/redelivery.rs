@@ -1,4 +1,4 @@
-//! Dead letters, sent again.
+//! Redelivery of dead letters.
 
 use std::sync::Arc;
 
@@ -7,33 +7,33 @@ use crate::mapping::{Mapping, Origin, Publication, Rows, RuleName};
 use crate::outbox::{DeadLetter, Error, LetterFilter, LetterPlace, Operator, Refusal, StoredLetter};
 use crate::publisher::{BatchError, Publisher, Reply, deliver};
 
-/// What became of the letters.
+/// The outcome of a redelivery.
 #[derive(Debug, Default)]
 pub struct Redelivery {
-    /// Taken, and deleted.
+    /// Letters that were taken, and deleted.
     pub sent: usize,
-    /// Deleted, since today's rules make nothing of their changes. None is while the server answers nothing.
+    /// Letters that were deleted, since today's rules publish nothing for their changes. None is deleted unless the server answers.
     pub obsolete: usize,
-    /// Refused again; they stay, with the new reason.
+    /// Letters that were refused again; they remain, with the new reason.
     pub refused: usize,
-    /// Why the others were not tried.
+    /// Why the remaining letters were not tried, if any.
     pub interrupted: Option<BatchError>,
 }
 
-/// What a letter comes to before it is sent.
+/// What to do with a letter.
 enum Attempt {
     Send(Publication),
-    /// Today's rules make nothing of its change.
+    /// Today's rules publish nothing for its change.
     Nothing,
     Refused(String),
 }
 
-/// Sends the letters of `filter` again, those of older changes first, under the same idempotency keys. Those whose rule failed are mapped with
-/// `rules`, which are asked for only if there are any.
+/// Sends the letters that match `filter` again, those of older changes first, under the same idempotency keys. Letters whose rule failed
+/// are mapped with `rules`, which is awaited only if there are any.
 ///
 /// # Errors
-/// When there are no rules, and when PostgreSQL refuses or does not answer. What was sent and is not deleted is suppressed by its key
-/// when it is soon tried again.
+/// When `rules` fails, and when PostgreSQL refuses or does not answer. A letter that was sent but not deleted is suppressed by its key
+/// if it is soon retried.
 pub async fn redeliver<E: From<Error>>(
     operator: &Operator,
     publisher: &impl Publisher,
@@ -63,7 +63,7 @@ pub async fn redeliver<E: From<Error>>(
         let mut sorted = Sorted::new(page, known.as_deref(), related.rows());
         let (replies, interrupted) = send(publisher, &sorted.publications).await;
         if interrupted.is_some() && replies.is_empty() {
-            // Who answers nothing may be the wrong one to ask, with other rules. The page stays as it is.
+            // A server that answers nothing may be the wrong one, with other rules. The page stays as it is.
             redelivery.interrupted = interrupted;
             return Ok(redelivery);
         }
@@ -90,7 +90,7 @@ pub async fn redeliver<E: From<Error>>(
     }
 }
 
-/// A page of letters by what they come to.
+/// A page of letters, sorted by what to do with them.
 #[derive(Default)]
 struct Sorted {
     /// The letters whose publications are to be sent.
@@ -122,8 +122,8 @@ impl Sorted {
     }
 }
 
-/// Sends publications until each has a reply or a request fails. With none of them the server is asked all the same: one that does not
-/// lead, or is away, would have taken nothing, and then nothing is to be deleted either.
+/// Sends publications until each has a reply or a request fails. Without any, an empty request is still sent: a server that does not
+/// lead, or is unavailable, would have taken nothing, and then nothing may be deleted either.
 async fn send(publisher: &impl Publisher, publications: &[Publication]) -> (Vec<Reply>, Option<BatchError>) {
     let publications: Vec<_> = publications.iter().collect();
     if publications.is_empty() {
@@ -139,7 +139,7 @@ async fn send(publisher: &impl Publisher, publications: &[Publication]) -> (Vec<
     }
 }
 
-/// What a letter comes to: its event as it was, or its change under today's rule.
+/// Decides what to do with a letter: send its event as it was, or map its change with today's rule.
 fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn Rows) -> Attempt {
     let letter = &stored.letter;
     let Some(change) = stored.change() else {

@@ -1,4 +1,4 @@
-//! What rules read of other tables: looked up for many changes at once, and remembered for a while.
+//! The rows of other tables that rules read: looked up for many changes together, and cached for a while.
 
 mod cache;
 
@@ -13,30 +13,30 @@ use crate::mapping::{Mapping, Rows};
 use crate::outbox::{Answer, ChangeRow, Error, Feed, Lookups};
 use cache::Cache;
 
-/// The changes that are looked up for together at first: a query costs as much as some hundred rows, but nothing is known of these before
-/// some were read.
+/// The number of changes in the first batch: a query costs as much as some hundred rows, but their size is unknown before some were
+/// read.
 const FIRST_BATCH: usize = 64;
-/// The changes that are looked up for together at most: a page of a large window.
+/// The maximum number of changes in a batch: a page of a large window.
 const LARGEST_BATCH: usize = 2_000;
-/// The bytes that a batch may look up before the next ones are made smaller.
+/// The bytes that a batch may look up before the next batches are made smaller.
 const LOADED: usize = 4 << 20;
-/// The bytes of their rows, at most: they are held until they are mapped.
+/// The bytes of changes at which a batch is full: they are held until they are mapped.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Rows of other tables for the changes under way.
+/// Loads rows of other tables for the changes that are about to be mapped.
 #[derive(Debug)]
 pub struct RelatedLoader {
     database: SecretString,
-    /// What the session and the memory belong to.
+    /// The rules that the session and the cache belong to.
     rules: Option<Arc<Mapping>>,
     lookups: Option<Lookups>,
     cache: Cache,
-    /// How many changes are looked up for together.
+    /// The number of changes in a batch.
     batch: usize,
 }
 
 impl RelatedLoader {
-    /// Nothing is connected or looked up before it is needed. A row is remembered for `ttl`.
+    /// Creates a loader, which connects only once it is needed. A row is cached for `ttl`.
     #[must_use]
     pub fn new(database: SecretString, ttl: Duration) -> Self {
         Self {
@@ -48,8 +48,8 @@ impl RelatedLoader {
         }
     }
 
-    /// Looks up what `rules` need to map `changes` and what is not remembered: a query a table, and once more for each relation
-    /// that a path is longer. A table that PostgreSQL refuses fails the rules that read it, and no other.
+    /// Looks up what `rules` need to map `changes` and is not cached: one query per table, and again for each further relation of a path.
+    /// A table that PostgreSQL refuses fails the rules that read it, and no others.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
@@ -66,7 +66,7 @@ impl RelatedLoader {
         }
         self.cache.begin();
         let before = self.cache.bytes();
-        // Before anything is looked up: what changed a row may stand behind what reads it.
+        // Before anything is looked up: the change of a row may come after the change that needs the row.
         for change in changes {
             rules.stale(change, |lookup, key| self.cache.evict(lookup, key));
         }
@@ -103,10 +103,10 @@ impl RelatedLoader {
         Ok(())
     }
 
-    /// The next rows to be prepared together, fewer where the rows that they lead to are large; and whether more may follow.
+    /// The next batch of changes to be prepared, smaller if the rows that they lead to are large; and whether more may follow.
     ///
     /// # Errors
-    /// Those of `feed`, and a row that is no change.
+    /// When `feed` fails, or a row is not a change.
     pub async fn gather<F: Feed>(&self, feed: &mut F) -> Result<(Vec<ChangeRow>, bool), Error> {
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while rows.len() < self.batch && bytes < BATCH_BYTES {
@@ -119,13 +119,13 @@ impl RelatedLoader {
         Ok((rows, true))
     }
 
-    /// What was prepared.
+    /// The rows that were prepared.
     #[must_use]
     pub fn rows(&self) -> &dyn Rows {
         &self.cache
     }
 
-    /// Reads what is wanted of `relations` and not remembered, with one query a look-up.
+    /// Reads the rows that are wanted of `relations` and not cached, with one query per lookup.
     async fn look_up(&mut self, rules: &Mapping, relations: &[usize], wanted: &[HashSet<Arc<str>>]) -> Result<(), Error> {
         let now = Instant::now();
         let mut missing: BTreeMap<usize, HashSet<Arc<str>>> = BTreeMap::new();

@@ -1,7 +1,8 @@
-//! Losses: changes that the triggers gave up so that a write could go on, or that the relay passed over before its rules knew them. Subscribers are told to load again what they show.
+//! Losses: changes that the triggers gave up so that a write could continue, or that the relay passed over before its rules covered
+//! them. Subscribers are told to reload what they show.
 //!
-//! The intake brings their count with each window, and the [`ResyncPublisher`] tells a growth. It is a task of its own, so that a Centrifugo that is
-//! down holds nothing up. The ledger, which has the leader's connection, remembers what was told.
+//! The intake brings their count with each window, and the [`ResyncPublisher`] announces each increase. It is a task of its own, so that
+//! an unavailable Centrifugo holds nothing up. The ledger, which has the leader's connection, records the count that was announced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +17,19 @@ use crate::mapping::{Mapping, Publication};
 use crate::outbox::{Error, Lost};
 use crate::publisher::{Directive, Publisher, deliver, directive};
 
-/// While changes are lost one after the other, subscribers are told to reload at most this often.
+/// The minimum time between resyncs while changes are lost one after the other.
 const PACE: Duration = Duration::from_secs(5);
-/// A loss whose transactions stay open for longer is told before they have ended, too. The relay may see their end five seconds later,
-/// with its safety poll.
+/// A loss whose transactions stay open for longer is also announced before they have ended. The relay may see their end five seconds
+/// later, with its safety poll.
 const LONG: Duration = Duration::from_secs(7);
 
-/// Tells subscribers.
+/// Publishes a resync to every channel when changes were lost.
 pub(super) struct ResyncPublisher<P> {
-    /// What the intake has read; none before the first window.
+    /// The losses that the intake has read; `None` before the first window.
     pub(super) lost: watch::Receiver<Option<Lost>>,
-    /// The count that subscribers were told of.
+    /// The count that was last announced to subscribers.
     pub(super) announced: i64,
-    /// Where a new one is remembered.
+    /// Sends a new one to the ledger, which stores it.
     pub(super) recorder: mpsc::Sender<i64>,
     pub(super) publisher: Arc<P>,
     pub(super) rules: watch::Receiver<Arc<Mapping>>,
@@ -36,7 +37,7 @@ pub(super) struct ResyncPublisher<P> {
 }
 
 impl<P: Publisher> ResyncPublisher<P> {
-    /// Tells each growth until the shutdown or the ledger's end. What is untold then is told after the next start.
+    /// Announces each increase until the shutdown or the ledger's end. What is unannounced by then is announced after the next start.
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let shutdown = self.shutdown.clone();
         tokio::select! {
@@ -46,24 +47,27 @@ impl<P: Publisher> ResyncPublisher<P> {
         Ok(())
     }
 
-    /// Tells each growth once its transactions have ended: who reloads before that finds what was. Ends when the intake or the ledger has.
+    /// Announces each increase once its transactions have ended: a client that reloads before that finds the old state. Completes when the
+    /// intake or the ledger has ended.
     async fn publish_all(&mut self) -> Option<()> {
-        // The count that was told too early.
+        // The count that was announced before its transactions had ended.
         let mut early = None;
         loop {
             let announced = self.announced;
-            let is_news =
-                |lost: &Option<Lost>| lost.is_some_and(|lost| lost.count != told && (lost.is_over || early != Some(lost.count)));
+            let is_news = |lost: &Option<Lost>| {
+                lost.is_some_and(|lost| lost.count != announced && (lost.is_over || early != Some(lost.count)))
+            };
             let mut lost = (*self.lost.wait_for(is_news).await.ok()?)?;
             if lost.count < announced {
-                // The sequence was set back or made anew: what it has counted since is news.
+                // The sequence was reset or recreated: everything it has counted since is new.
                 self.record(0).await?;
                 continue;
             }
             if early != Some(lost.count) {
                 warn!(
                     lost = lost.count - announced,
-                    "changes were lost; a warning before this one, or in PostgreSQL's log, says why, and subscribers are told to reload"
+                    "changes were lost; a warning before this one, or in PostgreSQL's log, gives the reason, and subscribers are \
+                     told to reload"
                 );
             }
             if !lost.is_over {
@@ -83,13 +87,13 @@ impl<P: Publisher> ResyncPublisher<P> {
         }
     }
 
-    /// Has the ledger remember the count that was told.
+    /// Has the ledger record the count that was announced.
     async fn record(&mut self, announced: i64) -> Option<()> {
         self.announced = announced;
         self.recorder.send(announced).await.ok()
     }
 
-    /// Publishes one resync a channel; false when there is something newer to tell before each of them has it.
+    /// Publishes one resync per channel; false if a newer loss must be announced before each channel has it.
     async fn publish_resync(&mut self, lost: Lost) -> bool {
         let publications = self.rules.borrow().resync(lost.count, Timestamp::now());
         let is_published = self.publish(publications.iter().collect(), lost).await;
@@ -103,9 +107,9 @@ impl<P: Publisher> ResyncPublisher<P> {
         is_published
     }
 
-    /// Publishes until each publication is taken or refused for good. False when what was `lost` is not the last of it any more: the channels
-    /// that have taken theirs must not wait for one that fails, and to that one the newer word says as much. A count that was set back to
-    /// nothing is no word.
+    /// Publishes until each publication is taken or permanently refused. False once `lost` is outdated: the channels that have taken
+    /// theirs must not wait for one that fails, and for that one the newer resync serves as well. A count that was reset to zero does not
+    /// outdate it.
     async fn publish(&mut self, mut waiting: Vec<&Publication>, lost: Lost) -> bool {
         let mut backoff = Backoff::new();
         while !waiting.is_empty() {

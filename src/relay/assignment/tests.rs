@@ -32,7 +32,7 @@ fn a_lane_that_is_held_up_gets_no_channel_that_could_go_through_another() {
 }
 
 #[test]
-fn where_every_lane_is_held_up_they_share_what_comes() {
+fn lanes_that_are_all_held_up_share_new_channels() {
     let assignment = Assignment::new(2);
     let mut under_way = assignment.lock();
     for lane in [0, 1] {
@@ -46,7 +46,7 @@ proptest! {
     fn lanes_change_only_where_no_order_is_at_stake(steps in prop::collection::vec((0..6_u64, any::<bool>()), 0..200)) {
         let assignment = Assignment::new(3);
         let mut under_way = assignment.lock();
-        // The lanes of what is under way, by channel.
+        // The lanes of publications under way, by channel.
         let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
         for (channel, begins) in steps {
             let lanes = known.entry(channel).or_default();

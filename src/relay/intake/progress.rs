@@ -1,4 +1,4 @@
-//! How far the reading of a page has come, and whether it goes on.
+//! The progress of reading a page, and whether it continues.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use crate::change::Change;
 use crate::mapping::{Mapping, NoRows, Rows};
 use crate::outbox::{ChangeRow, Error, Page, Position};
 
-/// What was taken of a page so far.
+/// The part of a page taken so far.
 pub(super) struct Progress<'a> {
     rules: &'a Arc<Mapping>,
     outlet: &'a mut Outlet,
     shutdown: &'a CancellationToken,
-    /// How many changes.
+    /// The number of changes.
     pub(super) changes: u64,
-    /// The last one's id, and when it was written.
+    /// The last change's id, and when it was written.
     pub(super) last: Option<(i64, Timestamp)>,
 }
 
-/// How the reading of a page goes on after a change.
+/// How the reading of a page continues after a change.
 pub(super) enum Flow {
-    /// With the next one.
+    /// With the next change.
     Continue,
-    /// Not now: the page was left because the publisher is away, and what was taken of it is still to be handed on. What a statement that
-    /// stays open sees, vacuum may not remove in the whole cluster.
+    /// Not now: the page was left because the publisher is unavailable, and the part taken of it must still be handed on. In the whole
+    /// cluster, vacuum cannot remove what an open statement can see.
     LeavePage(Position),
-    /// Not at all: the relay is shut down.
+    /// Not at all: the relay is shutting down.
     Shutdown,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Reads the page to its end, unless it is left before.
+    /// Reads the page to its end, unless it is left earlier.
     pub(super) async fn read(&mut self, page: &mut Page<'_>, related: &mut RelatedLoader) -> Result<Flow, Error> {
         if !self.rules.lookups().is_empty() {
             return self.read_with(page, related).await;
@@ -58,7 +58,7 @@ impl<'a> Progress<'a> {
         Ok(Flow::Continue)
     }
 
-    /// The same where rules read rows of other tables, which are looked up for many changes at once.
+    /// The same if rules read rows of other tables, which are looked up for many changes together.
     async fn read_with(&mut self, page: &mut Page<'_>, related: &mut RelatedLoader) -> Result<Flow, Error> {
         let mut continues = true;
         while continues {
@@ -68,7 +68,7 @@ impl<'a> Progress<'a> {
             self.outlet.metrics.health().reading(batch.first().map(|change| change.at));
             tokio::select! {
                 prepared = related.prepare(self.rules, &batch) => prepared?,
-                // A table that is locked is waited for without an end.
+                // The wait for a locked table is unbounded.
                 () = self.shutdown.cancelled() => return Ok(Flow::Shutdown),
             }
             for (row, change) in rows.iter().zip(&batch) {
@@ -82,7 +82,7 @@ impl<'a> Progress<'a> {
         Ok(Flow::Continue)
     }
 
-    /// Takes a change of the page, and hands on what was taken so far if that is a whole chunk.
+    /// Takes a change of the page, and hands on the chunk once it is full.
     async fn take(&mut self, page: &mut Page<'_>, row: &ChangeRow, change: &Change<'_>, rows: &dyn Rows) -> Result<Flow, Error> {
         if page.is_new(change) {
             self.outlet.take(self.rules, change, || row.transaction(), rows)?;

@@ -3,7 +3,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::publisher::{BatchError, Reply};
 
-/// A publisher that takes two publications at once, and fails at the first one that it is sent.
+/// A publisher that takes at most two publications per request, and fails on the first one that it is sent.
 #[derive(Default)]
 struct Narrow {
     /// Whether the request after that one fails whole.
@@ -45,7 +45,7 @@ fn item(change_id: i64, channel: &str) -> Item {
 }
 
 #[tokio::test]
-async fn what_comes_together_while_a_lane_waits_goes_together() {
+async fn publications_that_arrive_together_while_a_lane_waits_are_sent_together() {
     let (to, queue) = mpsc::unbounded_channel();
     let mut lane = Lane::new(
         0,
@@ -70,7 +70,7 @@ async fn what_comes_together_while_a_lane_waits_goes_together() {
 }
 
 #[tokio::test]
-async fn what_is_behind_a_failed_publication_waits_for_it_although_a_request_was_halved() {
+async fn publications_after_a_failed_one_wait_for_it_although_a_request_was_halved() {
     for breaks in [false, true] {
         let publisher = Arc::new(Narrow {
             breaks,

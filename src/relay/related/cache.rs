@@ -1,4 +1,4 @@
-//! The rows that are remembered.
+//! The cache of rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use serde_json::value::RawValue;
 use crate::mapping::{Found, Rows};
 use crate::outbox::LookedUp;
 
-/// The bytes of all rows before they are forgotten together. What is still needed is read again with a query a batch.
+/// The bytes of all rows above which they are evicted together. Rows that are still needed are read again with one query per batch.
 const LIMIT: usize = 32 << 20;
-/// What a row costs beside its key and values.
+/// The bytes that a row costs in addition to its key and values.
 const OVERHEAD: usize = 128;
-/// What a value costs beside its text.
+/// The bytes that a value costs in addition to its text.
 const VALUE: usize = 16;
 
-/// Rows by look-up and key.
+/// Rows by lookup and key.
 #[derive(Debug)]
 pub(super) struct Cache {
     ttl: Duration,
@@ -24,19 +24,19 @@ pub(super) struct Cache {
     bytes: usize,
 }
 
-/// What is known of one look-up.
+/// The cached rows of one lookup.
 #[derive(Debug, Default)]
 struct CachedLookup {
     rows: HashMap<Arc<str>, Row>,
-    /// Why it failed in this batch.
+    /// Why it failed in this batch, if it did.
     refused: Option<String>,
 }
 
 #[derive(Debug)]
 struct Row {
-    /// None: there is no such row.
+    /// `None` if there is no such row.
     values: Option<Box<[Box<RawValue>]>>,
-    /// When it has to be read again.
+    /// When it must be read again.
     until: Instant,
     bytes: usize,
 }
@@ -50,19 +50,19 @@ impl Cache {
         }
     }
 
-    /// Forgets everything; from now on there are `lookups` look-ups.
+    /// Evicts everything; from now on there are `lookups` lookups.
     pub(super) fn clear(&mut self, lookups: usize) {
         self.lookups.clear();
         self.lookups.resize_with(lookups, CachedLookup::default);
         self.bytes = 0;
     }
 
-    /// What all rows weigh.
+    /// The bytes of all rows.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Begins a batch: what was refused may be tried again, and what is too much is forgotten.
+    /// Begins a batch: lookups that were refused may be retried, and a cache above its limit is cleared.
     pub(super) fn begin(&mut self) {
         for lookup in &mut self.lookups {
             lookup.refused = None;
@@ -72,7 +72,7 @@ impl Cache {
         }
     }
 
-    /// Forgets a row, or all of a look-up.
+    /// Evicts a row, or all rows of a lookup.
     pub(super) fn evict(&mut self, lookup: usize, key: Option<&str>) {
         let rows = &mut self.lookups[lookup].rows;
         match key {
@@ -87,7 +87,7 @@ impl Cache {
         lookup.refused.is_some() || lookup.rows.get(key).is_some_and(|row| row.until > now)
     }
 
-    /// Takes in what was found under `keys`. That there is no row under a key holds for this batch alone: it may come at any time.
+    /// Inserts the rows found for `keys`. The absence of a row is cached for this batch only: it may appear at any time.
     pub(super) fn fill(&mut self, lookup: usize, keys: Vec<Arc<str>>, found: Vec<LookedUp>) {
         let now = Instant::now();
         for key in keys {
@@ -98,7 +98,7 @@ impl Cache {
         }
     }
 
-    /// Every row of a look-up counts as failed in this batch.
+    /// Counts every row of a lookup as failed in this batch.
     pub(super) fn refused(&mut self, lookup: usize, reason: String) {
         self.evict(lookup, None);
         self.lookups[lookup].refused = Some(reason);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_remembered_for_its_time_and_its_absence_for_a_batch() {
+    fn a_row_is_cached_for_its_ttl_and_its_absence_for_a_batch() {
         let mut cache = cache(Duration::from_mins(1));
         let now = Instant::now();
         cache.fill(0, vec!["1".into(), "2".into()], vec![row("1", "Ada")]);
@@ -172,13 +172,13 @@ mod tests {
         cache.fill(0, vec!["1".into()], vec![row("1", "Ada")]);
         cache.refused(0, "denied".to_owned());
         assert_eq!(found(&cache, "1"), Some("denied".to_owned()));
-        assert!(cache.has(0, "1", Instant::now()), "it is not asked again at once");
+        assert!(cache.has(0, "1", Instant::now()), "it is not asked again in the same batch");
         cache.begin();
         assert!(!cache.has(0, "1", Instant::now()));
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_counted_whatever_comes_and_goes() {
+    fn the_cache_is_bounded_and_counted_whatever_comes_and_goes() {
         let mut cache = cache(Duration::from_mins(1));
         let long = "x".repeat(10_000);
         for batch in 0..100 {
