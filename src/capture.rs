@@ -1,4 +1,4 @@
-//! Capture: which tables are watched, and the triggers that write their changes to the outbox.
+//! Capture: the watched tables, and the triggers that write their changes to the outbox.
 
 mod apply;
 mod audience;
@@ -33,5 +33,5 @@ pub use schema::{SchemaState, state as schema_state};
 pub use script::script;
 pub use survey::{Surveyed, SurveyedColumn, survey};
 
-/// The advisory lock under which the relay dozes: triggers notify only while they cannot share it. ASCII "instant" and 1.
+/// The advisory lock that a dozing relay holds: triggers notify only while they cannot share it. ASCII "instant" and 1.
 pub const DOZE_LOCK: i64 = 0x696e_7374_616e_7401;

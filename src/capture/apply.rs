@@ -1,4 +1,4 @@
-//! Brings the database to what a plan wants, a step a transaction, without ever letting a table's queries queue up for long.
+//! Plans and applies the schema and the triggers, one transaction per step, without making a table's queries queue up for long.
 
 use std::time::{Duration, Instant};
 
@@ -14,49 +14,50 @@ use super::watch::Watch;
 use super::{grant, lock};
 use crate::config::Config;
 
-/// How long a statement waits for a table's lock: longer, and every query of the table would queue up behind it.
+/// The limit on a statement's wait for a table's lock: with a longer one, every query of the table would queue up behind it.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '2s'";
-/// How often a statement that got no lock is tried again, and the pause between: a busy table has a quiet moment within a minute.
+/// Attempts of a step whose table is busy: a busy table has a quiet moment within a minute.
 const ATTEMPTS: u32 = 20;
+/// The mean pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 /// `lock_not_available` and `deadlock_detected`: the table is busy.
 const BUSY: [&str; 2] = ["55P03", "40P01"];
 
-/// Why the database could not be brought to what is wanted.
+/// Why the database could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A newer binary has migrated the schema.
+    /// The schema was migrated by a newer binary.
     #[error("the schema `instant` was made by a newer version: use that version of `instant`")]
     Newer,
     /// The schema was restored without its rows.
     #[error(
-        "the schema `instant` is there without its rows, as after a restore without data: neither its version nor its cursor is known; \
+        "the schema `instant` exists without its rows, as after a restore without data: neither its version nor its cursor is known; \
          run `instant remove`, then `instant apply`"
     )]
     WithoutRows,
-    /// The role of `[database] relay_role` is not there.
+    /// The role that `[database] relay_role` names does not exist.
     #[error("there is no role `{0}`, which `[database] relay_role` names: create it, or fix the name")]
     NoRole(String),
-    /// A table of the project that `[django]` needs is not there.
+    /// A table of the project that `[django]` needs was not found.
     #[error("there is no table `{table}`, which `[django]` needs: {place}; {help}")]
     NoTable {
         /// The table.
         table: String,
-        /// Where it is not.
+        /// Where it was looked for.
         place: String,
-        /// What to do.
+        /// The suggested fix.
         help: &'static str,
     },
-    /// The table of users is not one of Django's.
+    /// The table of users does not belong to a Django user model.
     #[error("the table `{0}` has no key of one column or no `password`: `[django] user_model` must name a Django user model")]
     NoUsers(String),
-    /// Another `apply` or `remove` is under way.
-    #[error("another `instant apply` or `remove` is under way in this database: wait for its end, then try again")]
+    /// Another `apply` or `remove` is running.
+    #[error("another `instant apply` or `remove` is running in this database: wait until it ends, then try again")]
     AnotherApply,
     /// The migrations failed.
     #[error("the schema `instant` could not be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A table was busy all the time.
+    /// A table was busy at every attempt.
     #[error(
         "no lock after {ATTEMPTS} attempts: {action}; try again at a quieter time, or look for a long transaction on the table"
     )]
@@ -67,13 +68,13 @@ pub enum Error {
     /// A step failed.
     #[error("{action}: {}", describe(.source))]
     Step {
-        /// What was to be done.
+        /// The step's action.
         action: String,
-        /// Why it was not.
+        /// The cause.
         source: sqlx::Error,
     },
-    /// Something that is not ours needs the schema.
-    #[error("nothing was removed, since these need the schema `instant`: {}; drop them, then try again", .0.join(", "))]
+    /// Objects that are not ours depend on the schema.
+    #[error("nothing was removed, because these depend on the schema `instant`: {}; drop them, then try again", .0.join(", "))]
     Needed(Vec<String>),
     /// The database did not answer.
     #[error(transparent)]
@@ -93,23 +94,23 @@ fn describe(error: &sqlx::Error) -> String {
     }
 }
 
-/// How a step fares.
+/// The progress of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Its table was busy; it is tried again after a pause.
+    /// Its table was busy; it is retried after a pause.
     Waiting {
-        /// The attempts that got no lock.
+        /// The attempts so far, none of which got the lock.
         attempts: u32,
     },
-    /// It is done, this long after its first attempt.
+    /// It is done; the time since its first attempt.
     Done(Duration),
 }
 
-/// What differs between the configuration and the database. Takes no lock.
+/// Compares the configuration with the database. Takes no lock.
 ///
 /// # Errors
-/// When the database does not answer, a newer binary made its schema, that was restored without its rows, or the relay's role is not
-/// there.
+/// When the database does not answer, its schema is of a newer binary or was restored without its rows, or the relay's role or a table
+/// that `[django]` needs is missing.
 pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<Plan, Error> {
     let schema = schema::state(pool).await?;
     match schema {
@@ -140,7 +141,7 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
     for role in grant::senders(pool, watches, schema == SchemaState::Current).await? {
         for grant in grant::missing(pool, &role, &grant::SENDER).await? {
             if missing_grants.iter().all(|(known, _)| *known != grant) {
-                missing_grants.push((grant, "it owns a watched table, and may send by hand"));
+                missing_grants.push((grant, "this role owns a watched table and may send messages by hand"));
             }
         }
     }
@@ -158,20 +159,21 @@ pub async fn plan(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<P
     Ok(Plan::new(watches, &state))
 }
 
-/// What `apply` has done, and what it has left.
+/// The result of [`apply`].
 #[derive(Debug)]
 pub struct Applied {
-    /// The steps that were done.
+    /// The steps that were run.
     pub done: Plan,
-    /// Those that would end a pause, which it leaves to `resume`.
+    /// The steps that would end a pause, which are left to `resume`.
     pub paused: Plan,
 }
 
-/// Brings the database to what the configuration wants, a step a transaction; `progress` hears of each step. Two at once run one after
-/// the other, and each plans when it is its turn: what was to be done before may be done by then, or have been paused.
+/// Changes the database to match the configuration, one transaction per step, and calls `progress` for each step. Concurrent calls run
+/// one after the other, and each makes its plan when its turn comes: by then steps may be done already, or capture may be paused.
 ///
 /// # Errors
-/// As for [`plan`], and the first step that failed; those before it are done, and another `apply` goes on.
+/// As for [`plan`], and when another `apply` or `remove` does not end in time or a step fails; the steps before it are done, and
+/// another `apply` continues.
 pub async fn apply(
     pool: &PgPool,
     config: &Config,
@@ -186,7 +188,7 @@ pub async fn apply(
     .await
 }
 
-/// Runs every step of `plan`.
+/// Runs all steps of `plan`.
 pub(super) async fn run_all(
     connection: &mut PgConnection,
     plan: &Plan,
@@ -208,7 +210,7 @@ pub(super) async fn run_all(
     Ok(())
 }
 
-/// Runs one step in a transaction of its own, again and again while its table is busy.
+/// Runs a step in a transaction of its own, and retries it while its table is busy.
 async fn run(connection: &mut PgConnection, action: &str, sql: &str, mut waiting: impl FnMut(u32)) -> Result<(), Error> {
     for attempt in 1..=ATTEMPTS {
         let failure = |source| Error::Step {
@@ -238,7 +240,10 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| BUSY.contains(&code.as_ref()))
 }
 
-/// The relay's role, where `config` names one, which must be there. Takes no lock.
+/// Returns the relay's role, if `config` names one. Takes no lock.
+///
+/// # Errors
+/// When the role does not exist.
 pub(super) async fn relay_role<'a>(pool: &PgPool, config: &'a Config) -> Result<Option<&'a str>, Error> {
     let Some(role) = &config.database.relay_role else {
         return Ok(None);
@@ -253,8 +258,8 @@ pub(super) async fn relay_role<'a>(pool: &PgPool, config: &'a Config) -> Result<
     Ok(Some(&role.value))
 }
 
-/// The roles as whom trigger functions write: the owners of those that are there, and, where some are still to be made, who asks.
-/// The relay's role asks too, and has no right to write.
+/// Returns the roles that the trigger functions write as: the owners of the installed ones and, unless they are `complete`, the current
+/// user. The relay's role may be that user, and has no right to write.
 async fn definers(pool: &PgPool, complete: bool) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select r.rolname::text

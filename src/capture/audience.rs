@@ -1,4 +1,4 @@
-//! Whether the audiences that rules name are there: groups, and users by their keys.
+//! Checks of the audiences that rules name: groups, and users by their keys.
 
 use sqlx::PgPool;
 use sqlx::postgres::types::Oid;
@@ -11,8 +11,8 @@ use crate::config::nearest::did_you_mean;
 use crate::config::{Config, Destination, Django, Spanned, Template};
 use crate::django;
 
-/// Foreign keys that are followed from a column to the users: a profile of a profile is one too many already.
-const LONGEST_WAY: usize = 4;
+/// The most foreign keys that are followed from a column to the users: a profile of a profile is rare already.
+const MAX_HOPS: usize = 4;
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ struct Place {
     column: String,
 }
 
-/// The problems of the audiences that the rules of `config` name; `watches` is what its watches resolved to. Without `[django]`, and
-/// where the site itself says who somebody is, nothing is known of groups and users.
+/// Returns the problems of the audiences that the rules of `config` name; `watches` are its resolved watches. Nothing is checked without
+/// `[django]`, or if the site identifies users (`whoami`).
 ///
 /// # Errors
 /// When the database does not answer.
@@ -51,7 +51,7 @@ pub async fn audience(pool: &PgPool, config: &Config, watches: &[Watch]) -> Resu
     Ok(diagnostics)
 }
 
-/// The problem of a group that the project does not have. It may be made later, so that the file can be used all the same.
+/// Returns the problem of a group that the project does not have: a warning, since the group may be created later.
 fn unknown_group(name: &Template, groups: Option<&[String]>) -> Option<Diagnostic> {
     let groups = groups?;
     let known = |group: &String| *group == name.text;
@@ -61,11 +61,11 @@ fn unknown_group(name: &Template, groups: Option<&[String]>) -> Option<Diagnosti
     let message = format!("there is no group `{}`", name.text);
     let problem = Diagnostic::warning(UNKNOWN_GROUP, name.span.clone(), message, "nobody is in it");
     let near = did_you_mean(&name.text, groups.iter().map(String::as_str));
-    Some(problem.help(near.unwrap_or_else(|| "make it in the project's admin, or name another one".to_owned())))
+    Some(problem.help(near.unwrap_or_else(|| "create it in the project's admin, or name another one".to_owned())))
 }
 
-/// The places that hold a user's key: that of the users' table, and those that it leads to, where a model of users has a parent.
-/// Empty where the users are not found.
+/// Returns the columns that hold a user's key: that of the users' table and, if the user model has a parent, those that it references.
+/// Empty if the users are not found.
 async fn users(pool: &PgPool, settings: &Django) -> Result<Vec<Place>, sqlx::Error> {
     let model = &settings.user_model;
     let name = django::table(pool, &model.app, &model.name, model.table.as_ref()).await?;
@@ -78,13 +78,13 @@ async fn users(pool: &PgPool, settings: &Django) -> Result<Vec<Place>, sqlx::Err
                 table: relation.oid,
                 column: column.clone(),
             };
-            way(pool, key).await
+            path(pool, key).await
         }
         _ => Ok(Vec::new()),
     }
 }
 
-/// The column that a personal target reads.
+/// Returns the column that a personal target reads.
 async fn place(pool: &PgPool, watch: &Watch, destination: &watch::Destination) -> Result<Option<Place>, sqlx::Error> {
     let (schema, table, column) = match destination {
         watch::Destination::User(column) => (&watch.schema, &watch.table, column.as_str()),
@@ -106,10 +106,10 @@ async fn place(pool: &PgPool, watch: &Watch, destination: &watch::Destination) -
     }))
 }
 
-/// The places that hold the same value as `start`, by their foreign keys, itself first.
-async fn way(pool: &PgPool, start: Place) -> Result<Vec<Place>, sqlx::Error> {
+/// Follows the foreign keys from `start`: returns it, and the columns with the same value that they reference.
+async fn path(pool: &PgPool, start: Place) -> Result<Vec<Place>, sqlx::Error> {
     let mut places = vec![start];
-    while let Some(last) = places.last().filter(|_| places.len() <= LONGEST_WAY) {
+    while let Some(last) = places.last().filter(|_| places.len() <= MAX_HOPS) {
         let Some((relation, column)) = catalog::foreign_key(pool, last.table, &last.column).await? else {
             break;
         };
@@ -119,7 +119,7 @@ async fn way(pool: &PgPool, start: Place) -> Result<Vec<Place>, sqlx::Error> {
     Ok(places)
 }
 
-/// The problem of a field whose foreign key leads elsewhere than to the users, or whose type no user's key has.
+/// Returns the problem of a field whose foreign key references another table than the users', or whose type no user's key has.
 async fn not_a_user(
     pool: &PgPool,
     field: &Spanned<String>,
@@ -127,13 +127,13 @@ async fn not_a_user(
     users: &[Place],
 ) -> Result<Option<Diagnostic>, sqlx::Error> {
     let Some(key) = users.first() else { return Ok(None) };
-    let way = way(pool, place).await?;
-    if way.iter().any(|place| users.contains(place)) {
+    let path = path(pool, place).await?;
+    if path.iter().any(|place| users.contains(place)) {
         return Ok(None);
     }
-    let own = kind(pool, &way[0]).await?;
+    let own = kind(pool, &path[0]).await?;
     let wanted = kind(pool, key).await?;
-    if let [_, .., last] = way.as_slice() {
+    if let [_, .., last] = path.as_slice() {
         let name: String = sqlx::query_scalar("select $1::oid::regclass::text")
             .bind(last.table)
             .fetch_one(pool)
@@ -150,11 +150,11 @@ async fn not_a_user(
 
 fn problem(field: &Spanned<String>, label: String) -> Diagnostic {
     let message = format!("`{}` does not hold the key of a user", field.value);
-    let help = "name a field that leads to the users; `related` goes on from here, as in `{ user = \"customer.user\" }`";
+    let help = "name a field that leads to the users; `related` continues from here, as in `{ user = \"customer.user\" }`";
     Diagnostic::error(NOT_A_USER, field.span.clone(), message, label).help(help.to_owned())
 }
 
-/// The type of a column, without its length.
+/// Returns the type of a column, without its length.
 async fn kind(pool: &PgPool, place: &Place) -> Result<String, sqlx::Error> {
     sqlx::query_scalar("select format_type(atttypid, null) from pg_attribute where attrelid = $1 and attname = $2::text")
         .bind(place.table)

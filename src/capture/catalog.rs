@@ -1,4 +1,4 @@
-//! What PostgreSQL's catalog says of a table: its kind, columns, key, descendants, and the constraints that matter to capture.
+//! Tables as PostgreSQL's catalog describes them: kind, columns, key, descendants, and the constraints that matter to capture.
 
 mod path;
 mod queries;
@@ -15,11 +15,11 @@ pub(super) struct Relation {
     pub(super) oid: sqlx::postgres::types::Oid,
     /// Its schema and name.
     pub(super) name: QualifiedName,
-    /// What it is.
+    /// Its kind.
     pub(super) kind: Kind,
 }
 
-/// What a relation is.
+/// The kind of a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// An ordinary table.
@@ -34,25 +34,25 @@ pub(super) enum Kind {
     View,
 }
 
-/// A table that triggers can stand on, with what capture must know of it.
+/// A table that can have triggers, with what capture needs of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
     /// The table itself.
     pub(super) relation: Relation,
     /// Its columns, in the table's order.
     pub(super) columns: Vec<TableColumn>,
-    /// The primary key's columns, in the key's order; empty without one.
+    /// The primary key's columns, in the key's order; empty without a primary key.
     pub(super) key: Vec<String>,
-    /// Its unique and primary key constraints that are checked late: an insert of a key may precede the delete of the same key.
+    /// Its deferrable unique and primary key constraints: an insert of a key may precede the delete of the same key.
     pub(super) deferrable: Vec<String>,
-    /// Of a partition: the tables above it, nearest first.
+    /// The tables above a partition, nearest first.
     pub(super) ancestors: Vec<sqlx::postgres::types::Oid>,
 }
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TableColumn {
-    /// Its name and how it becomes JSON.
+    /// Its name, type, and encoding as JSON.
     pub(super) column: Column,
     /// Whether it is generated when read, so that a trigger sees null (PostgreSQL 18).
     pub(super) computed_when_read: bool,
@@ -87,17 +87,17 @@ impl Table {
         })
     }
 
-    /// The column that a Django field or column name means: that column, or the `<field>_id` of a foreign key.
+    /// Returns the column of a Django field or column name: the column itself, or the `<field>_id` of a foreign key.
     pub(super) fn resolve(&self, name: &str) -> Option<&TableColumn> {
         self.column(name).or_else(|| self.column(&format!("{name}_id")))
     }
 
-    /// Whether it looks like the table of a model that inherits fields from another's: Django names such a key `<parent>_ptr_id`.
+    /// Returns whether it looks like the table of a model that inherits fields from another: Django names such a key `<parent>_ptr_id`.
     pub(super) fn has_parent(&self) -> bool {
         matches!(self.key.as_slice(), [key] if key.ends_with("_ptr_id"))
     }
 
-    /// The column of this exact name.
+    /// Returns the column with exactly this name.
     pub(super) fn column(&self, name: &str) -> Option<&TableColumn> {
         self.columns.iter().find(|column| column.column.name == name)
     }
@@ -106,8 +106,8 @@ impl Table {
 pub(super) use path::absence;
 pub(super) use queries::{descendants, find, foreign_key, is_unique, names, primary_key};
 
-/// How a value of a type becomes JSON. Types that no session setting touches pass as they are; a type that is not known to be
-/// one of them is pinned.
+/// Returns the encoding of a type's values as JSON: plain for the types that no session setting affects, and pinned for every type that
+/// is not certainly one of them.
 fn encoding(base_type: &str, builtin: bool, is_enum: bool, is_array: bool) -> Encoding {
     let plain = [
         "int2", "int4", "int8", "text", "varchar", "bpchar", "bool", "uuid", "json", "jsonb", "inet", "cidr",
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_of_the_user_is_pinned_whatever_its_name() {
+    fn a_user_defined_type_is_pinned_whatever_its_name() {
         assert_eq!(encoding("int4", true, false, false), Encoding::Plain);
         assert_eq!(encoding("int4", false, false, false), Encoding::Pinned);
         assert_eq!(encoding("mood", false, true, true), Encoding::Plain);

@@ -8,7 +8,7 @@ use super::identifier::identifier;
 use super::schema::{ANNOUNCE, BROADCAST};
 use super::watch::Watch;
 
-/// What a role must be allowed on one object.
+/// The privileges that a role needs on an object.
 #[derive(Debug)]
 pub(super) struct Right {
     object: Object,
@@ -25,8 +25,8 @@ enum Object {
     Function(&'static str),
 }
 
-/// The relay reads and purges the outbox, moves its cursor, names its channel of announcements, parks dead letters and counts losses;
-/// `instant send` is its role's too.
+/// The rights of the relay, which reads and purges the outbox, moves its cursor, names its channel of announcements, parks dead letters
+/// and counts losses; `instant send` runs as its role too.
 pub(super) const RELAY: [Right; 8] = [
     Right {
         object: Object::Schema,
@@ -62,7 +62,7 @@ pub(super) const RELAY: [Right; 8] = [
     },
 ];
 
-/// An application sends messages by hand.
+/// The rights of an application that sends messages by hand.
 pub(super) const SENDER: [Right; 2] = [
     Right {
         object: Object::Schema,
@@ -74,7 +74,8 @@ pub(super) const SENDER: [Right; 2] = [
     },
 ];
 
-/// The owner of a trigger function, as whom it writes; where the relay sleeps, the insert returns what is announced, which is a read.
+/// The rights of a trigger function's owner, the role that it writes as. While the relay dozes, the insert returns what is announced,
+/// which is a read.
 pub(super) const DEFINER: [Right; 4] = [
     Right {
         object: Object::Schema,
@@ -95,7 +96,7 @@ pub(super) const DEFINER: [Right; 4] = [
 ];
 
 impl Right {
-    /// The statement that gives the right to `role`. It takes no lock on any table of the project.
+    /// Returns the statement that grants the right to `role`. It takes no lock on any table of the project.
     pub(super) fn grant(&self, role: &str) -> String {
         let on = match self.object {
             Object::Schema => "schema instant".to_owned(),
@@ -106,7 +107,7 @@ impl Right {
         format!("grant {} on {on} to {}", self.privileges.join(", "), identifier(role))
     }
 
-    /// Whether `role` has all of the right; not where the object is missing. Takes no lock.
+    /// Returns whether `role` has all of the privileges; false if the object is missing. Takes no lock.
     async fn held(&self, pool: &PgPool, role: &str) -> Result<bool, sqlx::Error> {
         let (statement, name) = match self.object {
             Object::Schema => (
@@ -139,7 +140,7 @@ impl Right {
     }
 }
 
-/// The grants that `role` lacks, as statements.
+/// Returns the grants that `role` lacks, as statements.
 pub(super) async fn missing(pool: &PgPool, role: &str, rights: &[Right]) -> Result<Vec<String>, sqlx::Error> {
     let mut missing = Vec::new();
     for right in rights {
@@ -150,8 +151,8 @@ pub(super) async fn missing(pool: &PgPool, role: &str, rights: &[Right]) -> Resu
     Ok(missing)
 }
 
-/// The roles that send messages by hand: the owners of the watched tables, as whom applications mostly connect. Superusers need no
-/// grant, nor does whoever makes the schema, where that is still to be made. Takes no lock.
+/// Returns the roles that send messages by hand: the owners of the watched tables, which applications mostly connect as. Superusers need
+/// no grant, nor does the role that creates the schema, if that does not exist yet. Takes no lock.
 pub(super) async fn senders(pool: &PgPool, watches: &[Watch], schema_is_current: bool) -> Result<Vec<String>, sqlx::Error> {
     let schemas: Vec<&str> = watches.iter().map(|watch| watch.schema.as_str()).collect();
     let tables: Vec<&str> = watches.iter().map(|watch| watch.table.as_str()).collect();

@@ -1,20 +1,20 @@
-//! What in PostgreSQL keeps triggers from firing or the relay from keeping up. Reads PostgreSQL's own views alone; takes no lock.
+//! Conditions in PostgreSQL that keep triggers from firing or the relay from keeping up. Reads only PostgreSQL's own views; takes no lock.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::{FromRow, PgPool};
 
-/// What was found.
+/// The conditions that were found.
 #[derive(Clone, Debug)]
 pub struct Health {
     /// Roles and databases whose sessions skip ordinary triggers.
     pub without_triggers: Vec<Setting>,
     /// Sessions that hold back vacuum.
     pub old_snapshots: Vec<OldSnapshot>,
-    /// Prepared transactions that nobody ends.
+    /// Prepared transactions that nobody has ended.
     pub prepared: Vec<Prepared>,
-    /// How full the queue of notifications is, from 0 to 1.
+    /// The fill level of the notification queue, from 0 to 1.
     pub notify_queue: f64,
     /// The server's clock.
     pub clock: Timestamp,
@@ -23,18 +23,18 @@ pub struct Health {
 /// A setting of `session_replication_role` that switches triggers off.
 #[derive(Clone, Debug, FromRow)]
 pub struct Setting {
-    /// For whom: `role app`, `database shop`, or both; or `every role`, or the server's own.
+    /// Its scope: `role app`, `database shop`, or both; `every role`; or `the server`.
     pub place: String,
-    /// The statement that takes it back.
+    /// The statement that resets it.
     pub fix: String,
 }
 
 /// A session with an old snapshot or transaction.
 #[derive(Clone, Debug, FromRow)]
 pub struct OldSnapshot {
-    /// Its process.
+    /// Its process ID.
     pub pid: i32,
-    /// What it calls itself.
+    /// Its application name, or else its backend type.
     pub application: String,
     /// `active`, `idle in transaction`, ….
     pub state: String,
@@ -51,7 +51,7 @@ pub struct Prepared {
     pub age: f64,
 }
 
-/// Looks at PostgreSQL; sessions and prepared transactions count from the age `old` on.
+/// Checks PostgreSQL; sessions and prepared transactions count once they are older than `old`.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -70,7 +70,7 @@ pub async fn health(pool: &PgPool, old: Duration) -> Result<Health, sqlx::Error>
     })
 }
 
-/// Where `session_replication_role` is set so that ordinary triggers do not fire.
+/// Returns the settings of `session_replication_role` with which ordinary triggers do not fire.
 async fn without_triggers(pool: &PgPool) -> Result<Vec<Setting>, sqlx::Error> {
     sqlx::query_as(
         "select coalesce(nullif(concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname), ''), 'every role') as place,
@@ -94,7 +94,7 @@ async fn without_triggers(pool: &PgPool) -> Result<Vec<Setting>, sqlx::Error> {
     .await
 }
 
-/// Sessions whose transaction is old: no version that is newer than their snapshot is cleaned up, in no table of the cluster.
+/// Returns the sessions whose transaction is old: no row version newer than their snapshot is cleaned up, in any table of the cluster.
 async fn old_snapshots(pool: &PgPool, old: Duration) -> Result<Vec<OldSnapshot>, sqlx::Error> {
     sqlx::query_as(
         "select pid, coalesce(nullif(application_name, ''), backend_type, '?') as application, coalesce(state, '?') as state,
@@ -110,7 +110,7 @@ async fn old_snapshots(pool: &PgPool, old: Duration) -> Result<Vec<OldSnapshot>,
     .await
 }
 
-/// Prepared transactions of this database that are old.
+/// Returns the old prepared transactions of this database.
 async fn prepared(pool: &PgPool, old: Duration) -> Result<Vec<Prepared>, sqlx::Error> {
     sqlx::query_as(
         "select quote_literal(gid) as name, extract(epoch from clock_timestamp() - prepared)::double precision as age

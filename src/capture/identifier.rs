@@ -1,4 +1,4 @@
-//! Names and texts as SQL writes them.
+//! SQL identifiers and literals.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub struct QualifiedName {
 }
 
 impl QualifiedName {
-    /// The name `schema.name`.
+    /// Returns the name `schema.name`.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             schema: schema.into(),
@@ -20,28 +20,28 @@ impl QualifiedName {
         }
     }
 
-    /// As SQL names it: `"schema"."name"`.
+    /// Returns the name in SQL: `"schema"."name"`.
     #[must_use]
     pub fn sql(&self) -> String {
         format!("{}.{}", identifier(&self.schema), identifier(&self.name))
     }
 }
 
-/// As people name it: `schema.name`, never parsed again.
+/// Human-readable: `schema.name`, never parsed again.
 impl fmt::Display for QualifiedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.schema, self.name)
     }
 }
 
-/// A quoted identifier. Always quoted: plpgsql ends an expression at a bare `then` or `loop`, whatever it names.
+/// Returns a quoted identifier. Always quoted: plpgsql ends an expression at a bare `then` or `loop`, whatever it names.
 #[must_use]
 pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A quoted text. With a backslash it becomes `E'…'`: a function's body is parsed under its caller's
-/// `standard_conforming_strings`, and that form reads the same under either.
+/// Returns a string literal. With a backslash it is an `E'…'`: a function's body is parsed under its caller's
+/// `standard_conforming_strings`, and that form means the same under either value.
 #[must_use]
 pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
@@ -52,12 +52,12 @@ pub fn literal(text: &str) -> String {
     }
 }
 
-/// The body of a function between dollar quotes whose tag does not occur in it.
+/// Returns the body of a function between dollar quotes whose tag does not occur in it.
 #[must_use]
 pub fn dollar_quoted(body: &str) -> String {
     let mut tag = "$instant$".to_owned();
     while body.contains(&tag) {
-        // Longer than any tag in the body at the latest when it is longer than the body.
+        // It ends: a tag that is longer than the body does not occur in it.
         tag.insert(1, '_');
     }
     format!("{tag}{body}{tag}")

@@ -1,7 +1,7 @@
-//! The functions through which the relay's role sees sessions and users: by key alone, and never a password. Pure text.
+//! The functions through which the relay's role reads sessions and users: only by key, and never a password. Pure text.
 //!
-//! They run as their owner, who may read the project's tables. Their bodies are texts that PostgreSQL binds when they are called,
-//! so that they stand in the way of no migration.
+//! They run as their owner, who may read the project's tables. PostgreSQL binds their bodies when they are called, so that they block no
+//! migration.
 
 pub(super) mod found;
 
@@ -10,12 +10,12 @@ use super::plan::{NO_LOCK, Step};
 
 /// The functions' names.
 pub(super) const NAMES: [&str; 2] = ["session_data", "session_identity"];
-/// The column that says whether a user is active.
+/// The column that holds whether a user is active.
 const IS_ACTIVE: &str = "is_active";
-/// The only setting: whoever calls cannot put other functions or operators in place of PostgreSQL's.
+/// The only setting: no caller can replace PostgreSQL's functions or operators by others.
 const SETTINGS: [&str; 1] = ["search_path=pg_catalog, pg_temp"];
 
-/// Where users are kept.
+/// The tables and columns of users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Users {
     /// Their table.
@@ -26,18 +26,18 @@ pub struct Users {
     pub key_type: String,
     /// Which of `is_active`, `is_staff` and `is_superuser` the table has as booleans.
     pub flags: Vec<String>,
-    /// How they belong to groups, where they do.
+    /// Their groups; `None` if they have none.
     pub groups: Option<Groups>,
 }
 
 impl Users {
-    /// Whether a user can be deactivated, as far as the table tells.
+    /// Returns whether the table shows that users can be deactivated.
     pub(super) fn have_activity(&self) -> bool {
         self.flags.iter().any(|flag| flag == IS_ACTIVE)
     }
 }
 
-/// How users belong to groups.
+/// The tables and columns of users' groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Groups {
     /// The table of memberships.
@@ -63,11 +63,11 @@ pub struct Definer {
     pub returns: &'static str,
     /// Its body.
     pub body: String,
-    /// Who may call it beside its owner.
+    /// The role that may call it in addition to its owner.
     pub caller: Option<String>,
 }
 
-/// Such a function as the database has it.
+/// An installed function of that kind.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct FoundDefiner {
     /// Its name.
@@ -84,20 +84,20 @@ pub struct FoundDefiner {
     pub fitting: bool,
     /// Its owner.
     pub owner: String,
-    /// The roles beside its owner that may call it.
+    /// The roles that may call it in addition to its owner.
     pub grantees: Vec<String>,
 }
 
-/// The functions that are wanted and those that are there.
+/// The required functions, and the installed ones.
 #[derive(Clone, Debug, Default)]
 pub struct Definers {
-    /// Wanted.
+    /// The required functions.
     pub wanted: Vec<Definer>,
-    /// There.
+    /// The installed functions.
     pub found: Vec<FoundDefiner>,
 }
 
-/// The function that reads one session that has not expired.
+/// Returns the function that reads a session that has not expired.
 #[must_use]
 pub fn session_data(table: &QualifiedName, caller: Option<&str>) -> Definer {
     Definer {
@@ -113,11 +113,11 @@ pub fn session_data(table: &QualifiedName, caller: Option<&str>) -> Definer {
     }
 }
 
-/// The function that tells of one user what Django's `get_user` asks. A session fits when its hash is the HMAC-SHA256 of the
-/// password column under one of the keys, which come padded for the inner and the outer hash: PostgreSQL has SHA-256 alone.
+/// Returns the function that reads what Django's `get_user` needs of a user. A session fits if its hash is the HMAC-SHA256 of the
+/// password column under one of the keys, which are passed padded for the inner and the outer hash: PostgreSQL has only SHA-256.
 #[must_use]
 pub fn session_identity(users: &Users, caller: Option<&str>) -> Definer {
-    // `AbstractBaseUser` is active, and none of the others, where a model has no such column.
+    // For a model without the column, `AbstractBaseUser` is active, and neither staff nor superuser.
     let flag = |name: &str, otherwise: &str| {
         let column = users.flags.iter().find(|flag| *flag == name);
         column.map_or_else(|| otherwise.to_owned(), |column| format!("u.{}", identifier(column)))
@@ -159,7 +159,7 @@ pub fn session_identity(users: &Users, caller: Option<&str>) -> Definer {
 }
 
 impl Definer {
-    /// The statements that put it there anew: what a function returns cannot be replaced.
+    /// Returns the statements that create it from scratch: the return type of a function cannot be replaced.
     fn create(&self) -> String {
         let name = format!("instant.{}({})", self.name, self.arguments);
         let grant = self.caller.as_ref().map_or_else(String::new, |role| {
@@ -175,24 +175,24 @@ impl Definer {
 
     fn step(&self, found: Option<&FoundDefiner>) -> Option<Step> {
         let (verb, reason) = match found {
-            None => ("create", "it is not there"),
+            None => ("create", "it does not exist"),
             Some(found) => ("replace", self.difference(found)?),
         };
         let action = format!("{verb} function instant.{}({})", self.name, self.arguments);
         Some(Step::new(action, reason, NO_LOCK, self.create()))
     }
 
-    /// Why `found` has to be replaced.
+    /// Returns the reason to replace `found`; `None` if there is none.
     fn difference(&self, found: &FoundDefiner) -> Option<&'static str> {
         let callers: Vec<&String> = self.caller.iter().filter(|caller| **caller != found.owner).collect();
         if found.body != self.body || found.returns != self.returns {
-            Some("its text is not what the configuration makes of it")
+            Some("its text differs from the generated one")
         } else if found.settings != SETTINGS {
             Some("its settings were changed")
         } else if !found.fitting {
             Some("it does not run as its owner")
         } else if found.grantees.iter().collect::<Vec<_>>() != callers {
-            Some("others than the relay's role may call it, or that role may not")
+            Some("roles other than the relay's may call it, or the relay's may not")
         } else {
             None
         }
@@ -200,7 +200,7 @@ impl Definer {
 }
 
 impl Definers {
-    /// What has to be done.
+    /// Returns the steps from the installed functions to the required ones.
     pub(super) fn steps(&self) -> Vec<Step> {
         let is = |wanted: &Definer, found: &FoundDefiner| wanted.name == found.name && wanted.arguments == found.arguments;
         let mut steps: Vec<Step> = Vec::new();
@@ -215,7 +215,7 @@ impl Definers {
         steps
     }
 
-    /// The steps that take them away.
+    /// Returns the steps that drop the installed functions.
     pub(super) fn removal(&self) -> impl Iterator<Item = Step> {
         self.found.iter().map(|found| drop_definer(found, "removed"))
     }
@@ -227,7 +227,7 @@ fn drop_definer(found: &FoundDefiner, reason: &'static str) -> Step {
     Step::new(format!("drop function {name}"), reason, NO_LOCK, sql)
 }
 
-/// The names as a list of SQL texts.
+/// Returns the names as a list of SQL literals.
 pub(super) fn names() -> String {
     NAMES.map(literal).join(", ")
 }

@@ -1,4 +1,4 @@
-//! What the database has of ours. Reads PostgreSQL's catalog alone, and takes no lock that anyone could wait for.
+//! Our installed objects. Reads only PostgreSQL's catalog, and takes no lock that another session could wait for.
 
 use sqlx::{FromRow, PgPool};
 
@@ -8,24 +8,24 @@ use super::identity::Definers;
 use super::schema::SchemaState;
 use super::watch::Watch;
 
-/// What the database has.
+/// The state of the database.
 #[derive(Clone, Debug)]
 pub struct State {
     /// The schema.
     pub schema: SchemaState,
     /// The functions named `capture_…` in the schema.
     pub functions: Vec<FoundFunction>,
-    /// The triggers of our names or functions, wherever they are.
+    /// The triggers with our names or functions, on any table.
     pub triggers: Vec<FoundTrigger>,
-    /// The tables of each watch, in the watches' order: its own, and those that inherit from it.
+    /// The tables of each watch, in the order of the watches: its own, and those that inherit from it.
     pub tables: Vec<Vec<QualifiedName>>,
-    /// The grants that are missing: the statement, and why.
+    /// The missing grants: statements and reasons.
     pub missing_grants: Vec<(String, &'static str)>,
-    /// The functions through which the relay's role sees sessions and users.
+    /// The functions through which the relay's role reads sessions and users.
     pub definers: Definers,
 }
 
-/// A trigger function as the database has it.
+/// An installed trigger function.
 #[derive(Clone, Debug, FromRow)]
 pub struct FoundFunction {
     /// Its name, without the schema.
@@ -36,37 +36,37 @@ pub struct FoundFunction {
     pub settings: Vec<String>,
     /// Whether it is plpgsql, returns a trigger, and runs as its owner.
     pub fitting: bool,
-    /// The roles beside its owner that may call it, quoted.
+    /// The roles, quoted, that may call it in addition to its owner.
     pub grantees: Vec<String>,
 }
 
-/// A trigger as the database has it.
+/// An installed trigger.
 #[derive(Clone, Debug)]
 pub struct FoundTrigger {
     /// Its name.
     pub name: String,
     /// Its table.
     pub table: QualifiedName,
-    /// The partitioned tables that its table is a part of, at any depth.
+    /// The partitioned tables that its table is a partition of, at any depth.
     pub ancestors: Vec<QualifiedName>,
-    /// Its function's name; none when it is not one of ours.
+    /// Its function's name; `None` if the function is not one of ours.
     pub function: Option<String>,
     /// `pg_trigger.tgtype`.
     pub kind: i16,
     /// Whether it fires for ordinary sessions: `pg_trigger.tgenabled` is `O` or `A`.
     pub enabled: bool,
-    /// What it has that ours never have.
+    /// How its definition deviates from ours.
     pub shape: Shape,
-    /// Whether PostgreSQL cloned it from a partitioned table's.
+    /// Whether PostgreSQL cloned it from a partitioned table's trigger.
     pub clone: bool,
 }
 
-/// How a trigger's definition deviates from any of ours.
+/// The deviation of a trigger's definition from ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// It does not.
+    /// None.
     Plain,
-    /// A column list, a `when`, arguments or transition tables.
+    /// It has a column list, a `when`, arguments or transition tables.
     Narrowed,
     /// It is a constraint trigger, which cannot be replaced in place.
     Constraint,
@@ -86,7 +86,7 @@ struct TriggerRow {
     clone: bool,
 }
 
-/// Our functions.
+/// Returns our trigger functions.
 pub(super) async fn functions(pool: &PgPool) -> Result<Vec<FoundFunction>, sqlx::Error> {
     sqlx::query_as(
         "select p.proname::text as name, p.prosrc as body, coalesce(p.proconfig, '{}') as settings,
@@ -106,8 +106,8 @@ pub(super) async fn functions(pool: &PgPool) -> Result<Vec<FoundFunction>, sqlx:
     .await
 }
 
-/// The triggers that have one of our names, or call a function of ours by whatever name. PostgreSQL 14 calls the clones on
-/// partitions internal.
+/// Returns the triggers with one of our names, and those with any name that call a function of ours. PostgreSQL 14 marks the clones on
+/// partitions as internal.
 pub(super) async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::Error> {
     let rows: Vec<TriggerRow> = sqlx::query_as(
         "select t.tgname::text as name, n.nspname::text as schema, c.relname::text as table,
@@ -162,9 +162,9 @@ pub(super) async fn triggers(pool: &PgPool) -> Result<Vec<FoundTrigger>, sqlx::E
         .collect())
 }
 
-/// The tables that each watch's triggers stand on: its own, and the tables that inherit from it. A table that inherits from several
-/// belongs to the nearest watch, of equally near ones to the first, and one with a watch of its own to that; partitions have
-/// their triggers from PostgreSQL.
+/// Returns the tables that have each watch's triggers: its own, and the tables that inherit from it. A table that inherits from several
+/// belongs to the nearest watch, to the first of equally near ones, and to its own watch if it has one; partitions get their triggers
+/// from PostgreSQL.
 pub(super) async fn tables(pool: &PgPool, watches: &[Watch]) -> Result<Vec<Vec<QualifiedName>>, sqlx::Error> {
     let own: Vec<QualifiedName> = watches
         .iter()

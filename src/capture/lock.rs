@@ -1,4 +1,4 @@
-//! The lock of whoever changes the schema or the triggers.
+//! The lock on changes of the schema and the triggers.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +8,24 @@ use super::apply::Error;
 
 /// The advisory lock. ASCII "instant" and 3; 2 is the leader's.
 const APPLY_LOCK: i64 = 0x696e_7374_616e_7403;
-/// How long another command is waited for, and how often it is looked at.
+/// The limit on the wait for another command.
 const WAIT: Duration = Duration::from_mins(1);
+/// The interval at which the lock is tried.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Does `work` on a connection of its own that holds the lock. What was read before may be another command's work by then: all that
-/// `work` goes by is to be read in it.
+/// Runs `work` on a connection of its own that holds the lock. Another command may have changed what was read before: `work` must itself
+/// read all that it depends on.
 pub(super) async fn hold<T>(pool: &PgPool, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
     let mut connection = locked(pool).await?;
     let done = work(&mut connection).await;
-    // A connection that broke in the work has no lock any more, and the work's error is the one to tell.
+    // A connection that broke during the work no longer has the lock, and the work's error is the one to report.
     let unlocked = unlock(connection).await;
     let done = done?;
     unlocked?;
     Ok(done)
 }
 
-/// It polls: a session that waits in `pg_advisory_lock` holds back vacuum.
+/// Takes the lock. It polls: a session that waits in `pg_advisory_lock` holds back vacuum.
 async fn locked(pool: &PgPool) -> Result<PgConnection, Error> {
     let mut connection = pool.acquire().await?.detach();
     let started = Instant::now();
@@ -43,7 +44,7 @@ async fn locked(pool: &PgPool) -> Result<PgConnection, Error> {
     }
 }
 
-/// Closing the connection would release the lock too, but only when the server notices.
+/// Releases the lock. Closing the connection would release it too, but only when the server notices.
 async fn unlock(mut connection: PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_unlock($1)")
         .bind(APPLY_LOCK)

@@ -15,37 +15,38 @@ const ROW_TYPE: i16 = 1 | 4 | 8 | 16;
 /// `pg_trigger.tgtype` of an AFTER statement trigger for truncate.
 const TRUNCATE_TYPE: i16 = 32;
 
-/// Why a paused function is replaced.
+/// The reason to replace a paused function.
 const RESUME: &str = "capture is paused; `instant resume` captures again";
 
-/// Why a trigger or function is dropped: one of a watch that is gone, or, where no watch stays, maybe one of another project.
+/// The reason to drop a trigger or function whose watch is gone.
 const UNNEEDED: &str = "no watch needs it any more";
-const STRANGE: &str = "no watch that is installed stands in this file; projects that share a database share one file";
+/// The reason if none of the installed watches is left: they may belong to another project.
+const STRANGE: &str = "this file contains none of the installed watches; projects that share a database share one file";
 
-/// What a step does to the project's tables.
+/// The locks that steps take on the project's tables.
 pub(super) const NO_LOCK: &str = "no lock on your tables";
 const WRITES_WAIT: &str = "share row exclusive on the table: writes wait for a moment, reads do not";
 const ALL_WAIT: &str = "access exclusive on the table: reads and writes wait for a moment";
 
-/// What `apply` would do, in order.
+/// The steps that `apply` would run, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// One step a transaction, so that no lock is held while the next is waited for.
+    /// The steps, one per transaction, so that no lock is held while the next one is waited for.
     pub steps: Vec<Step>,
 }
 
-/// One change of the database.
+/// A change of the database.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Step {
-    /// What is done: `create trigger "!instant" on public.shop_order`.
+    /// The action: `create trigger "!instant" on public.shop_order`.
     pub action: String,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
-    /// The lock it takes, or that it takes none.
+    /// The lock that it takes on the project's tables, if any.
     pub lock: &'static str,
-    /// Whether changes may have gone by uncaptured before it, so that it counts a loss, of which subscribers are told.
+    /// Whether changes may have gone uncaptured before it, so that it counts a loss, which subscribers are notified of.
     pub counts_loss: bool,
-    /// What runs; none for the migrations, which have statements of their own.
+    /// The statements; `None` for the migrations, which have statements of their own.
     pub sql: Option<String>,
 }
 
@@ -60,7 +61,7 @@ impl Step {
         }
     }
 
-    /// The same, which counts a loss where changes may have gone by: last, so that the count is told when capture is on again.
+    /// Returns the step, which counts a loss if there was a `gap`: last, so that the loss is announced when capture is on again.
     fn counting(mut self, gap: bool) -> Self {
         if let Some(sql) = self.sql.as_mut().filter(|_| gap) {
             sql.push_str(";\nselect nextval('instant.lost')");
@@ -81,13 +82,13 @@ impl Step {
 }
 
 impl Plan {
-    /// The steps from `state` to what `watches` want.
+    /// Returns the steps from `state` to what `watches` require.
     #[must_use]
     pub fn new(watches: &[Watch], state: &State) -> Self {
         let mut steps = Vec::new();
         match state.schema {
-            SchemaState::Missing => steps.push(Step::migration("create schema instant", "it is not there")),
-            SchemaState::Older => steps.push(Step::migration("migrate schema instant", "it is of an older version")),
+            SchemaState::Missing => steps.push(Step::migration("create schema instant", "it does not exist")),
+            SchemaState::Older => steps.push(Step::migration("migrate schema instant", "it has an older version")),
             SchemaState::Current | SchemaState::Newer | SchemaState::WithoutRows => {}
         }
         for (sql, reason) in &state.missing_grants {
@@ -105,7 +106,7 @@ impl Plan {
                         .triggers
                         .iter()
                         .find(|found| found.name == name && found.table == *table);
-                    // Where the function is there already, the table was captured before: its trigger was taken away, or it is another table.
+                    // If the function exists already, the table was captured before: its trigger was dropped, or it is another table.
                     let gap = installed.is_some() && (name == ROW_TRIGGER || watch.operations.contains(Operation::Truncate));
                     let step = trigger_step(name, table, function, found);
                     steps.extend(step.map(|step| step.counting(gap)));
@@ -121,7 +122,7 @@ impl Plan {
                 steps.push(enable(&found.name, &found.table).counting(true));
             }
         }
-        // A trigger on a partitioned table takes the place of its partitions' own, as its clones: of a table that became a partition.
+        // The clones of a partitioned table's trigger replace its partitions' own: those of a table that became a partition.
         let taken_over = |found: &FoundTrigger| {
             found.name == ROW_TRIGGER && found.ancestors.iter().any(|table| wanted.contains(&(ROW_TRIGGER, table)))
         };
@@ -142,7 +143,7 @@ impl Plan {
         Self { steps }
     }
 
-    /// The steps that take every trigger and function away again.
+    /// Returns the steps that drop every trigger and function.
     #[must_use]
     pub fn removal(state: &State) -> Self {
         let ours = |found: &&FoundTrigger| found.function.is_some() && !found.clone;
@@ -153,21 +154,21 @@ impl Plan {
         }
     }
 
-    /// The steps that end a pause, and the others: `apply` leaves an operator's pause alone.
+    /// Splits off the steps that end a pause, as the first part: `apply` does not end an operator's pause.
     #[must_use]
     pub fn split_paused(self) -> (Self, Self) {
         let (paused, others) = self.steps.into_iter().partition(|step| step.reason == RESUME);
         (Self { steps: paused }, Self { steps: others })
     }
 
-    /// Whether the database is as the configuration wants it.
+    /// Returns whether the database matches the configuration.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 }
 
-/// For people: each step with its reason and its lock.
+/// Human-readable: each step with its reason and its lock.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {
@@ -175,7 +176,7 @@ impl fmt::Display for Plan {
             if step.counts_loss {
                 writeln!(
                     f,
-                    "    changes may have gone by uncaptured: it counts a loss, and subscribers are told to reload"
+                    "    changes may have gone uncaptured: this step counts a loss, and subscribers are told to reload"
                 )?;
             }
         }
@@ -187,7 +188,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// What has to be done for one function.
+/// Returns the steps for a function.
 fn function_steps(function: &Function, found: Option<&FoundFunction>) -> Vec<Step> {
     let create = |verb: &str, reason| {
         let action = format!("{verb} function {}", function.sql_name());
@@ -195,7 +196,7 @@ fn function_steps(function: &Function, found: Option<&FoundFunction>) -> Vec<Ste
         vec![Step::new(action, reason, NO_LOCK, sql)]
     };
     let Some(found) = found else {
-        return create("create", "it is not there");
+        return create("create", "it does not exist");
     };
     let same_settings = {
         let sorted = |settings: &[String]| {
@@ -208,7 +209,7 @@ fn function_steps(function: &Function, found: Option<&FoundFunction>) -> Vec<Ste
     let mut steps = if found.body == PAUSED {
         create("replace", RESUME)
     } else if found.body != function.body {
-        create("replace", "its text is not what the configuration makes of it")
+        create("replace", "its text differs from the generated one")
     } else if !same_settings {
         create("replace", "its settings were changed")
     } else if !found.fitting {
@@ -222,12 +223,12 @@ fn function_steps(function: &Function, found: Option<&FoundFunction>) -> Vec<Ste
             function.sql_name(),
             found.grantees.join(", ")
         );
-        steps.push(Step::new(sql.clone(), "others than its owner may call it", NO_LOCK, sql));
+        steps.push(Step::new(sql.clone(), "roles other than its owner may call it", NO_LOCK, sql));
     }
     steps
 }
 
-/// What has to be done for one trigger; none when it is as wanted.
+/// Returns the step for a trigger; `None` if it is as required.
 fn trigger_step(name: &str, table: &QualifiedName, function: &Function, found: Option<&FoundTrigger>) -> Option<Step> {
     let (kind, create) = if name == ROW_TRIGGER {
         (ROW_TYPE, trigger::create_row_trigger(table, function))
@@ -236,14 +237,14 @@ fn trigger_step(name: &str, table: &QualifiedName, function: &Function, found: O
     };
     let action = |verb: &str| format!("{verb} trigger {} on {table}", identifier(name));
     let Some(found) = found else {
-        return Some(Step::new(action("create"), "it is not there", WRITES_WAIT, create));
+        return Some(Step::new(action("create"), "it does not exist", WRITES_WAIT, create));
     };
     let reason = if found.function.as_ref() != Some(&function.name) {
         "it calls another function"
     } else if found.kind != kind {
         "it fires at other times"
     } else if found.shape != Shape::Plain {
-        "it is defined otherwise"
+        "its definition differs"
     } else if !found.enabled {
         return Some(enable(name, table));
     } else {

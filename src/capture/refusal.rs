@@ -1,4 +1,4 @@
-//! What `apply` refuses of `[database]` and `[django]`, or takes with a warning, as problems of the file.
+//! What `apply` refuses in `[database]` and `[django]`, or accepts with a warning, as problems of the file.
 
 use sqlx::PgPool;
 
@@ -8,8 +8,8 @@ use super::resolve::{NO_ACTIVE_FLAG, NO_USERS, UNKNOWN_ROLE, UNKNOWN_TABLE};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::{Config, Span};
 
-/// The problems of the role and of Django's tables: errors, because of which `apply` would do nothing, and what is told of users whom
-/// nobody could deactivate. Takes no lock.
+/// Returns the problems of the role and of Django's tables: errors, with which `apply` would do nothing, and a warning about users who
+/// cannot be deactivated. Takes no lock.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -36,17 +36,16 @@ pub async fn refusals(pool: &PgPool, config: &Config) -> Result<Diagnostics, Err
     Ok(diagnostics)
 }
 
-/// A model may leave `is_active` out, and its users are active then for Django too. It may also keep it elsewhere, which the database does
-/// not tell.
+/// Returns the warning about users without `is_active`. A model may leave it out, and its users are then active for Django too. It may
+/// also keep it elsewhere, which the database does not show.
 fn without_activity(users: &Users, place: &Span) -> Diagnostic {
     let message = format!("the table `{}` has no boolean column `is_active`", users.table);
     let problem = Diagnostic::warning(NO_ACTIVE_FLAG, place.clone(), message, "each of its users counts as active");
-    let help =
-        "where the model keeps it in another column, or works it out, set `whoami`: the site itself says who sends a request";
+    let help = "if the model keeps it in another column, or computes it, set `whoami`: the site itself then identifies users";
     problem.help(help.to_owned())
 }
 
-/// What of the file at `span` made `found` an error, if it did.
+/// Returns the problem at `span` that made `found` an error, if it is one of the file's.
 fn problem<T>(found: Result<T, Error>, span: &Span) -> Result<Option<Diagnostic>, Error> {
     let Err(error) = found else { return Ok(None) };
     let at = |code, message, label: String| Diagnostic::error(code, span.clone(), message, label);

@@ -1,4 +1,4 @@
-//! Takes everything of ours out of the database again.
+//! Removes everything of ours from the database.
 
 use sqlx::{PgConnection, PgPool};
 
@@ -11,13 +11,11 @@ use super::watch::Watch;
 use super::{grant, lock};
 use crate::config::Config;
 
-/// Removes the triggers, a table a transaction, then the functions, what `watches` had the relay's role read of other tables, then
-/// the schema. What others have built on the schema makes
-/// it refuse before anything is removed.
+/// Removes the triggers, one transaction each, then the functions, the relay's role's rights on the columns that `watches` read of
+/// other tables, and the schema. It refuses, before anything is removed, if objects that are not ours depend on the schema.
 ///
 /// # Errors
-/// When something that is not ours needs the schema, and the first step that failed; those before it are done, and another
-/// `remove` goes on.
+/// When objects that are not ours depend on the schema, or a step fails; the steps before it are done, and another `remove` continues.
 pub async fn remove(
     pool: &PgPool,
     config: &Config,
@@ -70,8 +68,8 @@ async fn remove_all(
     run_all(connection, &plan, progress).await
 }
 
-/// The statements that drop the schema and what the migrations made in it. Never `cascade`: whatever somebody has built on it in
-/// the meantime makes them fail, instead of going with it.
+/// Returns the statements that drop the schema and what the migrations made in it. Never `cascade`: they fail, instead of dropping what
+/// others have built on it in the meantime.
 fn drop_schema() -> String {
     let names = |names: &[&str]| {
         names
@@ -88,8 +86,8 @@ fn drop_schema() -> String {
     )
 }
 
-/// What is not ours and would fall with the schema: objects in it that no migration made, and objects elsewhere that depend on
-/// those in it. Takes no lock.
+/// Returns the objects that are not ours and would be dropped with the schema: those in it that no migration made, and those elsewhere
+/// that depend on those in it. Takes no lock.
 async fn strangers(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "with recursive inside (classid, objid, ours) as (

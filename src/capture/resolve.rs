@@ -1,4 +1,4 @@
-//! The configuration's names, found in the database.
+//! Resolution of the configuration's names in the database.
 
 mod code;
 mod moved;
@@ -18,19 +18,19 @@ use crate::change::{Operation, Operations};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::{self, Config, Subject};
 
-/// What became of the configuration's names.
+/// The result of [`resolve`].
 #[derive(Debug)]
 pub struct Resolved {
-    /// The watches, in the file's order; complete only without errors among the diagnostics.
+    /// The watches, in the file's order; complete only if the diagnostics contain no error.
     pub watches: Vec<Watch>,
-    /// The problems, in the order of their places.
+    /// The problems, in the order of their positions.
     pub diagnostics: Diagnostics,
 }
 
-/// Finds every table and column that `config` names. Takes no lock.
+/// Finds the tables and columns that `config` names. Takes no lock.
 ///
 /// # Errors
-/// When the database does not answer; what it does not have is a diagnostic.
+/// When the database does not answer; a missing table or column is a diagnostic.
 pub async fn resolve(pool: &PgPool, config: &Config) -> Result<Resolved, sqlx::Error> {
     let mut watches = Vec::new();
     let mut diagnostics = Diagnostics::default();
@@ -52,13 +52,13 @@ pub async fn resolve(pool: &PgPool, config: &Config) -> Result<Resolved, sqlx::E
     Ok(Resolved { watches, diagnostics })
 }
 
-/// The problem that `table` is watched by an earlier watch too: under another name, or as a part of a partitioned table, where
-/// every change would be captured twice.
+/// Returns the problem that an earlier watch covers the rows of `table` too, under another name or as a partition, so that every change
+/// would be captured twice.
 fn overlap(table: &Table, watch: &config::Watch, earlier: &[Table]) -> Option<Diagnostic> {
     let span = || watch.subject.span.clone();
     let name = &table.relation.name;
     if earlier.iter().any(|other| other.relation.oid == table.relation.oid) {
-        let message = format!("table `{name}` is watched already");
+        let message = format!("table `{name}` is already watched");
         return Some(Diagnostic::error(WATCHED_TWICE, span(), message, "the same table as above"));
     }
     let whole = earlier
@@ -69,10 +69,10 @@ fn overlap(table: &Table, watch: &config::Watch, earlier: &[Table]) -> Option<Di
         whole.relation.name
     );
     let problem = Diagnostic::error(WATCHED_TWICE, span(), message, "its rows are watched above");
-    Some(problem.help("watch the partitioned table alone: it sees the rows of every partition".to_owned()))
+    Some(problem.help("watch only the partitioned table: it covers the rows of every partition".to_owned()))
 }
 
-/// A watch with its names resolved; problems go to `diagnostics`.
+/// Resolves the names of a watch; problems are added to `diagnostics`.
 fn resolved(watch: &config::Watch, table: &Table, related: Vec<Relation>, diagnostics: &mut Diagnostics) -> Watch {
     let (model, name) = match &watch.subject.value {
         Subject::Model { app, model, .. } => (format!("{app}.{model}"), model.clone()),
@@ -85,7 +85,7 @@ fn resolved(watch: &config::Watch, table: &Table, related: Vec<Relation>, diagno
         diagnostics.push(problem.help("give the table a primary key, or route and identify its rows by `fields`".to_owned()));
     }
     if let Some(constraint) = table.deferrable.first() {
-        let message = format!("the key `{constraint}` of `{model}` is checked late");
+        let message = format!("the key `{constraint}` of `{model}` is deferrable");
         let label = "the insert of a key may arrive before the delete of the same key";
         diagnostics.push(Diagnostic::warning(DEFERRABLE_KEY, span.clone(), message, label));
     }
@@ -114,7 +114,7 @@ fn resolved(watch: &config::Watch, table: &Table, related: Vec<Relation>, diagno
     }
 }
 
-/// Whether a rule hears updates: only then does it read former values that a delete would not carry anyway.
-fn hears_update(rule: &config::Rule) -> bool {
+/// Returns whether a rule fires on updates: only then does it read former values that a delete would not carry anyway.
+fn fires_on_update(rule: &config::Rule) -> bool {
     rule.on.contains(Operation::Update)
 }

@@ -1,14 +1,14 @@
-//! The schema `instant`: its migrations, its version, and what belongs to it.
+//! The schema `instant`: its migrations, its version, and its objects.
 
 use std::cmp::Ordering;
 
 use sqlx::migrate::{Migration, Migrator};
 use sqlx::{PgConnection, PgPool};
 
-/// The migrations, in the binary.
+/// The migrations, embedded in the binary.
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
-/// Where sqlx keeps what it has run, so that nothing of ours is outside of the schema.
+/// The table in which sqlx records the migrations that have run; in the schema, so that nothing of ours is outside of it.
 pub(super) const MIGRATIONS_TABLE: &str = "instant._sqlx_migrations";
 
 /// The relations that the migrations make, in an order in which they can be dropped.
@@ -17,31 +17,31 @@ pub(super) const TABLES: [&str; 5] = ["outbox", "relay", "dead_letter", "announc
 /// The functions that the migrations make, with the types of their arguments.
 pub(super) const FUNCTIONS: [&str; 2] = [BROADCAST, ANNOUNCE];
 
-/// The push by hand.
+/// The function that sends a message by hand.
 pub(super) const BROADCAST: &str = "instant.broadcast(text, text, text, json, text, text, text)";
 
-/// What triggers call while the relay sleeps.
+/// The function that triggers call while the relay dozes.
 pub(super) const ANNOUNCE: &str = "instant.announce(bigint, timestamptz, text, \"char\", json, json)";
 
-/// The sequences that the migrations make beside those of columns.
+/// The sequences that the migrations make in addition to those of columns.
 pub(super) const SEQUENCES: [&str; 1] = ["lost"];
 
-/// The schema in the database, compared with what this binary knows.
+/// The schema in the database, compared with this binary's migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaState {
-    /// There is none.
+    /// It does not exist.
     Missing,
-    /// Its tables are there, and no migration is recorded: it was restored without its rows.
+    /// Its tables exist, and no migration is recorded: it was restored without its rows.
     WithoutRows,
-    /// Migrations of this binary have not run.
+    /// Some migrations of this binary have not run.
     Older,
-    /// As this binary wants it.
+    /// All migrations of this binary have run, and no others.
     Current,
-    /// Migrated by a newer binary.
+    /// It was migrated by a newer binary.
     Newer,
 }
 
-/// Reads the schema's version. Takes no lock that anyone could wait for.
+/// Reads the schema's version. Takes no lock that another session could wait for.
 ///
 /// # Errors
 /// When the database does not answer, or the role may not read the migrations' table.
@@ -68,8 +68,8 @@ pub async fn state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
     })
 }
 
-/// Runs the migrations that have not run. sqlx's own lock is left out: it waits inside a statement and so holds back vacuum; the
-/// caller holds ours.
+/// Runs the pending migrations, without sqlx's own lock: that one waits inside a statement and so holds back vacuum. The caller holds
+/// ours.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
     migrator.create_schema("instant");
@@ -78,7 +78,7 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::m
     migrator.run(connection).await
 }
 
-/// The migrations, in order.
+/// Iterates over the migrations, in order.
 pub(super) fn migrations() -> impl Iterator<Item = &'static Migration> {
     MIGRATOR.iter()
 }

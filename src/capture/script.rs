@@ -1,4 +1,4 @@
-//! The whole script for a DBA who lets no tool change the database.
+//! The complete SQL script, for a DBA who lets no tool change the database.
 
 use std::fmt::Write;
 
@@ -15,18 +15,18 @@ use super::watch::Watch;
 use crate::capture::identifier::literal;
 use crate::config::Config;
 
-/// What comes before the first statement.
+/// The text before the first statement.
 const HEAD: &str = "\
 -- What `instant apply` runs on a database without anything of Instant, in order. Each part is a transaction of its own, so that no
 -- lock is held while the next is waited for. Where a statement gets no lock within two seconds, run it again at a quieter time.
 set lock_timeout = '2s';
 ";
 
-/// The script: the schema and the record of its migrations, grants, functions and triggers, each with the lock that it takes.
-/// `plan` finds nothing to do after it.
+/// Returns the script: the schema and the record of its migrations, grants, functions and triggers, each with the lock that it takes.
+/// After it, `plan` finds nothing to do.
 ///
 /// # Errors
-/// When the database does not answer: the tables of each watch are looked up.
+/// When the database, which is asked for the tables of each watch, does not answer, or a table that `[django]` needs is missing.
 pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result<String, Error> {
     let django = Tables::find(pool, config).await?;
     let mut grants = Vec::new();
@@ -39,7 +39,7 @@ pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result
     let of_senders = senders
         .iter()
         .flat_map(|role| grant::SENDER.iter().map(|right| right.grant(role)));
-    grants.extend(of_senders.map(|grant| (grant, "it owns a watched table, and may send by hand")));
+    grants.extend(of_senders.map(|grant| (grant, "this role owns a watched table and may send messages by hand")));
     let state = State {
         schema: SchemaState::Current,
         functions: Vec::new(),
@@ -54,7 +54,7 @@ pub async fn script(pool: &PgPool, config: &Config, watches: &[Watch]) -> Result
     Ok(text(&Plan::new(watches, &state)))
 }
 
-/// The script of a plan for a database without anything of ours.
+/// Returns the script of a plan for a database without anything of ours.
 fn text(plan: &Plan) -> String {
     let mut script = HEAD.to_owned();
     // Writing to a String cannot fail.
@@ -68,7 +68,7 @@ fn text(plan: &Plan) -> String {
     script
 }
 
-/// The migrations, and the table that tells `apply` that they have run, in the shape that sqlx gives it.
+/// Returns the migrations, and the table that records for `apply` that they have run, as sqlx defines it.
 fn migrations() -> String {
     let mut text = String::new();
     for (number, migration) in schema::migrations().enumerate() {
@@ -107,13 +107,13 @@ mod tests {
         let table = QualifiedName::new("public", "shop_order");
         let step = crate::capture::plan::Step {
             action: format!("create trigger on {table}"),
-            reason: "it is not there",
+            reason: "it does not exist",
             lock: "share row exclusive on the table",
             counts_loss: false,
             sql: Some("create trigger …".to_owned()),
         };
         let text = text(&Plan { steps: vec![step] });
-        // The migrations have their own file; what matters here is what stands around them.
+        // The migrations have files of their own; this test is about the text around them.
         let (head, rest) = text.split_once("-- The schema of Instant").unwrap();
         let (_, tail) = rest.rsplit_once("commit;\n\n-- create trigger").unwrap();
         insta::assert_snapshot!(format!("{head}…\ncommit;\n\n-- create trigger{tail}"));

@@ -1,10 +1,10 @@
-//! The tables that there are to watch.
+//! The tables that can be watched.
 
 use sqlx::{FromRow, PgPool};
 
 use super::identifier::QualifiedName;
 
-/// A table that may be watched.
+/// A table that can be watched.
 #[derive(Clone, Debug)]
 pub struct Surveyed {
     /// Its name.
@@ -15,14 +15,14 @@ pub struct Surveyed {
     pub columns: Vec<SurveyedColumn>,
 }
 
-/// A column of such a table.
+/// A column of a surveyed table.
 #[derive(Clone, Debug)]
 pub struct SurveyedColumn {
     /// Its name.
     pub name: String,
     /// Whether it belongs to the primary key.
     pub is_key: bool,
-    /// Whether its values are of no use in an event: bytes, search vectors, what is generated at each read.
+    /// Whether its values are of no use in an event: bytes, search vectors, virtual generated columns.
     pub is_bulky: bool,
     /// Whether it is a foreign key to Django's users.
     pub is_user: bool,
@@ -40,7 +40,8 @@ struct Row {
     is_user: bool,
 }
 
-/// Tables with a primary key that belong to no extension, are no partition, and are not Instant's own. Reads the catalog alone.
+/// Returns the tables that have a primary key, belong to no extension, and are neither partitions nor Instant's own. Reads only the
+/// catalog.
 ///
 /// # Errors
 /// When the database does not answer.

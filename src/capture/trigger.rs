@@ -1,7 +1,7 @@
-//! The generated trigger function of a watch, and the two triggers that call it. Pure text: the same watch, the same bytes.
+//! The generated trigger function of a watch, and the two triggers that call it. Pure text: the same watch gives the same bytes.
 //!
-//! A write must neither fail nor wait because of it, so that everything which can raise stands in an exception block, and what
-//! cannot be captured is counted in the sequence `instant.lost`.
+//! A write must neither fail nor wait because of it: everything that can raise is in an exception block, and changes that cannot be
+//! captured are counted in the sequence `instant.lost`.
 
 mod guard;
 mod json;
@@ -13,14 +13,14 @@ use crate::change::{Operation, Operations};
 
 pub use name::function_name;
 
-/// The trigger of rows. It sorts before every ordinary name: an application's trigger that updates its own row would otherwise
-/// have its event written first.
+/// The name of the row trigger. It sorts before every ordinary name: otherwise, the event of an application's trigger that updates its own
+/// row would be written first.
 pub const ROW_TRIGGER: &str = "!instant";
 
-/// The trigger of `truncate`.
+/// The name of the `truncate` trigger.
 pub const TRUNCATE_TRIGGER: &str = "!instant_truncate";
 
-/// Settings that decide how [`Encoding::Pinned`] values are written.
+/// The settings that [`Encoding::Pinned`] values depend on, with their pinned values.
 pub(crate) const PINNED: [(&str, &str); 5] = [
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
@@ -34,14 +34,14 @@ pub(crate) const PINNED: [(&str, &str); 5] = [
 pub struct Function {
     /// Its name in the schema `instant`.
     pub name: String,
-    /// Its settings, as `pg_proc.proconfig` holds them: `name=value`.
+    /// Its settings, as in `pg_proc.proconfig`: `name=value`.
     pub settings: Vec<String>,
-    /// Its body, as `pg_proc.prosrc` holds it.
+    /// Its body, as in `pg_proc.prosrc`.
     pub body: String,
 }
 
 impl Function {
-    /// The function that captures the changes of `watch`.
+    /// Returns the function that captures the changes of `watch`.
     #[must_use]
     pub fn new(watch: &Watch) -> Self {
         let mut settings = vec!["search_path=pg_catalog, pg_temp".to_owned(), "lock_timeout=0".to_owned()];
@@ -55,13 +55,13 @@ impl Function {
         }
     }
 
-    /// As SQL names it: `instant."name"()`.
+    /// Returns its name in SQL: `instant."name"()`.
     #[must_use]
     pub fn sql_name(&self) -> String {
         format!("instant.{}()", identifier(&self.name))
     }
 
-    /// The statement that creates or replaces it. It takes no lock on any table.
+    /// Returns the statement that creates or replaces it. It takes no lock on any table.
     #[must_use]
     pub fn create(&self) -> String {
         let settings: String = self
@@ -69,7 +69,7 @@ impl Function {
             .iter()
             .filter_map(|setting| setting.split_once('='))
             .map(|(name, value)| match name {
-                // A list of names: quoted as one text it would be one name.
+                // A list of names: quoted as one literal, it would be one name.
                 "search_path" => format!("    set {name} = {value}\n"),
                 _ => format!("    set {name} = {}\n", literal(value)),
             })
@@ -81,15 +81,15 @@ impl Function {
         )
     }
 
-    /// The statement that takes the right to call it from everyone but its owner; triggers need none.
+    /// Returns the statement that revokes the right to call it from everyone but its owner; triggers do not need it.
     #[must_use]
     pub fn revoke(&self) -> String {
         format!("revoke execute on function {} from public", self.sql_name())
     }
 }
 
-/// The statement that creates or replaces the trigger of rows on `table`. It takes SHARE ROW EXCLUSIVE: writers wait, readers
-/// do not. No column list and no `when`: both would block `alter table … type`.
+/// Returns the statement that creates or replaces the row trigger on `table`. It takes SHARE ROW EXCLUSIVE: writers wait, readers do not.
+/// It has no column list and no `when`: both would block `alter table … type`.
 #[must_use]
 pub fn create_row_trigger(table: &QualifiedName, function: &Function) -> String {
     format!(
@@ -100,7 +100,7 @@ pub fn create_row_trigger(table: &QualifiedName, function: &Function) -> String 
     )
 }
 
-/// The statement that creates or replaces the trigger of `truncate` on `table`; its lock is that of [`create_row_trigger`].
+/// Returns the statement that creates or replaces the `truncate` trigger on `table`, with the same lock as [`create_row_trigger`].
 #[must_use]
 pub fn create_truncate_trigger(table: &QualifiedName, function: &Function) -> String {
     format!(
@@ -111,25 +111,25 @@ pub fn create_truncate_trigger(table: &QualifiedName, function: &Function) -> St
     )
 }
 
-/// The captured columns: the key's, then the others.
+/// Returns the captured columns: the key's, then the others.
 fn captured(watch: &Watch) -> Vec<&Column> {
     watch.key.iter().chain(&watch.columns).collect()
 }
 
-/// The function's body. The types of the columns stand in it, so that another type is another text: a session that has planned the
-/// function's statements reads such a column in the fallback alone until the function is replaced.
+/// Returns the function's body. It contains the types of the columns, so that another type gives another text: a session that has planned
+/// the function's statements reads a retyped column only in the fallback until the function is replaced.
 fn body(watch: &Watch) -> String {
-    let (heard, unheard): (Vec<_>, Vec<_>) = Operations::ROWS
+    let (handled, ignored): (Vec<_>, Vec<_>) = Operations::ROWS
         .iter()
         .partition(|operation| watch.operations.contains(*operation));
-    let return_early = if unheard.is_empty() {
+    let return_early = if ignored.is_empty() {
         String::new()
     } else {
-        let unheard: Vec<String> = unheard.iter().map(|operation| quoted(*operation)).collect();
-        let unheard = unheard.join(", ");
-        format!("    -- No rule hears these.\n    if tg_op in ({unheard}) then\n        return null;\n    end if;\n")
+        let ignored: Vec<String> = ignored.iter().map(|operation| quoted(*operation)).collect();
+        let ignored = ignored.join(", ");
+        format!("    -- No rule hears these.\n    if tg_op in ({ignored}) then\n        return null;\n    end if;\n")
     };
-    let rows = if heard.is_empty() { String::new() } else { rows(watch) };
+    let rows = if handled.is_empty() { String::new() } else { rows(watch) };
     format!(
         "\n-- Written by `instant apply` from instant.toml; `instant plan` sees every edit.{}\ndeclare\n    new_json  json;\n    \
          old_json  json;\n    change_id bigint;\n    change_at timestamptz;\n    state     text;\nbegin\n{return_early}{rows}{}",
@@ -138,7 +138,8 @@ fn body(watch: &Watch) -> String {
     )
 }
 
-/// The comment that tells the types of the captured columns, in their order. A name may hold any character, and a line would end it.
+/// Returns the comment with the types of the captured columns, in their order. A name may contain any character, and a line break would
+/// end the comment.
 fn types(watch: &Watch) -> String {
     let types: Vec<&str> = captured(watch).iter().map(|column| column.data_type.as_str()).collect();
     if types.is_empty() {
@@ -150,8 +151,9 @@ fn types(watch: &Watch) -> String {
     )
 }
 
-/// The block that builds `new_json` and `old_json`, and its fallback. It writes nothing, so it costs no transaction id. Updates are
-/// asked for first, and a truncate nobody hears last: a question costs a commit of one row, see [`guard::insert`].
+/// Returns the block that builds `new_json` and `old_json`, and its fallback. It writes nothing, so it costs no transaction ID. It tests
+/// for updates first, and for a truncate that no rule fires on last: each test adds to the cost of a one-row commit, see
+/// [`guard::insert`].
 fn rows(watch: &Watch) -> String {
     let captured = captured(watch);
     let old: Vec<&Column> = watch.old.iter().collect();
@@ -189,7 +191,7 @@ fn rows(watch: &Watch) -> String {
     )
 }
 
-/// What the handler does: it reads what is left of the row without naming a column of it, and counts the change as lost where
+/// Returns the exception handler: it reads what is left of the row without naming any of its columns, and counts the change as lost if
 /// even that raises.
 fn fallback(watch: &Watch, captured: &[&Column], compared: &[&Column], old: &[&Column]) -> String {
     let of_update = if watch.operations.contains(Operation::Update) {
@@ -220,12 +222,12 @@ fn fallback(watch: &Watch, captured: &[&Column], compared: &[&Column], old: &[&C
     )
 }
 
-/// An operation as `tg_op` names it.
+/// Returns an operation as a literal of `tg_op`.
 fn quoted(operation: Operation) -> String {
     literal(&operation.name().to_uppercase())
 }
 
-/// `variable := expression;`
+/// Returns `variable := expression;`.
 fn assign(variable: &str, expression: &str) -> String {
     format!("            {variable} := {expression};\n")
 }

@@ -1,9 +1,9 @@
-//! A watch whose names have been found in the database.
+//! A watch whose names are resolved in the database.
 
 use crate::change::Operations;
 use crate::config::{Collapse, Expression, Span, Template};
 
-/// A watched table and what is captured from it.
+/// A watched table, and what is captured from it.
 #[derive(Clone, Debug)]
 pub struct Watch {
     /// `app.Model`, or the table as configured; the event's `model`.
@@ -14,46 +14,45 @@ pub struct Watch {
     pub schema: String,
     /// The table's name.
     pub table: String,
-    /// What the outbox calls this watch: `schema.table`, never parsed again.
+    /// The name of this watch in the outbox: `schema.table`, never parsed again.
     pub source: String,
-    /// The primary key's columns, in key order; empty when the table has none.
+    /// The primary key's columns, in key order; empty if the table has none.
     pub key: Vec<Column>,
-    /// The columns captured beside the key, in the order of `fields`, without those of the key.
+    /// The columns captured in addition to the key, in the order of `fields`.
     pub columns: Vec<Column>,
-    /// The rows of other tables that rules may read; parents come before what they lead to. Watched columns that hold their keys
-    /// are captured.
+    /// The rows of other tables that rules may read, parents before children. The watched columns that hold their keys are captured.
     pub related: Vec<Relation>,
     /// The columns whose former value an update carries too, because a rule reads it.
     pub old: Vec<Column>,
-    /// The operations that some rule hears.
+    /// The operations that some rule fires on.
     pub operations: Operations,
-    /// What becomes of a change, names resolved.
+    /// The rules, with their names resolved.
     pub rules: Vec<Rule>,
-    /// The watch's place in `instant.toml`.
+    /// The watch's position in `instant.toml`.
     pub span: Span,
 }
 
-/// A row of another table, by a key that the watched row holds, or the row before it in the path.
+/// A row of another table, whose key is in the watched row or in the row before it in the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relation {
     /// The names from the watched row on: `customer`, `customer.user`.
     pub path: String,
     /// The column that holds the key.
     pub column: Column,
-    /// What is read by it.
+    /// The lookup by that key.
     pub lookup: Lookup,
 }
 
-/// Columns of another table, read by a key.
+/// A lookup: columns of another table, read by a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
     /// The table's schema.
     pub schema: String,
     /// The table's name.
     pub table: String,
-    /// The column that the key is looked up in.
+    /// The column in which the key is looked up.
     pub key: Column,
-    /// The columns read beside it; the key's may be one of them.
+    /// The columns that are read; the key's may be one of them.
     pub columns: Vec<Column>,
 }
 
@@ -62,16 +61,16 @@ pub struct Lookup {
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// The name of its type, with the schema unless that is `pg_catalog`; without a length or precision, whose change no session notices.
+    /// The name of its type, with the schema unless that is `pg_catalog`; without length and precision, whose change no session notices.
     pub data_type: String,
-    /// How its value becomes JSON.
+    /// The encoding of its value as JSON.
     pub encoding: Encoding,
 }
 
-/// How a column's value becomes JSON.
+/// The encoding of a column's value as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As PostgreSQL's own `to_json`, whatever the session's settings.
+    /// As PostgreSQL's own `to_json`, which no session setting affects.
     Plain,
     /// As PostgreSQL's own `to_json`, under pinned `TimeZone`, `IntervalStyle`, `bytea_output` and `extra_float_digits`.
     Pinned,
@@ -82,7 +81,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What PostgreSQL is to make of the value before it becomes JSON.
+    /// Returns the SQL cast of a value before it becomes JSON; empty for none.
     #[must_use]
     pub const fn cast(self) -> &'static str {
         match self {
@@ -96,41 +95,41 @@ impl Encoding {
 /// A rule with column names in place of field names.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The operations it hears.
+    /// The operations that it fires on.
     pub on: Operations,
-    /// An update counts only when one of these columns changed; empty: any captured column.
+    /// The columns of which an update must change one; empty if any captured column counts.
     pub changed: Vec<String>,
-    /// A condition on the row.
+    /// The condition on the row, if any.
     pub when: Option<Expression>,
-    /// Whether the audience of a row is told when the row stops matching `when`.
+    /// Whether the audience of a row is notified when the row stops matching `when`.
     pub follow: bool,
-    /// The columns that decide who hears a row: where an update changes one of them, the row may leave its audience. All are in the
-    /// watch's `old`. Empty: rows never leave.
+    /// The columns that determine a row's audience: an update of one of them may make the row leave it. All are in the watch's `old`.
+    /// Empty if rows never leave.
     pub moved_by: Vec<String>,
-    /// Who hears it.
+    /// The destination of its publications.
     pub destination: Destination,
-    /// The event class, if not the default.
+    /// The event class; `None` for the default.
     pub event_class: Option<Template>,
-    /// The message, if not the default.
+    /// The message; `None` for the default.
     pub message: Option<Template>,
-    /// The columns published; all in the watch's `columns` or `key`.
+    /// The published columns; all are in the watch's `columns` or `key`.
     pub data: Vec<String>,
-    /// The columns of other tables published: `customer.user.email`; all in the watch's `related`.
+    /// The published columns of other tables, such as `customer.user.email`; all are in the watch's `related`.
     pub related_data: Vec<String>,
-    /// Whether many changes of one transaction become one publication.
+    /// How many changes of one transaction become one publication; `None` if they never do.
     pub collapse: Option<Collapse>,
-    /// The rule's place in `instant.toml`.
+    /// The rule's position in `instant.toml`.
     pub span: Span,
 }
 
-/// Where a rule's publications go.
+/// The destination of a rule's publications.
 #[derive(Clone, Debug)]
 pub enum Destination {
     /// A channel named by a template.
     Channel(Template),
     /// Everyone.
     Public,
-    /// Who is logged in.
+    /// Everyone who is logged in.
     Users,
     /// Users with `is_staff`.
     Staff,
@@ -138,7 +137,7 @@ pub enum Destination {
     Superuser,
     /// A Django group, named by a template.
     Group(Template),
-    /// The user whose key this column holds; a null reaches nobody.
+    /// The user whose key this column holds; null reaches nobody.
     User(String),
     /// The same with a column of another table: `customer.user_id`.
     RelatedUser(String),

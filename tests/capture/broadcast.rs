@@ -170,7 +170,9 @@ async fn the_owner_of_a_watched_table_may_call_it_and_nobody_else() {
         let toml = watch("item", "'name'");
         let planned = fixture.plan(&toml).await;
         assert!(
-            planned.to_string().contains("it owns a watched table, and may send by hand"),
+            planned
+                .to_string()
+                .contains("this role owns a watched table and may send messages by hand"),
             "{planned}"
         );
         fixture.apply(&toml).await;

@@ -29,7 +29,7 @@ async fn apply_twice_changes_nothing_plan_sees_drift_and_remove_leaves_nothing()
             "shop_order\n",
             "it is disabled",
             "shop_orderline\n",
-            "it is not there",
+            "it does not exist",
             "its settings were changed",
         ] {
             assert!(drift.contains(text), "{text} in {drift}");

@@ -1,18 +1,18 @@
-//! Where a name without a schema is looked for. Reads the catalog alone, and takes no lock.
+//! The search path of names without a schema. Reads only the catalog, and takes no lock.
 
 use sqlx::{FromRow, PgPool};
 
-/// Where the connection looks.
+/// The connection's search path.
 #[derive(FromRow)]
 struct SearchPath {
     role: String,
-    /// As it is set.
+    /// The setting as it stands.
     setting: String,
-    /// The schemas on it that the role may not use, in which PostgreSQL finds nothing and does not say so.
+    /// The schemas on it that the role may not use: PostgreSQL silently finds nothing in them.
     closed: Vec<String>,
 }
 
-/// Where a table is not that was looked for in `schema`, or else on the connection's search path.
+/// Describes where a missing table was looked for: in `schema`, or else on the connection's search path.
 pub(in crate::capture) async fn absence(pool: &PgPool, schema: Option<&str>) -> Result<String, sqlx::Error> {
     if schema.is_some() {
         return Ok("not in this schema".to_owned());

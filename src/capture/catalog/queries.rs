@@ -1,4 +1,4 @@
-//! The catalog's queries. Each reads PostgreSQL's own tables alone and takes no lock that another session could wait for.
+//! The queries of the catalog. Each reads only PostgreSQL's own tables, and takes no lock that another session could wait for.
 
 use sqlx::postgres::types::Oid;
 use sqlx::{FromRow, PgPool};
@@ -6,17 +6,17 @@ use sqlx::{FromRow, PgPool};
 use super::{Kind, Relation};
 use crate::capture::identifier::QualifiedName;
 
-/// A column as the catalog describes it.
+/// A column, as the catalog describes it.
 #[derive(FromRow)]
 pub(super) struct ColumnRow {
     pub(super) name: String,
-    /// The name of its own type, with the schema unless that is `pg_catalog`: the same whatever the connection's search path.
+    /// The name of its type, with the schema unless that is `pg_catalog`: independent of the connection's search path.
     pub(super) data_type: String,
-    /// `s` stored, `v` virtual, empty otherwise.
+    /// `s` if generated and stored, `v` if generated and virtual, empty otherwise.
     pub(super) generated: String,
-    /// The type below domains and arrays.
+    /// The type underneath domains and arrays.
     pub(super) base_type: String,
-    /// Whether that type is PostgreSQL's own.
+    /// Whether the base type is PostgreSQL's own.
     pub(super) builtin: bool,
     pub(super) is_enum: bool,
     pub(super) is_array: bool,
@@ -47,7 +47,7 @@ impl From<RelationRow> for Relation {
     }
 }
 
-/// The relation of a name: in `schema`, or else the first that the connection's search path has.
+/// Returns the relation with this name: in `schema`, or else the first on the connection's search path.
 pub(in crate::capture) async fn find(pool: &PgPool, schema: Option<&str>, name: &str) -> Result<Option<Relation>, sqlx::Error> {
     let row: Option<RelationRow> = sqlx::query_as(
         "select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind, c.relispartition as partition
@@ -66,7 +66,7 @@ pub(in crate::capture) async fn find(pool: &PgPool, schema: Option<&str>, name: 
     Ok(row.map(Relation::from))
 }
 
-/// The tables that a name could have meant, for "did you mean": those of `schema`, or else of the search path.
+/// Returns the candidates for "did you mean": the tables of `schema`, or else of the search path.
 pub(in crate::capture) async fn names(pool: &PgPool, schema: Option<&str>) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select c.relname::text
@@ -81,7 +81,7 @@ pub(in crate::capture) async fn names(pool: &PgPool, schema: Option<&str>) -> Re
     .await
 }
 
-/// The columns of a table in its order, each with the type that is left when domains and arrays are taken off.
+/// Returns the columns of a table in its order, each with the type underneath domains and arrays.
 pub(super) async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<ColumnRow>, sqlx::Error> {
     sqlx::query_as(
         "with recursive base as (
@@ -111,7 +111,7 @@ pub(super) async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<ColumnRow>,
     .await
 }
 
-/// The columns of a table's primary key in the key's order, which need not be the table's.
+/// Returns the columns of a table's primary key in the key's order, which may differ from the table's.
 pub(in crate::capture) async fn primary_key(pool: &PgPool, table: Oid) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select a.attname::text
@@ -126,7 +126,7 @@ pub(in crate::capture) async fn primary_key(pool: &PgPool, table: Oid) -> Result
     .await
 }
 
-/// The unique and primary key constraints that may be checked at the end of a transaction.
+/// Returns the unique and primary key constraints that may be checked at the end of a transaction.
 pub(super) async fn deferrable_constraints(pool: &PgPool, table: Oid) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select conname::text from pg_constraint where conrelid = $1 and contype in ('p', 'u') and condeferrable order by conname",
@@ -136,8 +136,8 @@ pub(super) async fn deferrable_constraints(pool: &PgPool, table: Oid) -> Result<
     .await
 }
 
-/// What a column alone refers to: the table and its column. A foreign key to a partitioned table has others to its partitions
-/// beneath it; of several in their own right it is the first by name.
+/// Returns the table and column that a single-column foreign key on `column` references. A foreign key to a partitioned table has others
+/// to its partitions beneath it, which do not count; of several others it is the first by name.
 pub(in crate::capture) async fn foreign_key(
     pool: &PgPool,
     table: Oid,
@@ -168,7 +168,7 @@ pub(in crate::capture) async fn foreign_key(
     Ok(found.map(|found| (found.relation.into(), found.key)))
 }
 
-/// Whether a column alone tells the rows of a table apart.
+/// Returns whether a column alone identifies the rows of a table.
 pub(in crate::capture) async fn is_unique(pool: &PgPool, table: Oid, column: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
         "select exists (
@@ -185,7 +185,7 @@ pub(in crate::capture) async fn is_unique(pool: &PgPool, table: Oid, column: &st
     .await
 }
 
-/// The tables above a partition, nearest first.
+/// Returns the tables above a partition, nearest first.
 pub(super) async fn partition_ancestors(pool: &PgPool, table: Oid) -> Result<Vec<Oid>, sqlx::Error> {
     sqlx::query_scalar("select relid::oid from pg_partition_ancestors($1) where relid::oid <> $1")
         .bind(table)
@@ -193,8 +193,8 @@ pub(super) async fn partition_ancestors(pool: &PgPool, table: Oid) -> Result<Vec
         .await
 }
 
-/// The tables that inherit from a table, at any depth, each with its least distance; partitions are not among them, since
-/// PostgreSQL itself clones triggers to those.
+/// Returns the tables that inherit from a table, at any depth, each with its shortest distance. Partitions are left out, since PostgreSQL
+/// itself clones triggers to them.
 pub(in crate::capture) async fn descendants(
     pool: &PgPool,
     table: &QualifiedName,

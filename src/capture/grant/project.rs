@@ -8,37 +8,37 @@ use crate::capture::identifier::{QualifiedName, identifier};
 use crate::capture::identity::found::Tables;
 use crate::capture::watch::Watch;
 
-/// Why the relay's role is to use a schema.
-const FOUND: &str = "the relay's role may not use this schema, and finds no table in it";
-/// Why it is to read columns.
+/// The reason for a grant on a schema.
+const FOUND: &str = "the relay's role may not use this schema, so that it finds no table in it";
+/// The reason for a grant on columns.
 const RELATED: &str = "`related` names these columns, and the relay's role may not read them";
 
-/// What `role` lacks, each as a statement with its reason: schemas first, then the columns that look-ups read. Takes no lock.
+/// Returns the grants that `role` lacks, as statements with their reasons: schemas first, then the columns that lookups read. Takes no
+/// lock.
 pub(in crate::capture) async fn missing(
     pool: &PgPool,
     role: &str,
     watches: &[Watch],
     django: &Tables,
 ) -> Result<Vec<(String, &'static str)>, sqlx::Error> {
-    let readings = readings(watches);
+    let column_grants = column_grants(watches);
     let captured = watches.iter().map(|watch| watch.schema.as_str());
-    let read = readings.iter().map(|reading| reading.table.schema.as_str());
+    let read = column_grants.iter().map(|grant| grant.table.schema.as_str());
     let schemas = closed(pool, role, captured.chain(read).chain(django.schemas()).collect()).await?;
     let schemas = schemas.into_iter().map(|schema| {
         let grant = format!("grant usage on schema {} to {}", identifier(&schema), identifier(role));
         (grant, FOUND)
     });
     let mut missing: Vec<_> = schemas.collect();
-    for reading in readings {
-        if !reading.is_held(pool, role).await? {
-            missing.push((reading.grant(role), RELATED));
+    for grant in column_grants {
+        if !grant.is_held(pool, role).await? {
+            missing.push((grant.statement(role), RELATED));
         }
     }
     Ok(missing)
 }
 
-/// Those of `schemas` that `role` may not use, in the order of their names; a role that is still to be made may use what everybody may.
-/// Takes no lock.
+/// Returns those of `schemas` that `role` may not use, by name; a role that does not exist yet may use what everybody may. Takes no lock.
 async fn closed(pool: &PgPool, role: &str, schemas: BTreeSet<&str>) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select n.nspname::text
@@ -53,11 +53,11 @@ async fn closed(pool: &PgPool, role: &str, schemas: BTreeSet<&str>) -> Result<Ve
     .await
 }
 
-/// The statements that take the columns from `role` again, where they were given column by column. The right to use a schema stays: whoever
-/// reads another table of it may need it. Takes no lock.
+/// Returns the statements that revoke the columns from `role`, if they were granted column by column. The right to use a schema stays:
+/// reading its other tables may need it. Takes no lock.
 pub(in crate::capture) async fn revocations(pool: &PgPool, role: &str, watches: &[Watch]) -> Result<Vec<String>, sqlx::Error> {
     let mut revocations = Vec::new();
-    for Reading { table, columns } in readings(watches) {
+    for ColumnGrant { table, columns } in column_grants(watches) {
         let held: Vec<String> = sqlx::query_scalar(
             "select distinct a.attname::text
              from pg_class c
@@ -83,15 +83,15 @@ pub(in crate::capture) async fn revocations(pool: &PgPool, role: &str, watches: 
     Ok(revocations)
 }
 
-/// The columns of one table that look-ups read.
-struct Reading {
+/// The columns of a table that lookups read.
+struct ColumnGrant {
     table: QualifiedName,
     columns: Vec<String>,
 }
 
-impl Reading {
-    /// The statement that lets `role` read them and nothing else. It takes no lock on the table.
-    fn grant(&self, role: &str) -> String {
+impl ColumnGrant {
+    /// Returns the statement that lets `role` read them and nothing else. It takes no lock on the table.
+    fn statement(&self, role: &str) -> String {
         let columns: Vec<String> = self.columns.iter().map(|column| identifier(column)).collect();
         format!(
             "grant select ({}) on {} to {}",
@@ -101,7 +101,7 @@ impl Reading {
         )
     }
 
-    /// Whether `role` may read them. Takes no lock.
+    /// Returns whether `role` may read them. Takes no lock.
     async fn is_held(&self, pool: &PgPool, role: &str) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar(
             "select coalesce(bool_and(has_column_privilege(r.oid, c.oid, name, 'select')), false)
@@ -119,29 +119,29 @@ impl Reading {
     }
 }
 
-/// What all look-ups of `watches` read, a table once.
-fn readings(watches: &[Watch]) -> Vec<Reading> {
-    let mut readings: Vec<Reading> = Vec::new();
+/// Returns the columns that all lookups of `watches` read, each table once.
+fn column_grants(watches: &[Watch]) -> Vec<ColumnGrant> {
+    let mut grants: Vec<ColumnGrant> = Vec::new();
     for lookup in watches
         .iter()
         .flat_map(|watch| &watch.related)
         .map(|relation| &relation.lookup)
     {
         let table = QualifiedName::new(&lookup.schema, &lookup.table);
-        let known = readings.iter().position(|reading| reading.table == table);
+        let known = grants.iter().position(|grant| grant.table == table);
         let index = known.unwrap_or_else(|| {
-            readings.push(Reading {
+            grants.push(ColumnGrant {
                 table,
                 columns: Vec::new(),
             });
-            readings.len() - 1
+            grants.len() - 1
         });
-        let columns = &mut readings[index].columns;
+        let columns = &mut grants[index].columns;
         for column in [&lookup.key].into_iter().chain(&lookup.columns) {
             if !columns.contains(&column.name) {
                 columns.push(column.name.clone());
             }
         }
     }
-    readings
+    grants
 }

@@ -1,5 +1,5 @@
-//! Where the project keeps sessions and users, and which of our functions are there. Reads PostgreSQL's catalog alone, and takes no
-//! lock that anyone could wait for.
+//! Discovery of the project's tables of sessions and users, and of our installed functions. Reads only PostgreSQL's catalog, and takes no
+//! lock that another session could wait for.
 
 use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -14,15 +14,18 @@ use crate::django;
 /// The table of sessions.
 const SESSIONS: &str = "django_session";
 
-/// Where Django keeps what is looked up of sessions and users.
+/// The tables in which Django keeps sessions and users.
 pub(in crate::capture) struct Tables {
     sessions: Option<QualifiedName>,
     users: Option<Users>,
 }
 
 impl Tables {
-    /// Those of `config`: none without `[django]`, and no users where the site itself says who somebody is and this database has no
-    /// users of Django's.
+    /// Finds the tables of `config`: none without `[django]`, and no users if the site identifies users (`whoami`) and this database has
+    /// none of Django's.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a table is missing or does not fit.
     pub(in crate::capture) async fn find(pool: &PgPool, config: &Config) -> Result<Self, Error> {
         Ok(match &config.django {
             Some(settings) => Self {
@@ -36,7 +39,7 @@ impl Tables {
         })
     }
 
-    /// The functions that look them up.
+    /// Returns the functions that read them.
     pub(in crate::capture) fn definers(&self, config: &Config) -> Vec<Definer> {
         let caller = config.database.relay_role.as_ref().map(|role| role.value.as_str());
         let sessions = self.sessions.iter().map(|table| session_data(table, caller));
@@ -45,14 +48,14 @@ impl Tables {
             .collect()
     }
 
-    /// The schemas that they are in.
+    /// Iterates over their schemas.
     pub(in crate::capture) fn schemas(&self) -> impl Iterator<Item = &str> {
         let users = self.users.as_ref().map(|users| users.table.schema.as_str());
         self.sessions.iter().map(|table| table.schema.as_str()).chain(users)
     }
 }
 
-/// Where sessions are kept, where Instant is to read them.
+/// Returns the table of sessions; `None` if Instant does not read sessions.
 pub(in crate::capture) async fn sessions(pool: &PgPool, settings: &Django) -> Result<Option<QualifiedName>, Error> {
     if settings.session_engine != SessionEngine::Database || settings.whoami.is_some() {
         return Ok(None);
@@ -67,7 +70,7 @@ pub(in crate::capture) async fn sessions(pool: &PgPool, settings: &Django) -> Re
     Ok(Some(table.name))
 }
 
-/// Where users are kept. Where the site says who somebody is, they need not be in this database, unless the file says where.
+/// Returns the tables of users. If the site identifies users (`whoami`), they need not be in this database, unless the file names them.
 pub(in crate::capture) async fn users(pool: &PgPool, settings: &Django) -> Result<Option<Users>, Error> {
     match described(pool, settings).await {
         Err(Error::NoTable { .. } | Error::NoUsers(_)) if settings.whoami.is_some() && settings.user_model.place.is_none() => {
@@ -77,7 +80,7 @@ pub(in crate::capture) async fn users(pool: &PgPool, settings: &Django) -> Resul
     }
 }
 
-/// Our functions.
+/// Returns our installed functions.
 pub(in crate::capture) async fn found(pool: &PgPool) -> Result<Vec<FoundDefiner>, sqlx::Error> {
     let statement = format!(
         "select p.proname::text as name, pg_get_function_identity_arguments(p.oid) as arguments,
@@ -101,7 +104,7 @@ pub(in crate::capture) async fn found(pool: &PgPool) -> Result<Vec<FoundDefiner>
     sqlx::query_as(AssertSqlSafe(statement)).fetch_all(pool).await
 }
 
-/// The table of the user model.
+/// Returns the tables of the user model.
 async fn described(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
     let model = &settings.user_model;
     let named = django::table(pool, &model.app, &model.name, model.table.as_ref()).await?;
@@ -132,12 +135,12 @@ async fn described(pool: &PgPool, settings: &Django) -> Result<Users, Error> {
 struct Column {
     name: String,
     kind: String,
-    /// Whether it is a boolean, or of a domain over that.
+    /// Whether its type is boolean, or a domain over that.
     is_boolean: bool,
     is_key: bool,
 }
 
-/// The columns of a table; a composite key is none, since Django's users have one column.
+/// Returns the columns of a table. A composite key does not count as a key, since that of Django's users has one column.
 async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<Column>, sqlx::Error> {
     sqlx::query_as(
         "select a.attname::text as name, format_type(a.atttypid, -1) as kind,
@@ -158,7 +161,7 @@ async fn columns(pool: &PgPool, table: Oid) -> Result<Vec<Column>, sqlx::Error> 
     .await
 }
 
-/// The many-to-many table between users and groups, which Django names after the users' table.
+/// Returns the many-to-many table between users and groups, which Django names after the users' table.
 async fn groups(pool: &PgPool, users: Oid, name: &QualifiedName) -> Result<Option<Groups>, sqlx::Error> {
     let row: Option<(String, String, String, String, String, String, String)> = sqlx::query_as(
         "select n.nspname::text, c.relname::text, of_user.attname::text, of_group.attname::text,

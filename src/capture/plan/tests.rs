@@ -38,7 +38,7 @@ fn public(name: &str) -> QualifiedName {
     QualifiedName::new("public", name)
 }
 
-/// The state that a plan for `watches` leads to.
+/// Returns the state after a plan for `watches`.
 fn applied(watches: &[Watch]) -> State {
     let functions: Vec<Function> = watches.iter().map(Function::new).collect();
     let triggers = functions.iter().zip(watches).flat_map(|(function, watch)| {
@@ -104,7 +104,7 @@ fn every_deviation_has_its_step_and_reason() {
 }
 
 #[test]
-fn a_file_with_no_watch_of_those_installed_is_told_to_be_maybe_the_wrong_one() {
+fn a_file_with_none_of_the_installed_watches_is_said_to_be_maybe_the_wrong_one() {
     let reasons = |wanted: &[Watch]| -> Vec<&str> {
         let mut state = applied(&[watch("order"), watch("customer")]);
         state.tables = wanted.iter().map(|watch| vec![public(&watch.table)]).collect();

@@ -1,24 +1,24 @@
-//! Which columns decide who hears a row.
+//! The columns that determine a row's audience.
 
-use super::hears_update;
+use super::fires_on_update;
 use crate::config::{Destination, Reference, Rule, Side};
 
-/// What decides who hears a rule's rows.
+/// The names that determine the audience of a rule's rows.
 #[derive(Debug, Default)]
 pub(super) struct Moved<'a> {
     /// The columns, as templates and conditions name them.
     pub(super) columns: Vec<&'a str>,
-    /// Names that lead to other tables: what holds the key decides.
+    /// The names that lead to other tables: the columns that hold the keys determine it.
     pub(super) related: Vec<&'a str>,
-    /// A field that holds a user's key, of the row or of one that it leads to.
+    /// The field of the row, or of a related row, that holds a user's key.
     pub(super) user: Option<&'a str>,
-    /// Every captured column may.
+    /// Whether every captured column may determine it.
     pub(super) whole: bool,
 }
 
 impl<'a> Moved<'a> {
-    /// What `rule` reads for it; none where no row can leave. What reads `old` tells of a transition and not of a state: it cannot
-    /// be asked about the row as it was before.
+    /// Returns what `rule` reads for it; `None` if no row can leave. A rule that reads `old` describes a transition and not a state: it
+    /// cannot be evaluated for the former row.
     pub(super) fn new(rule: &'a Rule) -> Option<Self> {
         let mut moved = Self::default();
         let destination = match &rule.destination {
@@ -35,7 +35,7 @@ impl<'a> Moved<'a> {
             other => other.side() == Some(Side::Row),
         };
         let depends = moved.user.is_some() || destination.iter().any(of_row);
-        if !hears_update(rule) || !(depends || rule.follow) {
+        if !fires_on_update(rule) || !(depends || rule.follow) {
             return None;
         }
         for reference in destination.iter().chain(condition) {

@@ -1,8 +1,8 @@
-//! What a rule reads of the row.
+//! The references of a rule to the row.
 
 use crate::config::{Destination, Reference, Rule, Span};
 
-/// Every reference of a rule's condition and templates, with the place of the text that it stands in.
+/// Iterates over the references of a rule's condition and templates, with the position of the text that contains them.
 pub(super) fn references(rule: &Rule) -> impl Iterator<Item = (&Reference, &Span)> {
     let channel = match &rule.destination {
         Destination::Channel(template) | Destination::Group(template) => Some(template),

@@ -1,4 +1,4 @@
-//! The rows of other tables that a watch's rules read: where their keys lead.
+//! Resolution of `related`: the rows of other tables that a watch's rules read.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::nearest::did_you_mean;
 use crate::config::{Related, Span, Spanned, TableName};
 
-/// The relations of a watch of `table`, parents first. Those that lead nowhere are left out, with a problem recorded, and with
-/// them what they would have led to.
+/// Returns the relations of a watch of `table`, parents first. Those that lead nowhere are left out together with their children, and
+/// recorded as problems.
 pub(super) async fn find(
     pool: &PgPool,
     related: &[Related],
@@ -62,7 +62,7 @@ pub(super) async fn find(
     Ok(relations)
 }
 
-/// The column of `from` that holds the key of the other row.
+/// Returns the column of `from` that holds the key of the other row.
 fn key_holder(entry: &Related, name: &str, from: &Table, diagnostics: &mut Diagnostics) -> Option<Column> {
     let (field, span) = entry
         .column
@@ -92,7 +92,7 @@ fn key_holder(entry: &Related, name: &str, from: &Table, diagnostics: &mut Diagn
     Some(column.column.clone())
 }
 
-/// The table that an entry names, and its key.
+/// Returns the table that an entry names, and its key.
 async fn named(
     pool: &PgPool,
     entry: &Related,
@@ -128,13 +128,13 @@ async fn named(
     if has_indexes && !catalog::is_unique(pool, table.relation.oid, &key.name).await? {
         let span = entry.key.as_ref().map_or_else(|| name.span.clone(), |key| key.span.clone());
         let message = format!("`{}` has no unique index on `{}`", table.relation.name, key.name);
-        let label = "each look-up reads the whole table, and takes any of several rows";
+        let label = "each lookup reads the whole table, and takes any of several rows";
         diagnostics.push(Diagnostic::warning(LOOSE_KEY, span, message, label));
     }
     Ok(Some((table, key)))
 }
 
-/// The table that a column refers to, and the column of it.
+/// Returns the table and column that a foreign key on `column` references.
 async fn referred(
     pool: &PgPool,
     entry: &Related,
@@ -143,9 +143,9 @@ async fn referred(
     diagnostics: &mut Diagnostics,
 ) -> Result<Option<(Table, Column)>, sqlx::Error> {
     let Some((relation, key)) = catalog::foreign_key(pool, from.relation.oid, &column.name).await? else {
-        let message = format!("`{}` of `{}` is no foreign key", column.name, from.relation.name);
+        let message = format!("`{}` of `{}` is not a foreign key", column.name, from.relation.name);
         let span = entry.column.as_ref().map_or(&entry.path.span, |column| &column.span);
-        let problem = Diagnostic::error(NO_FOREIGN_KEY, span.clone(), message, "it leads nowhere by itself");
+        let problem = Diagnostic::error(NO_FOREIGN_KEY, span.clone(), message, "it references no table");
         let help = format!("name the table: `{} = {{ table = \"…\", fields = […] }}`", entry.path.value);
         diagnostics.push(problem.help(help));
         return Ok(None);
@@ -155,7 +155,7 @@ async fn referred(
     Ok(key.map(|key| (table, key)))
 }
 
-/// The columns that `fields` mean.
+/// Returns the columns that `fields` name.
 fn columns(fields: &[Spanned<String>], table: &Table, diagnostics: &mut Diagnostics) -> Vec<Column> {
     let mut columns = Vec::new();
     for field in fields {

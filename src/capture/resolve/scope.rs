@@ -1,9 +1,9 @@
-//! The names of one watch: what it captures, and what its rules call by name.
+//! The scope of a watch: the columns that it captures, and the names in its rules.
 
 mod related;
 
 use super::code::{CANNOT_WATCH, NOT_CAPTURED, REPEATED_FIELD, UNKNOWN_COLUMN};
-use super::hears_update;
+use super::fires_on_update;
 use super::moved::Moved;
 use super::reference::references;
 use crate::capture::catalog::{Table, TableColumn};
@@ -12,21 +12,21 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::nearest::did_you_mean;
 use crate::config::{self, Reference, Side, Span, Spanned};
 
-/// The way on where a name may be that of an inherited field.
+/// The suggestion if a name may be that of an inherited field.
 const INHERITED: &str = "an inherited field is a column of the parent's table: watch that model too";
 
-/// The columns of one watch.
+/// The columns of a watch.
 pub(super) struct Scope<'a> {
     table: &'a Table,
     /// The key's columns, in the key's order.
     key: Vec<Column>,
-    /// What `fields` resolves to, in its order; a column of the key may be among them.
+    /// The resolved `fields`, in order; they may include columns of the key.
     fields: Vec<Column>,
-    /// What holds keys of other tables and is not captured otherwise.
+    /// The columns that hold keys of other tables and are not captured otherwise.
     holders: Vec<Column>,
-    /// Where `related` leads.
+    /// The resolved relations.
     related: &'a [Relation],
-    /// What `related` names, also where it leads nowhere.
+    /// The paths of `related`, including those that lead nowhere.
     paths: Vec<&'a str>,
     diagnostics: &'a mut Diagnostics,
 }
@@ -60,13 +60,13 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    /// The key's columns, and those captured beside it.
+    /// Returns the key's columns, and those captured in addition.
     pub(super) fn into_columns(self) -> (Vec<Column>, Vec<Column>) {
         let columns = self.captured().skip(self.key.len()).cloned().collect();
         (self.key, columns)
     }
 
-    /// A rule with column names in place of field names.
+    /// Resolves the field names of a rule to column names.
     pub(super) fn rule(&mut self, rule: &config::Rule) -> Rule {
         for (reference, span) in references(rule) {
             match reference {
@@ -100,7 +100,8 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The captured columns that decide who hears a rule's rows; the key's among them, since a row leaves under its former key.
+    /// Returns the captured columns that determine the audience of a rule's rows, including the key's, since a row leaves under its former
+    /// key.
     fn moved_by(&self, rule: &config::Rule) -> Vec<String> {
         let Some(moved) = Moved::new(rule) else {
             return Vec::new();
@@ -119,12 +120,12 @@ impl<'a> Scope<'a> {
         self.captured().filter(decides).map(|column| column.name.clone()).collect()
     }
 
-    /// The captured columns whose value before an update some rule reads, in the order of capture.
+    /// Returns the captured columns whose former value some rule reads, in the order of capture.
     pub(super) fn former(&self, rules: &[config::Rule]) -> Vec<Column> {
         let mut names: Vec<&str> = Vec::new();
         let moved_by: Vec<String> = rules.iter().flat_map(|rule| self.moved_by(rule)).collect();
         names.extend(moved_by.iter().map(String::as_str));
-        for rule in rules.iter().filter(|rule| hears_update(rule)) {
+        for rule in rules.iter().filter(|rule| fires_on_update(rule)) {
             let changed = rule.changed.iter().filter_map(|name| self.table.resolve(&name.value));
             names.extend(changed.map(|column| column.column.name.as_str()));
             for (reference, _) in references(rule) {
@@ -142,7 +143,7 @@ impl<'a> Scope<'a> {
             .collect()
     }
 
-    /// The captured columns: the key's, then the others.
+    /// Iterates over the captured columns: the key's, then the others.
     fn captured(&self) -> impl Iterator<Item = &Column> {
         let fields = self.fields.iter().filter(|column| !self.key.contains(column));
         self.key.iter().chain(fields).chain(&self.holders)
@@ -163,7 +164,7 @@ impl<'a> Scope<'a> {
             self.diagnostics
                 .push(problem.help("capture the columns that it is computed from".to_owned()));
         } else if self.fields.contains(column) {
-            let message = format!("`{}` is captured already", column.name);
+            let message = format!("`{}` is already captured", column.name);
             let problem = Diagnostic::warning(REPEATED_FIELD, field.span.clone(), message, "the same column again");
             self.diagnostics.push(problem);
         } else {
@@ -179,7 +180,7 @@ impl<'a> Scope<'a> {
             config::Destination::Staff => Destination::Staff,
             config::Destination::Superuser => Destination::Superuser,
             config::Destination::Group(template) => Destination::Group(template.clone()),
-            // Without a column there is an error among the diagnostics, and nobody uses the watch.
+            // Without a column, the diagnostics contain an error, and the watch is not used.
             config::Destination::User(field) if self.field(&field.value).is_some() => {
                 Destination::RelatedUser(self.related_name(field).unwrap_or_default())
             }
@@ -191,7 +192,7 @@ impl<'a> Scope<'a> {
         names.iter().filter_map(|name| self.captured_name(name)).collect()
     }
 
-    /// The captured column that a field or column name in a list means; none, with a problem recorded, where there is none.
+    /// Resolves a field or column name in a list to a captured column; records a problem and returns `None` if there is none.
     fn captured_name(&mut self, name: &Spanned<String>) -> Option<String> {
         let Some(column) = self.table.resolve(&name.value) else {
             self.unknown(&name.value, &name.span);
@@ -205,7 +206,7 @@ impl<'a> Scope<'a> {
         None
     }
 
-    /// Records a name in a template or condition that is not a captured column. There, only column names count.
+    /// Records a problem if a name in a template or condition is not that of a captured column. Field names do not count there.
     fn check_reference(&mut self, name: &str, span: &Span) {
         if self.captured().any(|column| column.name == name) {
             return;

@@ -1,4 +1,4 @@
-//! The table that a watch means.
+//! Resolution of a watch's table.
 
 use sqlx::PgPool;
 
@@ -13,7 +13,7 @@ use crate::django;
 /// The schema that holds Instant's own tables.
 const OWN_SCHEMA: &str = "instant";
 
-/// The table of a watch; none, with a problem recorded, where there is none that triggers can stand on.
+/// Finds the table of a watch; records a problem and returns `None` if there is none that can have triggers.
 pub(super) async fn find(
     pool: &PgPool,
     subject: &Spanned<Subject>,
@@ -39,7 +39,7 @@ pub(super) async fn find(
     Ok(Some(relation))
 }
 
-/// A table's name as the configuration has it.
+/// Returns a table's name as the configuration writes it.
 pub(super) fn display(name: &TableName) -> String {
     name.schema.as_ref().map_or_else(
         || name.name.clone(),
@@ -47,7 +47,7 @@ pub(super) fn display(name: &TableName) -> String {
     )
 }
 
-/// Why no trigger of ours can stand on `relation`.
+/// Returns why `relation` cannot have our triggers; `None` if it can.
 fn unwatchable(relation: &Relation) -> Option<&'static str> {
     match relation.kind {
         Kind::View => Some("a view has no rows of its own: watch the tables below it"),
@@ -57,7 +57,7 @@ fn unwatchable(relation: &Relation) -> Option<&'static str> {
     }
 }
 
-/// The problem of a model without a table. Content types tell whether the project has such a model: every migrated one is listed,
+/// Returns the problem of a model without a table. Content types show whether the project has such a model: they list every migrated one,
 /// in lower case, whatever its table is called.
 async fn unknown_model(
     pool: &PgPool,
@@ -82,13 +82,13 @@ async fn unknown_model(
     if !known.is_empty() {
         return Ok(problem.help(did_you_mean(&format!("{app}.{wanted}"), known.iter().map(String::as_str))));
     }
-    // Without content types the tables' names say at least what is there.
+    // Without content types, the tables' names at least show what exists.
     let tables = catalog::names(pool, None).await?;
     let near = nearest(&table.name, tables.iter().map(String::as_str));
     Ok(problem.help(near.map(|near| format!("there is a table `{near}`"))))
 }
 
-/// The problem of a table that is not there.
+/// Returns the problem of a table that does not exist.
 pub(super) async fn unknown_table(pool: &PgPool, span: &Span, table: &TableName) -> Result<Diagnostic, sqlx::Error> {
     let message = format!("there is no table `{}`", display(table));
     let place = catalog::absence(pool, table.schema.as_deref()).await?;

@@ -1,18 +1,19 @@
-//! The guarded insert into the outbox: a write goes on whatever becomes of it, and what is given up is counted.
+//! The guarded insert into the outbox: the write continues whatever happens to it, and abandoned changes are counted.
 
 use crate::capture::DOZE_LOCK;
 use crate::capture::identifier::literal;
 use crate::capture::watch::Watch;
 
-/// How long the first insert of a transaction may wait for the outbox's lock, which nobody but an `alter table` takes, and how long a loss
-/// may wait to be counted. The function has a setting of its own, without a limit, which takes this one back when it ends.
+/// The limit on the wait of a transaction's first insert for the outbox's lock, which only an `alter table` takes, and of a loss for being
+/// counted. The function has a setting of its own, without a limit, which undoes this one when the function ends.
 const LOCK_TIMEOUT: &str = "50ms";
 
-/// The guarded insert. Only the first of a transaction has a block of its own, since a block that writes burns a transaction
-/// id; afterwards the transaction holds the outbox's lock. What a row may still wait for (a page, the table of its large values) it waits
-/// for without a limit, as in any table: where nothing catches the error, a limit would fail the write. What is known of the transaction stands in a setting that ends with
-/// it, or with the savepoint it was made in; it names the transaction, so that a value of another origin means nothing. PL/pgSQL
-/// prepares each expression anew in each transaction, which costs a commit of one row more than evaluating it: hence as few as may be.
+/// Returns the guarded insert. Only the first one of a transaction has a block of its own, since a block that writes burns a transaction
+/// ID; afterwards the transaction holds the outbox's lock. For anything else (a page, the table of its large values) a row waits without a
+/// limit, as in any table: where nothing catches the error, a limit would fail the write. The state of the transaction is kept in a
+/// setting that ends with it, or with the savepoint it was made in; it contains the transaction's ID, so that a value of another origin
+/// means nothing. PL/pgSQL prepares each expression again in each transaction, which costs a one-row commit more than evaluating it:
+/// hence as few expressions as possible.
 pub(super) fn insert(watch: &Watch) -> String {
     let source = literal(&watch.source);
     let row = |indent: &str| {
@@ -61,8 +62,9 @@ end
     )
 }
 
-/// Counts a change that is given up, which must neither raise nor wait: where the sequence is locked, the count is given up too, for the
-/// rest of the transaction, which then waits once. What an expired wait has set ends with the block; an end without one takes it back.
+/// Returns the statements that count an abandoned change, which must neither raise nor wait: if the sequence is locked, counting
+/// is abandoned too, for the rest of the transaction, which thus waits once. An expired wait undoes the setting with the block; without
+/// one, the setting is reset.
 pub(super) fn count_lost(indent: &str) -> String {
     let text = format!(
         "begin

@@ -3,11 +3,11 @@
 use crate::capture::identifier::{identifier, literal};
 use crate::capture::watch::{Column, Encoding};
 
-/// Columns in one `json_build_object`: a call takes 100 arguments, two a column.
-const COLUMNS_A_CALL: usize = 50;
+/// The most columns of one `json_build_object`: a call takes 100 arguments, two per column.
+const COLUMNS_PER_CALL: usize = 50;
 
-/// Whether an update left every one of `columns` as it was, bit for bit, so that 1.0 differs from 1.00 and json, xml and point
-/// compare at all. Without columns, the whole record.
+/// Returns the condition that an update left all of `columns` unchanged, bit for bit, so that 1.0 differs from 1.00, and json, xml and
+/// point can be compared at all. Without columns, it compares the whole record.
 pub(super) fn unchanged(columns: &[&Column]) -> String {
     if columns.is_empty() {
         return "new operator(pg_catalog.*=) old".to_owned();
@@ -17,11 +17,11 @@ pub(super) fn unchanged(columns: &[&Column]) -> String {
     format!("{} operator(pg_catalog.*=) {}", row("new"), row("old"))
 }
 
-/// The object of `columns` of `record`. More columns than one call takes are built in parts and joined as text, which keeps
-/// every digit.
+/// Returns the expression of an object of `columns` of `record`. More columns than one call takes are built in parts and joined as text,
+/// which keeps every digit.
 pub(super) fn object(record: &str, columns: &[&Column]) -> String {
     let parts: Vec<String> = columns
-        .chunks(COLUMNS_A_CALL)
+        .chunks(COLUMNS_PER_CALL)
         .map(|chunk| format!("json_build_object({})", list(chunk, |column| pair(record, column))))
         .collect();
     match parts.as_slice() {
@@ -40,8 +40,8 @@ pub(super) fn object(record: &str, columns: &[&Column]) -> String {
     }
 }
 
-/// The object of those of `columns` that `record` still has, for when naming one of them raised: the record is turned into JSON
-/// as it is, and then looked into. Null where the operation has no such record.
+/// Returns the expression of an object of those of `columns` that `record` still has, for when naming one of them raised: it turns the
+/// whole record into JSON and selects from that. Null if the operation has no such record.
 pub(super) fn remaining(record: &str, columns: &[&Column]) -> String {
     let without = if record == "new" { "DELETE" } else { "INSERT" };
     let present = format!("case when tg_op <> '{without}' then ");
@@ -79,18 +79,18 @@ pub(super) fn remaining(record: &str, columns: &[&Column]) -> String {
     )
 }
 
-/// `'name', value` of one column.
+/// Returns `'name', value` of a column.
 fn pair(record: &str, column: &Column) -> String {
     let value = member(record, column);
     format!("{}, {value}{}", literal(&column.name), column.encoding.cast())
 }
 
-/// `record."column"`.
+/// Returns `record."column"`.
 fn member(record: &str, column: &Column) -> String {
     format!("{record}.{}", identifier(&column.name))
 }
 
-/// `columns` as a list.
+/// Returns `columns` as a comma-separated list.
 fn list(columns: &[&Column], part: impl Fn(&Column) -> String) -> String {
     columns.iter().map(|column| part(column)).collect::<Vec<_>>().join(", ")
 }

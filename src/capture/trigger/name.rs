@@ -2,11 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
-/// Bytes of a PostgreSQL name; longer ones are cut silently.
+/// The maximum length of a PostgreSQL name, in bytes; longer ones are truncated silently.
 const NAME_BYTES: usize = 63;
 
-/// The name of the function that captures `schema.table`: `capture_<schema>_<table>`. Where that is too long, or where an
-/// underscore in the schema's name lets two tables share it, it is cut and ends in eight hexadecimal digits of a hash.
+/// Returns the name of the function that captures `schema.table`: `capture_<schema>_<table>`. If that is too long, or two tables could
+/// share it because of an underscore in the schema's name, it ends in eight hexadecimal digits of a hash, and is truncated if need be.
 #[must_use]
 pub fn function_name(schema: &str, table: &str) -> String {
     let plain = format!("capture_{schema}_{table}");

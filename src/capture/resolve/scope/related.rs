@@ -6,24 +6,24 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::{Span, Spanned, related};
 
 impl Scope<'_> {
-    /// The relation that a dotted name goes through, whether it leads anywhere or not.
+    /// Splits a dotted name into the path of its relation, whether that leads anywhere or not, and the rest.
     fn path<'n>(&self, name: &'n str) -> Option<(&'n str, Option<&'n str>)> {
         related::split(name, |path| self.paths.contains(&path))
     }
 
-    /// The same for a name in a list.
+    /// Does the same for a name in a list.
     pub(super) fn field<'n>(&self, name: &'n str) -> Option<(&'n str, &'n str)> {
         related::split_field(name, |path| self.paths.contains(&path))
     }
 
-    /// The captured column that a dotted name begins with.
+    /// Returns the captured column that holds the key of a dotted name's first relation.
     pub(super) fn key_holder(&self, name: &str) -> Option<&str> {
         let root = name.split('.').next()?;
         let relation = self.related.iter().find(|relation| relation.path == root)?;
         Some(&relation.column.name)
     }
 
-    /// The column of another table that a dotted name of a list means, under its own name; none where there is a problem.
+    /// Resolves a dotted name of a list to a column of another table, under the column's own name; `None` if there is a problem.
     pub(super) fn related_name(&mut self, name: &Spanned<String>) -> Option<String> {
         let (path, field) = self.field(&name.value)?;
         let relation = self.related.iter().find(|relation| relation.path == path)?;
@@ -37,10 +37,10 @@ impl Scope<'_> {
         column.map(|column| format!("{path}.{}", column.name))
     }
 
-    /// Records a name in a template or condition that is no column of another table. There, only column names count.
+    /// Records a problem if a name in a template or condition is not a column of its relation. Field names do not count there.
     pub(super) fn check_related(&mut self, name: &str, span: &Span) {
         let Some((path, Some(field))) = self.path(name) else { return };
-        // Where the path leads nowhere, that has been recorded.
+        // A path that leads nowhere has been recorded already.
         let Some(relation) = self.related.iter().find(|relation| relation.path == path) else {
             return;
         };
@@ -60,7 +60,7 @@ impl Scope<'_> {
     }
 
     fn not_related(&mut self, path: &str, field: &str, span: &Span) {
-        let message = format!("`{field}` is not read of `{path}`");
+        let message = format!("`{field}` is not read from `{path}`");
         let problem = Diagnostic::error(NOT_CAPTURED, span.clone(), message, "read here");
         self.diagnostics
             .push(problem.help(format!("add `{field}` to the fields of `{path}` in `related`")));
