@@ -1,4 +1,4 @@
-//! Who may hear which channel: one answer for Centrifugo's proxies, for tokens, and for whoever else lets browsers in.
+//! Who may subscribe to which channel: one answer for Centrifugo's proxies, for tokens, and for everything else that admits browsers.
 //!
 //! ```text
 //!  cookie ──signature──▶ session ──database──▶ user, flags, groups ──▶ channels of targets
@@ -40,20 +40,20 @@ pub use error::Error;
 pub use explain::{Asked, Explanation, Person};
 pub use identity::{Identity, Who};
 
-/// Connections for look-ups: each takes well under a millisecond, and a burst of log-ins must leave the database to the site.
+/// Connections for lookups: each takes well under a millisecond, and a burst of log-ins must leave the database to the site.
 const CONNECTIONS: u32 = 4;
-/// Rules' queries at once, which may be slow: fewer than there are connections, so that a log-in does not wait for a room.
+/// Concurrent queries of rules, which may be slow: fewer than there are connections, so that a log-in does not wait for a room.
 pub(crate) const QUERIES: usize = 3;
-/// How long a look-up waits for a connection. Centrifugo waits three seconds for an answer.
+/// The limit on a lookup's wait for a connection. Centrifugo waits three seconds for an answer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long a question may take in all, also where the network swallows what is sent.
+/// The limit on a whole answer, also if the network swallows what is sent.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(2500);
-/// Sessions that are looked up at once.
+/// The most sessions that one query looks up.
 const BATCH: usize = 500;
-/// The time limit of a statement, which a channel's query shares.
+/// The time limit of a statement, including the query of a channel rule.
 const STATEMENT_TIMEOUT: &str = "1s";
 
-/// The authority. It holds a small pool of connections, opened when first needed, on which nothing can be written.
+/// The authority on users and channels. It holds a small pool of read-only connections, which are opened when first needed.
 #[derive(Debug)]
 pub struct Access {
     pool: PgPool,
@@ -66,21 +66,21 @@ pub struct Access {
     gather: Gather,
 }
 
-/// What somebody is known by.
+/// What identifies a client.
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// The value of a session cookie.
     Session(SecretString),
-    /// The key of a user who has proved to be that user, as with a token.
+    /// The key of a user, proved otherwise, as with a token.
     Key(String),
-    /// What the site itself has said, until it is asked again.
+    /// The identity that the site itself has reported, until it is asked again.
     Known(Identity),
-    /// Nothing: a visitor stays one while the connection lasts.
+    /// Nothing: an anonymous visitor, and one as long as the connection lasts.
     Visitor,
 }
 
 impl Access {
-    /// The authority of a configuration. Does not ask the database yet.
+    /// Creates the authority of a configuration, without connecting to the database yet.
     ///
     /// # Errors
     /// When the database URL cannot be read.
@@ -88,11 +88,11 @@ impl Access {
         Self::named(config, "instant access")
     }
 
-    /// Another one, for whoever asks again what was answered: however much is asked of the first, it has connections of its own.
+    /// Creates another one, for checking answers again: however busy the first is, this one has connections of its own.
     ///
     /// # Errors
     /// When the database URL cannot be read.
-    pub fn again(config: &Config) -> Result<Self, Error> {
+    pub fn for_revocation(config: &Config) -> Result<Self, Error> {
         Self::named(config, "instant revocation")
     }
 
@@ -121,7 +121,7 @@ impl Access {
         })
     }
 
-    /// Who brings these. Whoever is not logged in, for whatever reason, is a visitor, as for Django.
+    /// Identifies the client with these credentials. One that is not logged in, for whatever reason, is anonymous, as for Django.
     ///
     /// # Errors
     /// When the database, or the site, does not answer in time.
@@ -131,36 +131,36 @@ impl Access {
         }
         match self.proof(given) {
             None => Ok(Who::Visitor),
-            Some(proof) => self.known_by(proof).await,
+            Some(proof) => self.identify_proof(proof).await,
         }
     }
 
-    /// What these hold of a session, which may be anything.
+    /// Returns the session cookie among these credentials, whatever its value.
     #[must_use]
     pub fn proof(&self, given: &Credentials<'_>) -> Option<Proof> {
         let sessions = self.sessions.as_ref().filter(|_| self.whoami.is_none())?;
         sessions.value(&given.cookies).map(Proof::Session)
     }
 
-    /// What a connection of `identity` is asked about again with.
+    /// Returns the proof with which a connection of `identity` is checked again.
     #[must_use]
-    pub fn standing(&self, given: &Credentials<'_>, identity: &Identity) -> Proof {
+    pub fn recheck_proof(&self, given: &Credentials<'_>, identity: &Identity) -> Proof {
         if self.whoami.is_some() {
             return Proof::Known(identity.clone());
         }
         self.proof(given).unwrap_or_else(|| Proof::Key(identity.user.clone()))
     }
 
-    /// Whether a request brings something to be known by, which may be anything.
+    /// Returns whether a request has credentials that could identify a user, whatever their values.
     #[must_use]
     pub fn has_proof(&self, given: &Credentials<'_>) -> bool {
         let asked = self.whoami.is_some() && (given.authorization.is_some() || !given.cookies.is_empty());
         asked || self.proof(given).is_some()
     }
 
-    /// What of these says who somebody is.
+    /// Returns those of these credentials that identify the client.
     #[must_use]
-    pub fn lasting(&self, given: &Credentials<'_>) -> Kept {
+    pub fn kept(&self, given: &Credentials<'_>) -> Kept {
         if self.whoami.is_some() {
             return Kept {
                 cookies: Some(given.cookies.join("; ")).filter(|cookies| !cookies.is_empty()),
@@ -173,32 +173,32 @@ impl Access {
         }
     }
 
-    /// Whether users can be looked up in the database, and count as the database says.
+    /// Returns whether users are looked up in the database, which is then authoritative.
     #[must_use]
     pub const fn knows_users(&self) -> bool {
         self.sessions.is_some() && self.whoami.is_none()
     }
 
-    /// Who is known by this.
+    /// Identifies the client with this proof.
     ///
     /// # Errors
     /// When the database does not answer in time.
-    pub async fn known_by(&self, proof: Proof) -> Result<Who, Error> {
+    pub async fn identify_proof(&self, proof: Proof) -> Result<Who, Error> {
         self.in_time(self.gather.answer(self, proof)).await
     }
 
-    /// The user of this key, if there is one and it is active: for whoever has proved to be that user.
+    /// Returns the user with this key, proved otherwise; `None` if there is none or it is not active.
     ///
     /// # Errors
     /// When the database does not answer in time.
     pub async fn user(&self, key: &str) -> Result<Option<Identity>, Error> {
-        Ok(match self.known_by(Proof::Key(key.to_owned())).await? {
+        Ok(match self.identify_proof(Proof::Key(key.to_owned())).await? {
             Who::User(identity) => Some(identity),
             Who::Visitor => None,
         })
     }
 
-    /// Who each of these is, with a few questions to the database for hundreds of them.
+    /// Identifies the clients with these proofs, with a few queries for hundreds of them.
     ///
     /// # Errors
     /// When the database does not answer in time.
@@ -216,7 +216,7 @@ impl Access {
         Ok(all)
     }
 
-    /// The channels that `who` hears without asking; none: may not connect at all.
+    /// Returns the channels that the server subscribes `who` to; `None` if `who` may not connect at all.
     #[must_use]
     pub fn channels(&self, who: &Who) -> Option<Vec<String>> {
         let prefixed = |channel: String| format!("{}{channel}", self.prefix);
@@ -226,7 +226,7 @@ impl Access {
         }
     }
 
-    /// The problems of the channel rules' queries, each of which PostgreSQL prepares and nothing runs.
+    /// Returns the problems of the channel rules' queries, which PostgreSQL prepares and does not run.
     ///
     /// # Errors
     /// When the database does not answer in time.
@@ -241,7 +241,7 @@ impl Access {
         Ok(problems)
     }
 
-    /// The problem of a look-up of users, who need not be in this database where the site says who somebody is.
+    /// Maps the error of a lookup of users, who need not be in this database if the site identifies users (`whoami`).
     fn about_users(&self, error: Error) -> Error {
         match error {
             Error::NotApplied(source) if self.whoami.is_some() => Error::NoUsers(source),
@@ -261,7 +261,7 @@ impl Access {
     }
 }
 
-/// Seconds of the Unix epoch.
+/// Returns the current time, in seconds of the Unix epoch.
 #[must_use]
 pub fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()

@@ -99,7 +99,7 @@ impl Authorities {
     fn new(config: &Config) -> Result<Self, Error> {
         Ok(Self {
             answers: Arc::new(Access::new(config)?),
-            revocation: Arc::new(Access::again(config)?),
+            revocation: Arc::new(Access::for_revocation(config)?),
             secrets: Arc::new(Secrets::of(config)),
         })
     }

@@ -1,9 +1,9 @@
-//! The `Cookie` header, as Django reads it.
+//! The `Cookie` header, parsed as in Django.
 
-/// The longest value that is looked at: browsers keep no longer cookie.
+/// The longest accepted value: browsers keep no longer cookie.
 const LONGEST: usize = 8192;
 
-/// The value of the cookie `name`. As in Django's `parse_cookie`, the last of several counts, and a value in quotes is unquoted.
+/// Returns the value of the cookie `name`. As in Django's `parse_cookie`, the last of several counts, and a quoted value is unquoted.
 #[must_use]
 pub fn value(headers: &[&str], name: &str) -> Option<String> {
     let pairs = headers.iter().flat_map(|header| header.split(';'));

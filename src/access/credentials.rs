@@ -1,24 +1,24 @@
-//! What a request brings to be known by.
+//! The credentials of a request.
 
-/// The cookies, and the header that `[django] whoami` alone looks at. Either may be anything.
+/// The cookies, and the header that only `[django] whoami` uses. Neither is verified.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials<'a> {
-    /// The `Cookie` headers; of one that is not UTF-8, the cookies that are.
+    /// The `Cookie` headers; of one that is not UTF-8, only the cookies that are.
     pub cookies: Vec<&'a str>,
     /// The `Authorization` header.
     pub authorization: Option<&'a str>,
 }
 
-/// What of them says who somebody is, for whoever keeps it while a connection lasts.
+/// The credentials that identify a client, kept as long as its connection lasts.
 #[derive(Debug)]
 pub struct Kept {
-    /// As one `Cookie` header.
+    /// The cookies, as one `Cookie` header.
     pub(super) cookies: Option<String>,
     pub(super) authorization: Option<String>,
 }
 
 impl Kept {
-    /// The same as they came.
+    /// Returns them as the credentials of a request.
     #[must_use]
     pub fn credentials(&self) -> Credentials<'_> {
         Credentials {

@@ -1,15 +1,15 @@
-//! The decision about one channel, for answers and for `doctor --as`.
+//! The decision about a channel, for answers and for `doctor --as`.
 
 use super::error::Error;
 use super::rule::Rule;
 use super::{Access, Who};
 
-/// Whether somebody may subscribe to a channel, and why.
+/// Whether a client may subscribe to a channel, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// Refused: anonymous visitors may not connect.
     MayNotConnect,
-    /// Allowed: the server subscribes to it by itself.
+    /// Allowed: the server itself subscribes the client to it.
     OwnChannel,
     /// Allowed: by the last rule that was evaluated.
     ByRule,
@@ -24,15 +24,15 @@ impl Decision {
 }
 
 impl Access {
-    /// Whether `who` may subscribe to `channel`: one of their own, or one that a rule allows.
+    /// Returns whether `who` may subscribe to `channel`: one of their own, or one that a rule allows.
     ///
     /// # Errors
     /// When the database does not answer in time, or a rule's query is broken.
-    pub async fn may_listen(&self, who: &Who, channel: &str) -> Result<bool, Error> {
+    pub async fn may_subscribe(&self, who: &Who, channel: &str) -> Result<bool, Error> {
         self.decide(who, channel, |_, _, _| {}).await.map(Decision::is_allowed)
     }
 
-    /// The decision. Calls `asked` with each rule that matches the channel, its variables' values and its answer.
+    /// Decides, and calls `asked` with each evaluated rule that matches the channel, its variables' values and its answer.
     pub(super) async fn decide(
         &self,
         who: &Who,
@@ -47,9 +47,9 @@ impl Access {
         }
         for rule in &self.rules {
             let Some(values) = rule.values(channel) else { continue };
-            let lets_in = self.in_time(rule.lets_in(&self.pool, &self.queries, who, &values)).await?;
-            asked(rule, values, lets_in);
-            if lets_in {
+            let allowed = self.in_time(rule.allows(&self.pool, &self.queries, who, &values)).await?;
+            asked(rule, values, allowed);
+            if allowed {
                 return Ok(Decision::ByRule);
             }
         }

@@ -1,4 +1,4 @@
-//! Why somebody may listen to a channel, or may not: the same questions as for an answer, told step by step.
+//! Explanations of why a client may subscribe to a channel or may not: the same checks as for an answer, reported step by step.
 
 use serde::Serialize;
 
@@ -7,30 +7,30 @@ use super::error::Error;
 use super::lookup::{self, HashKeys, Login};
 use super::{Access, Identity, Who};
 
-/// A decision with what led to it.
+/// A decision, with the steps that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// The user; none: a visitor.
+    /// The user; `None` for an anonymous visitor.
     pub user: Option<Person>,
-    /// The channels that the server subscribes to; none: this one may not connect.
+    /// The channels that the server subscribes the client to; `None` if it may not connect.
     pub own_channels: Option<Vec<String>>,
-    /// The channel that is asked for.
+    /// The requested channel.
     pub channel: String,
-    /// The rules that speak of the channel, in the order in which they are asked, up to the one that lets in.
+    /// The rules that match the channel, in the order of evaluation, up to the one that allows it.
     pub rules: Vec<Asked>,
-    /// The decision.
+    /// Whether the client may subscribe.
     pub allowed: bool,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub reason: String,
 }
 
-/// What the database knows of a user.
+/// A user, as recorded in the database.
 #[expect(clippy::struct_excessive_bools, reason = "Django's users have the flags that they have")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Person {
-    /// The key that is asked about.
+    /// The user's key, or else the requested one.
     pub key: String,
-    /// Whether there is such a user.
+    /// Whether the user exists.
     pub exists: bool,
     /// `is_active`.
     pub is_active: bool,
@@ -42,21 +42,21 @@ pub struct Person {
     pub groups: Vec<String>,
 }
 
-/// A rule that was asked.
+/// A rule that was evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Asked {
-    /// The rule, as it is named in `instant.toml`.
+    /// The rule's channel, as in `instant.toml`.
     pub rule: String,
     /// Its `allow`: a word, or `a query`.
     pub allow: &'static str,
     /// The variables with their values in this channel.
     pub values: Vec<(String, String)>,
-    /// Whether it lets in.
+    /// Whether it allows the channel.
     pub lets_in: bool,
 }
 
 impl Access {
-    /// Why the user of this key, or a visitor, may listen to `channel`, or may not.
+    /// Explains why the user with this key, or an anonymous visitor, may subscribe to `channel` or may not.
     ///
     /// # Errors
     /// When the database does not answer in time, or a rule's query is broken.
@@ -70,7 +70,7 @@ impl Access {
             }
         };
         let mut rules = Vec::new();
-        let decision = self.decide(&who, channel, |rule, values, lets_in| rules.push(rule.asked(values, lets_in)));
+        let decision = self.decide(&who, channel, |rule, values, allowed| rules.push(rule.asked(values, allowed)));
         let decision = decision.await?;
         let as_visitor = match &person {
             Some(user) if !user.exists => "there is no such user, and a session of one counts as anonymous: ",
@@ -87,7 +87,7 @@ impl Access {
         })
     }
 
-    /// The user of this key, also one that is not active, who is a visitor then.
+    /// Returns the user with this key, and who that is: an anonymous visitor, unless the user exists and is active.
     async fn person(&self, key: &str) -> Result<(Person, Who), Error> {
         let login = Login {
             place: 0,
@@ -122,7 +122,7 @@ impl Access {
     }
 }
 
-/// A decision in words; `rules` are those that were asked.
+/// Returns a decision's reason; `rules` are those that were evaluated.
 fn reason(decision: Decision, rules: &[Asked]) -> String {
     let reason = match (decision, rules) {
         (Decision::MayNotConnect, _) => "anonymous visitors may not connect: `[channels] anonymous` is false",

@@ -1,4 +1,4 @@
-//! Many questions at once, asked together: a burst of log-ins costs a few statements and not thousands.
+//! Batching of concurrent lookups: a burst of log-ins costs a few statements and not thousands.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::{Access, BATCH, Error, Proof, Who};
 
-/// Batches under way at once; each needs one connection at a time, and channel queries need some too.
-const AT_ONCE: usize = 2;
+/// The most concurrent batches; each needs one connection at a time, and channel queries need some too.
+const MAX_BATCHES: usize = 2;
 
 type Waiting = (Proof, oneshot::Sender<Who>);
 
-/// The questions that wait for their turn.
+/// The lookups that wait for their turn.
 #[derive(Debug)]
 pub(super) struct Gather {
     waiting: Mutex<Vec<Waiting>>,
@@ -23,13 +23,13 @@ impl Default for Gather {
     fn default() -> Self {
         Self {
             waiting: Mutex::default(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Arc::new(Semaphore::new(MAX_BATCHES)),
         }
     }
 }
 
 impl Gather {
-    /// The answer to `proof`, asked of `access` with those that wait meanwhile, by whichever of them gets the next turn.
+    /// Returns the answer of `access` to `proof`, which is looked up together with those waiting, by whichever of them gets the next turn.
     pub(super) async fn answer(&self, access: &Access, proof: Proof) -> Result<Who, Error> {
         let (sender, mut receiver) = oneshot::channel();
         self.lock().push((proof.clone(), sender));
@@ -39,7 +39,7 @@ impl Gather {
                 biased;
                 answer = &mut receiver => match answer {
                     Ok(who) => return Ok(who),
-                    // Whoever asked for it has failed or gone.
+                    // The task that took it along has failed or was dropped.
                     Err(_) => return Ok(access.identify_all(&[&proof]).await?.pop().unwrap_or(Who::Visitor)),
                 },
                 turn = self.turns.acquire(), if !is_taken => {
@@ -50,14 +50,14 @@ impl Gather {
                         waiting.drain(..count).collect()
                     };
                     if taken.is_empty() {
-                        // Another has taken this question along, and answers it.
+                        // Another task has taken this lookup along, and answers it.
                         drop(turn);
                         is_taken = true;
                         continue;
                     }
                     let (proofs, senders): (Vec<Proof>, Vec<_>) = taken.into_iter().unzip();
                     for (who, sender) in access.identify_all(&proofs.iter().collect::<Vec<_>>()).await?.into_iter().zip(senders) {
-                        // Who has gone needs no answer.
+                        // A task that was dropped needs no answer.
                         let _ = sender.send(who);
                     }
                 }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_taken_along_waits_for_the_answer_and_asks_for_no_turn() {
+    async fn a_lookup_that_was_taken_along_waits_for_its_answer_and_takes_no_turn() {
         let (access, _listener) = silent().await;
         let gather = Gather::default();
         let all = gather.turns.acquire_many(2).await.unwrap();

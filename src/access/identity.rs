@@ -1,11 +1,11 @@
-//! Who asks.
+//! The identity of a client.
 
 use crate::mapping::channel;
 
-/// Who asks.
+/// A client: an anonymous visitor or a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Nobody in particular.
+    /// An anonymous visitor.
     Visitor,
     /// A user who is logged in.
     User(Identity),
@@ -14,20 +14,20 @@ pub enum Who {
 /// An active user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The user's key, as PostgreSQL and Django write it.
+    /// The user's key, in the notation of PostgreSQL and Django.
     pub user: String,
     /// `is_staff`.
     pub is_staff: bool,
     /// `is_superuser`.
     pub is_superuser: bool,
-    /// The names of the groups.
+    /// The names of the user's groups.
     pub groups: Vec<String>,
-    /// When the session ends, in seconds of the Unix epoch; none: it does not say.
+    /// When the session ends, in seconds of the Unix epoch; `None` if that is unknown.
     pub expires: Option<u64>,
 }
 
 impl Who {
-    /// The user's key, as Centrifugo has it: empty for a visitor.
+    /// Returns the user's key, as in Centrifugo: empty for a visitor.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -36,8 +36,8 @@ impl Who {
         }
     }
 
-    /// The channels of targets, without prefix. Each flag and group opens its own channel alone: a superuser is in no group and
-    /// not in the staff because of that.
+    /// Returns the channels of targets, without prefix. Each flag and group opens only its own channel: a superuser is not therefore in a
+    /// group or in the staff.
     pub(super) fn channels(&self) -> Vec<String> {
         let mut channels = vec![channel::PUBLIC.to_owned()];
         let Self::User(identity) = self else {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flag_or_group_opens_its_own_channel_alone() {
+    fn a_flag_or_group_opens_only_its_own_channel() {
         let user = |is_staff, is_superuser, groups: &[&str]| {
             Who::User(Identity {
                 user: "42".to_owned(),

@@ -1,5 +1,5 @@
-//! The questions to the database about sessions and users, through the functions that `apply` puts there. None takes a lock that
-//! anyone could wait for.
+//! The queries for sessions and users, through the functions that `apply` installs. None takes a lock that another session could wait
+//! for.
 
 use sqlx::PgPool;
 
@@ -11,7 +11,7 @@ use crate::django::signing::{Keys, derived};
 /// The purpose of the session hash's key: `AbstractBaseUser.get_session_auth_hash`.
 const HASH_PURPOSE: &str = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
 
-/// What the database says of a user.
+/// A user, as recorded in the database.
 #[expect(clippy::struct_excessive_bools, reason = "a row has the columns that it has")]
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct User {
@@ -20,7 +20,7 @@ pub(super) struct User {
     is_staff: bool,
     is_superuser: bool,
     groups: Vec<String>,
-    /// Whether the session was made under the user's present password.
+    /// Whether the session was made under the user's current password.
     pub(super) fits: bool,
 }
 
@@ -49,7 +49,7 @@ impl HashKeys {
         Self { inner, outer }
     }
 
-    /// No keys, which no session fits.
+    /// Creates an empty set of keys, which no session fits.
     pub(super) const fn none() -> Self {
         Self {
             inner: Vec::new(),
@@ -58,28 +58,28 @@ impl HashKeys {
     }
 }
 
-/// Keys are left out.
+/// Without the keys, which are secret.
 impl std::fmt::Debug for HashKeys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("HashKeys").finish_non_exhaustive()
     }
 }
 
-/// Somebody to be looked up.
+/// A user to be looked up.
 #[derive(Debug)]
 pub(super) struct Login {
-    /// Whose log-in it is among those that are asked for.
+    /// The index of its proof among those that are identified.
     pub(super) place: usize,
     /// The user's key.
     pub(super) user: String,
-    /// The HMAC of the password column at the log-in; none: the user has been proved otherwise.
+    /// The HMAC of the password column at the log-in; `None` if the user is proved otherwise.
     pub(super) hash: Option<String>,
     /// When the session ends, in seconds of the Unix epoch.
     pub(super) expires: Option<u64>,
 }
 
-/// The signed data of the sessions of these keys that have not expired: the place of the key among them, the data, and when the
-/// session ends, in seconds of the Unix epoch.
+/// Returns the sessions with these keys that have not expired: the index of the key, the signed data, and when the session ends, in seconds
+/// of the Unix epoch.
 pub(super) async fn sessions(pool: &PgPool, keys: &[&str]) -> Result<Vec<(usize, String, u64)>, Error> {
     let rows: Vec<(i64, String, i64)> = sqlx::query_as(
         "select asked.number - 1, found.data, floor(extract(epoch from found.expires))::bigint
@@ -96,8 +96,8 @@ pub(super) async fn sessions(pool: &PgPool, keys: &[&str]) -> Result<Vec<(usize,
         .collect())
 }
 
-/// The users of these log-ins that there are, each with its place among them. A flag may be null in a model of the project's own, and is
-/// false then, as for Django.
+/// Returns the users of these log-ins that exist, each with the index of its log-in. A flag may be null in a model of the project's own,
+/// and is then false, as for Django.
 pub(super) async fn users(pool: &PgPool, logins: &[Login], keys: &HashKeys) -> Result<Vec<(usize, User)>, Error> {
     let found: Result<Vec<UserRow>, _> = sqlx::query_as(
         "select asked.number - 1 as place, found.id, coalesce(found.is_active, false) as is_active,
@@ -113,7 +113,7 @@ pub(super) async fn users(pool: &PgPool, logins: &[Login], keys: &HashKeys) -> R
     .await;
     match found {
         Ok(rows) => Ok(rows.into_iter().map(|row| (whole(row.place), row.user)).collect()),
-        // A key that is not of the column's type is nobody's, and spoils the others' answer.
+        // A key that is not of the column's type belongs to no user, and makes the whole query fail.
         Err(error) if is_bad_value(&error) && logins.len() <= 1 => Ok(Vec::new()),
         Err(error) if is_bad_value(&error) => {
             let mut found = Vec::new();

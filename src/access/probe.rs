@@ -1,22 +1,22 @@
-//! The cookie by which `doctor` is known when it connects to Centrifugo as a browser does. An answer to it proves that Centrifugo
-//! asks this Instant, with the secret of both, and hands the cookie on; it opens no channel.
+//! The cookie that identifies `doctor` when it connects to Centrifugo as a browser does. An answer to it proves that Centrifugo asks this
+//! Instant, with their shared secret, and passes the cookie on; it opens no channel.
 
 use secrecy::SecretString;
 
 use super::cookie;
 use super::token::{self, Claims};
 
-/// The name of the cookie, and of what is true in the data of an answer to it.
+/// The name of the cookie, and of the member that is true in the data of an answer to it.
 pub const COOKIE: &str = "instant_probe";
 /// The issuer of its value, which no other token of this secret has.
 const ISSUER: &str = "instant doctor";
-/// How long it is good for, in seconds: a connection's time, and what clocks differ by.
+/// Its lifetime, in seconds: the time for a connection, and for clocks that differ.
 const LIFETIME: u64 = 60;
 
-/// A token of nobody, which opens no channel, at a time in seconds of the Unix epoch.
+/// Returns a token without a user, which opens no channel, made at a time in seconds of the Unix epoch.
 ///
 /// # Errors
-/// When the claims cannot be written as JSON, for which there is no reason.
+/// When the claims cannot be serialized as JSON, which does not happen.
 pub fn token(secret: &SecretString, now: u64) -> Result<String, serde_json::Error> {
     let claims = Claims {
         iss: ISSUER,
@@ -29,7 +29,7 @@ pub fn token(secret: &SecretString, now: u64) -> Result<String, serde_json::Erro
     token::sign(&claims, secret)
 }
 
-/// The `Cookie` header of a probe, for those who share `secret` with Centrifugo.
+/// Returns the `Cookie` header of a probe, for a process that shares `secret` with Centrifugo.
 ///
 /// # Errors
 /// As [`token()`].
@@ -37,7 +37,7 @@ pub fn header(secret: &SecretString, now: u64) -> Result<String, serde_json::Err
     Ok(format!("{COOKIE}={}", token(secret, now)?))
 }
 
-/// Whether these `Cookie` headers are those of a probe.
+/// Returns whether these `Cookie` headers are those of a probe.
 #[must_use]
 pub fn is_one(headers: &[&str], secret: &SecretString, now: u64) -> bool {
     let Some(value) = cookie::value(headers, COOKIE) else {

@@ -1,4 +1,4 @@
-//! A channel rule, asked of the database where it has a query.
+//! A channel rule, evaluated by the database if it has a query.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::config::channel::{Allow, Query, USER};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::code::BROKEN_QUERY;
 
-/// How long a query waits for its turn.
+/// The limit on a query's wait for its turn.
 const TURN: Duration = Duration::from_millis(300);
 
-/// A rule with its query's statement, once the database has said what types its parameters have.
+/// A rule, with the statement of its query once the types of its parameters are read from the database.
 #[derive(Debug)]
 pub(super) struct Rule {
     channel: ChannelRule,
@@ -34,14 +34,14 @@ impl Rule {
         Self { channel, statement }
     }
 
-    /// The values of the rule's variables in `channel`; none when it speaks of others.
+    /// Returns the values of the rule's variables in `channel`; `None` if the rule does not match it.
     pub(super) fn values(&self, channel: &str) -> Option<Vec<String>> {
         self.channel.pattern.values(channel)
     }
 
-    /// Whether the rule lets `who` into the channel of these values. A query has its turn when one of `places` is free, for which it waits
-    /// a moment alone: a client asks for one channel after the other, gives up after five seconds, and would then ask for all of them anew.
-    pub(super) async fn lets_in(&self, pool: &PgPool, places: &Semaphore, who: &Who, values: &[String]) -> Result<bool, Error> {
+    /// Returns whether the rule allows `who` the channel with these values. A query takes one of `places`, and waits only a moment for it:
+    /// a client subscribes to one channel after the other, stops after five seconds, and would then request all of them again.
+    pub(super) async fn allows(&self, pool: &PgPool, places: &Semaphore, who: &Who, values: &[String]) -> Result<bool, Error> {
         let user = match who {
             Who::Visitor => None,
             Who::User(identity) => Some(identity),
@@ -53,7 +53,7 @@ impl Rule {
             Allow::Query(query) => query,
         };
         if user.is_none() && query.parameters().contains(&USER) {
-            // `user_id is distinct from null` and its like would let visitors in by accident.
+            // `user_id is distinct from null` and the like would admit visitors by accident.
             return Ok(false);
         }
         let place = tokio::time::timeout(TURN, places.acquire()).await;
@@ -68,7 +68,7 @@ impl Rule {
             Err(error) if is_bad_value(&error) => Ok(false),
             Err(error) => {
                 if is_about_statement(&error) {
-                    // A migration may have changed a type; the next question learns it.
+                    // A migration may have changed a type; the next evaluation reads it again.
                     self.keep(None);
                 }
                 Err(self.broken(error))
@@ -76,8 +76,8 @@ impl Rule {
         }
     }
 
-    /// The rule with its variables' values and its answer.
-    pub(super) fn asked(&self, values: Vec<String>, lets_in: bool) -> Asked {
+    /// Returns the record of an evaluation, with the values of the variables and the answer.
+    pub(super) fn asked(&self, values: Vec<String>, allowed: bool) -> Asked {
         let variables = self.channel.pattern.variables().map(str::to_owned);
         Asked {
             rule: self.channel.pattern.text().to_owned(),
@@ -88,7 +88,7 @@ impl Rule {
                 Allow::Query(_) => "a query",
             },
             values: variables.zip(values).collect(),
-            lets_in,
+            lets_in: allowed,
         }
     }
 
@@ -100,7 +100,7 @@ impl Rule {
         Ok(())
     }
 
-    /// The problem of the query, at its place.
+    /// Returns the problem of the query, at its position.
     pub(super) fn problem(&self, error: &sqlx::Error) -> Diagnostic {
         let span = match &self.channel.allow {
             Allow::Query(query) => query.span.clone(),
@@ -143,12 +143,12 @@ impl Rule {
     }
 }
 
-/// The statement that asks a query, with a text for each parameter, cast to the type that PostgreSQL infers. A text that is not
-/// how PostgreSQL writes the value (`007`) is refused: two channels would otherwise be one room.
+/// Returns the statement that evaluates a query, with a text for each parameter, cast to the type that PostgreSQL infers. A text that
+/// differs from PostgreSQL's notation of the value (`007`) is refused: otherwise, two channels would be one room.
 async fn learn(pool: &PgPool, query: &Query) -> Result<String, sqlx::Error> {
     let plain = query.text(|number| format!("${}", number + 1));
     let mut connection = pool.acquire().await?;
-    // A statement that this connection has prepared before would have its former types.
+    // A statement that this connection has prepared before would keep its former types.
     connection.clear_cached_statements().await?;
     let prepared = connection.prepare(AssertSqlSafe(plain).into_sql_str()).await?;
     let oids: Vec<Option<Oid>> = match prepared.parameters() {
@@ -177,7 +177,7 @@ async fn learn(pool: &PgPool, query: &Query) -> Result<String, sqlx::Error> {
     } else {
         format!("select exists (\n{inner}\n){}", canonical.concat())
     };
-    // What is right alone may be wrong inside, such as a query that writes.
+    // A query that is valid by itself may be invalid inside, such as one that writes.
     connection.prepare(AssertSqlSafe(statement.as_str()).into_sql_str()).await?;
     Ok(statement)
 }

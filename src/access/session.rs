@@ -1,14 +1,14 @@
-//! What a session says: who has logged in, and under which password.
+//! The log-in that a session holds: the user, and the password's hash.
 
 use serde::Deserialize;
 
-/// The salt of sessions in the database: Django builds it from the name of the class `SessionStore`.
+/// The salt of sessions in the database, which Django derives from the name of the class `SessionStore`.
 pub(super) const DATABASE_SALT: &str = "django.contrib.sessions.SessionStore";
 /// The salt of sessions in cookies.
 pub(super) const COOKIE_SALT: &str = "django.contrib.sessions.backends.signed_cookies";
 /// The longest session key: the column has 40 characters.
 const LONGEST_KEY: usize = 40;
-/// The shortest that Django accepts.
+/// The shortest session key that Django accepts.
 const SHORTEST_KEY: usize = 8;
 
 /// The log-in that a session holds.
@@ -19,19 +19,19 @@ pub(super) struct Session {
     /// The HMAC of the password column.
     #[serde(rename = "_auth_user_hash")]
     pub(super) hash: String,
-    /// Without a backend Django asks nobody for the user.
+    /// Required: without a backend, Django does not look the user up.
     #[serde(rename = "_auth_user_backend")]
     _backend: String,
 }
 
 impl Session {
-    /// The log-in that a payload holds; none: nobody is logged in, or it is not JSON (a pickled session is never run).
+    /// Parses a payload; `None` if nobody is logged in, or it is not JSON (a pickled session is never unpickled).
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         serde_json::from_slice(payload).ok()
     }
 }
 
-/// Whether a cookie's value can be the key of a session in the database.
+/// Returns whether a cookie's value can be the key of a session in the database.
 pub(super) fn is_key(value: &str) -> bool {
     (SHORTEST_KEY..=LONGEST_KEY).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -1,4 +1,4 @@
-//! Whose a session is: from the cookie's value to the user, hundreds at a time.
+//! Identification by sessions: from the cookies' values to the users, hundreds at a time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Error, Proof, Who, cookie, now};
 use crate::config::{Django, SessionEngine};
 use crate::django::signing::{Keys, Signer};
 
-/// How sessions are read.
+/// The reader of sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
     cookie: String,
@@ -29,7 +29,7 @@ enum Kind {
 impl Sessions {
     pub(super) fn new(django: &Django) -> Self {
         let keys = Keys {
-            // Without one there is `whoami`, and nothing that is signed is looked at.
+            // Without a key there is `whoami`, and no signature is verified.
             current: django.secret_key.clone().unwrap_or_default(),
             fallbacks: django.secret_key_fallbacks.clone(),
         };
@@ -48,17 +48,17 @@ impl Sessions {
         }
     }
 
-    /// The value of the session cookie in these `Cookie` headers.
+    /// Returns the value of the session cookie in these `Cookie` headers.
     pub(super) fn value(&self, cookies: &[&str]) -> Option<SecretString> {
         cookie::value(cookies, &self.cookie).map(SecretString::from)
     }
 
-    /// The session cookie of these `Cookie` headers alone.
+    /// Returns only the session cookie of these `Cookie` headers.
     pub(super) fn named(&self, cookies: &[&str]) -> Option<String> {
         cookie::value(cookies, &self.cookie).map(|value| format!("{}={value}", self.cookie))
     }
 
-    /// Who each of these is, with one question about all sessions and one about all users.
+    /// Identifies the clients with these proofs, with one query for all sessions and one for all users.
     pub(super) async fn identify(&self, pool: &PgPool, proofs: &[&Proof]) -> Result<Vec<Who>, Error> {
         let mut logins = Vec::new();
         let (mut keys, mut places) = (Vec::new(), Vec::new());
@@ -86,7 +86,7 @@ impl Sessions {
                 logins.extend(place.and_then(|place| self.login(place, &data, None, Some(expires))));
             }
         }
-        // PostgreSQL has no such text.
+        // PostgreSQL's texts cannot contain a zero byte.
         logins.retain(|login| !login.user.contains('\0') && !login.hash.as_ref().is_some_and(|hash| hash.contains('\0')));
         let known = proofs.iter().map(|proof| match proof {
             Proof::Known(identity) => Who::User(identity.clone()),
@@ -108,7 +108,7 @@ impl Sessions {
         Ok(all)
     }
 
-    /// The log-in that signed session data holds, if it is one.
+    /// Returns the log-in that signed session data holds, if any.
     fn login(&self, place: usize, signed: &str, age: Option<Duration>, expires: Option<u64>) -> Option<Login> {
         let payload = self.signer.unsign(signed, age, now());
         let payload = payload

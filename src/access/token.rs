@@ -8,40 +8,40 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Centrifugo, Config};
 use crate::django::mac;
 
-/// The only algorithm.
+/// The header, with the only algorithm.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
-/// What the derived secrets are for. Whoever has the API key may do more than either of them allows, and neither tells of it.
+/// The purposes of the derived secrets. The key that a secret is derived from allows more, and cannot be computed from it.
 const TOKEN_PURPOSE: &[u8] = b"instant: connection tokens";
 const PROXY_PURPOSE: &[u8] = b"instant: proxy requests";
 const API_PURPOSE: &[u8] = b"instant: hub API";
-/// The longest token that is looked at.
+/// The longest accepted token, in bytes.
 const LONGEST: usize = 16 * 1024;
 
 /// The issuer of the tokens made here: their channels are those of the user's targets.
 pub const ISSUER: &str = "instant";
 
-/// What a connection token says.
+/// The claims of a connection token that is made here.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claims<'a> {
     /// [`ISSUER`].
     pub iss: &'static str,
     /// The user's key; empty for a visitor.
     pub sub: &'a str,
-    /// When it ends, in seconds of the Unix epoch.
+    /// When it expires, in seconds of the Unix epoch.
     pub exp: u64,
     /// When it was made.
     pub iat: u64,
-    /// The channels that the server subscribes to.
+    /// The channels that the server subscribes the client to.
     pub channels: &'a [String],
-    /// A name of the session that it was made for, which tells nothing of the session's key; empty: for none.
+    /// An identifier of the session that it was made for, which reveals nothing of the session's key; empty if there is no session.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub sid: &'a str,
 }
 
-/// A token, signed with HMAC-SHA256.
+/// Returns a token, signed with HMAC-SHA256.
 ///
 /// # Errors
-/// When the claims cannot be written as JSON, for which there is no reason.
+/// When the claims cannot be serialized as JSON, which does not happen.
 pub fn sign(claims: &Claims<'_>, secret: &SecretString) -> Result<String, serde_json::Error> {
     let payload = serde_json::to_vec(claims)?;
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(payload));
@@ -49,43 +49,43 @@ pub fn sign(claims: &Claims<'_>, secret: &SecretString) -> Result<String, serde_
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// What a token of a client says.
+/// The claims of a client's token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Token {
     /// The user's key; empty for a visitor.
     pub sub: String,
-    /// When it ends, in seconds of the Unix epoch; 0: never.
+    /// When it expires, in seconds of the Unix epoch; 0 for never.
     pub exp: u64,
-    /// From when it counts.
+    /// From when it is valid, in seconds of the Unix epoch.
     pub nbf: u64,
-    /// The channels that the server subscribes to, of a connection token.
+    /// The channels that the server subscribes the client to, of a connection token.
     pub channels: Vec<String>,
-    /// The channel that a subscription token is for.
+    /// The channel of a subscription token.
     pub channel: String,
-    /// The only connection that may use it; empty: any.
+    /// The only connection that may use it; empty for any.
     pub client: String,
-    /// Who has made it.
+    /// Its issuer.
     pub iss: String,
     /// The session that it was made for, see [`Claims`].
     pub sid: String,
 }
 
-/// Why a token is not taken.
+/// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// It was, and is no more.
-    #[error("the token has ended")]
+    /// It has expired.
+    #[error("the token has expired")]
     Expired,
-    /// It is none, or another key's.
+    /// It is not a token, is signed with another key, or is not valid yet.
     #[error("the token is not valid")]
     Forged,
 }
 
-/// Reads a token that was signed with `secret`, at a time in seconds of the Unix epoch.
+/// Verifies a token that was signed with `secret`, at a time in seconds of the Unix epoch.
 ///
 /// # Errors
-/// When it is no such token, or has ended.
+/// When it is not such a token, is not valid yet, or has expired.
 pub fn verify(token: &str, secret: &SecretString, now: u64) -> Result<Token, Invalid> {
     #[derive(Deserialize)]
     struct Header {
@@ -113,14 +113,14 @@ pub fn verify(token: &str, secret: &SecretString, now: u64) -> Result<Token, Inv
     }
 }
 
-/// The key that signs tokens: the first of [`secrets`].
+/// Returns the key that signs tokens: the first of [`secrets`].
 #[must_use]
 pub fn secret(config: &Config) -> Option<SecretString> {
     secrets(config).into_iter().next()
 }
 
-/// The keys of tokens, of which the first signs: the configured one, or those derived from the key of Centrifugo's API, or of the hub's.
-/// Empty: there is no hub that takes tokens.
+/// Returns the keys of tokens, of which the first signs: the configured one, or those derived from the key of Centrifugo's API or the
+/// hub's. Empty if there is no hub that accepts tokens.
 #[must_use]
 pub fn secrets(config: &Config) -> Vec<SecretString> {
     let (configured, keys) = match &config.centrifugo {
@@ -133,20 +133,20 @@ pub fn secrets(config: &Config) -> Vec<SecretString> {
     }
 }
 
-/// The value of the header by which Centrifugo is known, derived from the API key.
+/// Returns the value of the header that identifies Centrifugo, derived from the API key.
 #[must_use]
 pub fn proxy_secret(server: &Centrifugo) -> SecretString {
     derived(&server.api_key, PROXY_PURPOSE)
 }
 
-/// The key that a caller of the hub's API brings: the first of [`hub_keys`].
+/// Returns the key with which to call the hub's API: the first of [`hub_keys`].
 #[must_use]
 pub fn hub_key(config: &Config) -> Option<SecretString> {
     hub_keys(config).into_iter().next()
 }
 
-/// The keys of the hub's API: the configured one, or those derived from Django's, so that what was made under a fallback counts as long as a
-/// session does. Empty: the hub has no API.
+/// Returns the keys of the hub's API: the configured one, or those derived from Django's, so that what was made under a fallback is valid
+/// as long as a session is. Empty if the hub has no API.
 #[must_use]
 pub fn hub_keys(config: &Config) -> Vec<SecretString> {
     if let Some(key) = &config.hub.api_key {
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_token_of_this_key_and_algorithm_is_taken_and_only_in_its_time() {
+    fn only_a_token_of_this_key_and_algorithm_is_accepted_and_only_in_its_time() {
         let secret = SecretString::from("secret");
         let claims = Claims {
             iss: ISSUER,

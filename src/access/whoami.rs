@@ -1,4 +1,4 @@
-//! `[django] whoami`: the site itself says who sends a request, where it does not log in with Django's sessions.
+//! `[django] whoami`: the site itself identifies the sender of a request, if it does not log in with Django's sessions.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,20 +13,20 @@ use tokio::sync::Semaphore;
 
 use super::{Credentials, Error, Identity, Who, now};
 
-/// How long the site may take.
+/// The limit on the site's answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Questions to the site at once.
-const AT_ONCE: usize = 16;
-/// How long an answer is kept.
+/// The most concurrent requests to the site.
+const MAX_REQUESTS: usize = 16;
+/// How long an answer is cached.
 const KEPT: Duration = Duration::from_secs(3);
-/// Answers that are kept.
+/// The most answers that are cached.
 const LARGEST: usize = 10_000;
-/// Seconds after which a connection is asked about again.
+/// How long an answer is valid for a connection, in seconds; then the site is asked again.
 const HOLDS: u64 = 60;
-/// Bytes of the largest answer.
+/// The largest accepted answer, in bytes.
 const LARGEST_ANSWER: usize = 64 * 1024;
 
-/// The endpoint.
+/// The client of the site's endpoint.
 #[derive(Debug)]
 pub(super) struct Whoami {
     http: reqwest::Client,
@@ -35,7 +35,7 @@ pub(super) struct Whoami {
     turns: Semaphore,
 }
 
-/// What it answers.
+/// The endpoint's answer.
 #[derive(Deserialize)]
 struct Answer {
     user: String,
@@ -57,18 +57,18 @@ impl Whoami {
             http: http.build().map_err(Error::Site)?,
             url: url.clone(),
             kept: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
+            turns: Semaphore::new(MAX_REQUESTS),
         })
     }
 
-    /// Who brings these; one without any is a visitor.
+    /// Identifies the client with these credentials; one without any is anonymous.
     pub(super) async fn ask(&self, given: &Credentials<'_>) -> Result<Who, Error> {
         let (cookies, authorization) = (given.cookies.join("; "), given.authorization);
         if cookies.is_empty() && authorization.is_none() {
             return Ok(Who::Visitor);
         }
         let mut hash = Sha256::new();
-        // No header holds a line's end.
+        // No header contains a line break.
         hash.update(&cookies);
         hash.update("\n");
         hash.update(authorization.unwrap_or_default());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_says_nobody_lets_nobody_in() {
+    async fn an_answer_without_a_user_admits_nobody() {
         let (site, _) = site().await;
         for path in ["/log-in", "/page", "/nobody", "/lines", "/large", "/missing", "/slow"] {
             let answer = at(&site, path).ask(&brought(&["a=b"], None)).await;

@@ -40,7 +40,7 @@ impl Web {
         let Some(who) = subscriber(&access, given, user).await? else {
             return Ok(false);
         };
-        let allowed = access.may_listen(&who, channel).await?;
+        let allowed = access.may_subscribe(&who, channel).await?;
         if !allowed || client.is_empty() {
             return Ok(allowed);
         }
@@ -102,7 +102,7 @@ fn open(access: &Access, given: &Credentials<'_>, who: &Who, kind: Kind) -> Open
         user: who.key().to_owned(),
         proof: match who {
             Who::Visitor => Proof::Visitor,
-            Who::User(identity) => access.standing(given, identity),
+            Who::User(identity) => access.recheck_proof(given, identity),
         },
         digest: Some(digest(&access.channels(who).unwrap_or_default())),
         rooms: BTreeSet::new(),

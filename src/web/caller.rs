@@ -26,7 +26,7 @@ pub(super) struct Caller {
 impl Caller {
     pub(super) fn new(web: Arc<Web>, given: &Credentials<'_>) -> Self {
         Self {
-            kept: web.access().lasting(given),
+            kept: web.access().kept(given),
             web,
             given: Mutex::default(),
         }
@@ -57,7 +57,7 @@ impl Caller {
         if access.knows_users() && !token.sub.is_empty() {
             let proof = self.proof(&token);
             let has_session = matches!(proof, Proof::Session(_));
-            let who = access.known_by(proof).await.map_err(|error| unknown(&error))?;
+            let who = access.identify_proof(proof).await.map_err(|error| unknown(&error))?;
             let is_user = who.key() == token.sub;
             if !is_user && !has_session {
                 return Err(UNAUTHORIZED.into());

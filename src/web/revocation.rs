@@ -215,7 +215,7 @@ impl Question {
             subscriptions,
             ..
         } = self;
-        if access.may_listen(who, room).await? {
+        if access.may_subscribe(who, room).await? {
             return Ok(());
         }
         let cuts = subscriptions

@@ -132,8 +132,8 @@ async fn a_rule_is_called_broken_where_it_is_and_not_where_the_database_has_no_a
         ("42P01", "the query of the channel `fails:{code}` cannot be run: 42P01"),
         ("P0001", "the query of the channel `fails:{code}` cannot be run: P0001"),
         ("57014", "the query of the channel `fails:{code}` cannot be run: 57014"),
-        ("57P01", "the database cannot be asked: error returned from database: 57P01"),
-        ("53300", "the database cannot be asked: error returned from database: 53300"),
+        ("57P01", "the database cannot be queried: error returned from database: 57P01"),
+        ("53300", "the database cannot be queried: error returned from database: 53300"),
         // A foreign table's server, or a table that is locked: another rule may have an answer.
         ("08001", "the query of the channel `fails:{code}` cannot be run: 08001"),
         ("55P03", "the query of the channel `fails:{code}` cannot be run: 55P03"),
