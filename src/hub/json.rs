@@ -1,4 +1,4 @@
-//! JSON objects, written as they are sent. As in Centrifugo, what is empty, zero or false is left out.
+//! JSON objects, written as they are sent. As in Centrifugo, empty, zero and false values are left out.
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ pub struct Object<'a> {
     is_empty: bool,
 }
 
-/// The bytes of an object.
+/// Returns the bytes of an object.
 pub fn object(write: impl FnOnce(&mut Object<'_>)) -> Bytes {
     let mut out = Vec::with_capacity(128);
     Object::write(&mut out, write);
@@ -24,7 +24,7 @@ impl Object<'_> {
         object.out.push(b'}');
     }
 
-    /// A text, unless it is empty.
+    /// Writes a string, unless it is empty.
     pub fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
             self.key(key);
@@ -32,7 +32,7 @@ impl Object<'_> {
         }
     }
 
-    /// A number, unless it is zero.
+    /// Writes a number, unless it is zero.
     pub fn number(&mut self, key: &str, value: u64) {
         if value > 0 {
             self.key(key);
@@ -40,20 +40,20 @@ impl Object<'_> {
         }
     }
 
-    /// A number, also zero.
+    /// Writes a number, even zero.
     pub fn count(&mut self, key: &str, value: u64) {
         self.raw(key, value.to_string().as_bytes());
     }
 
-    /// True, if it is.
+    /// Writes a flag, if it is true.
     pub fn flag(&mut self, key: &str, value: bool) {
         if value {
             self.raw(key, b"true");
         }
     }
 
-    /// A value that is JSON already, without line feeds, which separate messages, and carriage returns, which end a line of an event
-    /// stream. In JSON they stand between tokens alone.
+    /// Writes a value that is JSON already, without line feeds, which separate messages, and carriage returns, which end a line of an event
+    /// stream. In JSON, both occur only between tokens.
     pub fn raw(&mut self, key: &str, value: &[u8]) {
         self.key(key);
         if value.contains(&b'\n') || value.contains(&b'\r') {
@@ -63,13 +63,13 @@ impl Object<'_> {
         }
     }
 
-    /// An object.
+    /// Writes an object.
     pub fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
         self.key(key);
         Object::write(self.out, write);
     }
 
-    /// A list of values that are JSON already; also an empty one.
+    /// Writes a list of values that are JSON already, even an empty one.
     pub fn list<'b>(&mut self, key: &str, values: impl IntoIterator<Item = &'b Bytes>) {
         self.key(key);
         self.out.push(b'[');
@@ -82,7 +82,7 @@ impl Object<'_> {
         self.out.push(b']');
     }
 
-    /// Where in the bytes the next thing is written.
+    /// Returns the position of the next byte.
     pub(super) fn place(&self) -> usize {
         self.out.len()
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_empty_is_left_out_and_the_line_ends_of_values_too() {
+    fn empty_values_are_left_out_and_so_are_the_line_breaks_in_values() {
         let written = object(|object| {
             object.text("none", "");
             object.number("zero", 0);

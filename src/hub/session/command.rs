@@ -1,4 +1,4 @@
-//! The commands of a client that is connected.
+//! The commands of a connected client.
 
 use super::super::authority::Authority;
 use super::super::code::{Disconnect, Error, Refusal};
@@ -19,7 +19,7 @@ impl<A: Authority> Session<A> {
             return self.subscribe(id, &subscribe).await;
         }
         if let Some(unsubscribe) = command.unsubscribe {
-            named(&unsubscribe.channel)?;
+            require_name(&unsubscribe.channel)?;
             let _turn = self.subscribing.lock().await;
             self.hub.leave(&self.client, &unsubscribe.channel);
             self.authority.left(&self.client.id, &unsubscribe.channel);
@@ -51,7 +51,7 @@ impl<A: Authority> Session<A> {
     }
 
     async fn subscribe(&self, id: u32, asked: &Subscribe) -> Result<(), Refusal> {
-        named(&asked.channel)?;
+        require_name(&asked.channel)?;
         if asked.channel.len() > channel::MAX_BYTES {
             return Err(Error::BAD_REQUEST.into());
         }
@@ -84,7 +84,7 @@ impl<A: Authority> Session<A> {
     }
 
     async fn publish(&self, id: u32, asked: &Publish) -> Result<(), Refusal> {
-        named(&asked.channel)?;
+        require_name(&asked.channel)?;
         let options = self.hub.namespaces().of_named(&asked.channel)?;
         let data = asked.data.as_ref().ok_or(Error::BAD_REQUEST)?;
         let is_allowed = match options.publish {
@@ -107,7 +107,7 @@ impl<A: Authority> Session<A> {
     }
 
     fn presence(&self, id: u32, name: &str) -> Result<(), Refusal> {
-        self.may_ask(name, |options| options.presence)?;
+        self.check_query(name, |options| options.presence)?;
         let present = self.hub.presence(name)?;
         let answer = reply(id, "presence", |object| {
             write_presence(object, &present);
@@ -117,7 +117,7 @@ impl<A: Authority> Session<A> {
     }
 
     fn presence_stats(&self, id: u32, name: &str) -> Result<(), Refusal> {
-        self.may_ask(name, |options| options.presence)?;
+        self.check_query(name, |options| options.presence)?;
         let (clients, users) = self.hub.presence_stats(name)?;
         let answer = reply(id, "presence_stats", |object| {
             object.number("num_clients", clients as u64);
@@ -128,7 +128,7 @@ impl<A: Authority> Session<A> {
     }
 
     fn history(&self, id: u32, asked: &History) -> Result<(), Refusal> {
-        self.may_ask(&asked.channel, |options| options.history.is_some())?;
+        self.check_query(&asked.channel, |options| options.history.is_some())?;
         let mut range = asked.range();
         range.limit = Some(range.limit.unwrap_or(MAX_RECOVERED).min(MAX_RECOVERED));
         let (publications, position) = self.hub.history(&asked.channel, &range)?;
@@ -162,7 +162,7 @@ impl<A: Authority> Session<A> {
     }
 
     async fn sub_refresh(&self, id: u32, asked: &SubRefresh) -> Result<(), Refusal> {
-        named(&asked.channel)?;
+        require_name(&asked.channel)?;
         if !self.client.hears(&asked.channel) {
             return Err(Error::PERMISSION_DENIED.into());
         }
@@ -184,9 +184,9 @@ impl<A: Authority> Session<A> {
         Ok(())
     }
 
-    /// Whether the channel keeps what is asked of it, and the client hears it.
-    fn may_ask(&self, name: &str, keeps: impl FnOnce(&Options) -> bool) -> Result<(), Refusal> {
-        named(name)?;
+    /// Checks that the channel keeps the requested data, and that the client is subscribed to the channel.
+    fn check_query(&self, name: &str, keeps: impl FnOnce(&Options) -> bool) -> Result<(), Refusal> {
+        require_name(name)?;
         if !keeps(&self.hub.namespaces().of_named(name)?) {
             return Err(Error::NOT_AVAILABLE.into());
         }
@@ -197,8 +197,8 @@ impl<A: Authority> Session<A> {
     }
 }
 
-/// A command about a channel names one.
-const fn named(channel: &str) -> Result<(), Refusal> {
+/// Checks that a command about a channel names one.
+const fn require_name(channel: &str) -> Result<(), Refusal> {
     if channel.is_empty() {
         return Err(Refusal::Disconnect(Disconnect::BAD_REQUEST));
     }
