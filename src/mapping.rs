@@ -1,4 +1,4 @@
-//! Mapping: rules turn a change into publications. Pure: no I/O, no clock, no state.
+//! Mapping of changes to publications, by rules. Pure: no I/O, no clock, no state.
 
 mod audience;
 mod broadcast;
@@ -32,7 +32,7 @@ pub use publication::{Failure, Origin, Outcome, Publication, RuleName};
 pub use related::{Found, NoRows, Rows};
 pub use template::CompileError;
 
-/// Every rule, compiled.
+/// The compiled rules.
 #[derive(Debug)]
 pub struct Mapping {
     templates: Templates,
@@ -40,7 +40,7 @@ pub struct Mapping {
     relations: Relations,
     audience: Audience,
     broadcasts: Broadcasts,
-    /// Whether some rule makes one publication of many changes.
+    /// Whether some rule collapses changes.
     collapses: bool,
 }
 
@@ -49,7 +49,7 @@ struct Compiled {
     key: Vec<String>,
     rules: Vec<Rule>,
     related: Paths,
-    /// The look-ups that read this very table, with the column of their key where that is captured.
+    /// The lookups that read this table itself, with the column of their key if that is captured.
     read_by: Vec<(usize, Option<String>)>,
 }
 
@@ -57,7 +57,7 @@ impl Mapping {
     /// Compiles the rules of `watches`; events carry `site`, channels of targets begin with `prefix`.
     ///
     /// # Errors
-    /// A template or condition that does not compile.
+    /// When a template or condition does not compile.
     pub fn compile(watches: &[Watch], site: Option<&str>, prefix: &str) -> Result<Self, CompileError> {
         let mut templates = Templates::new();
         let mut relations = Relations::default();
@@ -104,24 +104,24 @@ impl Mapping {
         })
     }
 
-    /// Whether some rule makes one publication of many changes of a transaction.
+    /// Returns whether some rule makes one publication of many changes of a transaction.
     #[must_use]
     pub const fn collapses(&self) -> bool {
         self.collapses
     }
 
-    /// The word to subscribers that changes were lost, `lost` of them by the count of all times: one for each channel that a rule
-    /// names beforehand, and `public` where a rule's channel depends on the row.
+    /// Returns the resyncs that notify subscribers of lost changes, `lost` being the total count so far: one per channel that a rule names
+    /// independently of the row, and `public` for the rules whose channel depends on it.
     #[must_use]
     pub fn resync(&self, lost: i64, at: Timestamp) -> Vec<Publication> {
         self.audience.resync(lost, at)
     }
 
-    /// What the rule `number` of the change's watch makes of it today: a publication, or nothing. `left` asks for the word to the
-    /// former audience; `rows` holds what [`Self::roots`] and [`Self::further`] ask for.
+    /// Maps a change by the rule `number` of its watch, as it is now: to a publication, or to nothing. With `left`, to the publication for
+    /// the former audience. `rows` holds the rows that [`Self::roots`] and [`Self::further`] request.
     ///
     /// # Errors
-    /// When there is no such rule any more, or it fails; for people.
+    /// When the rule no longer exists, or it fails. The reason is human-readable.
     pub fn map_by(&self, number: u32, left: bool, change: &Change<'_>, rows: &dyn Rows) -> Result<Option<Publication>, String> {
         if change.operation == Operation::Broadcast {
             return self.broadcasts.publication(change).map(Some);
@@ -141,7 +141,8 @@ impl Mapping {
         }
     }
 
-    /// Why rules make nothing of `change`, by the rules' numbers, for people. None for a change that no watch captures any more.
+    /// Returns the rules that make nothing of `change`, by number, each with the human-readable reason. Empty for a change that no watch
+    /// captures any more.
     #[must_use]
     pub fn silent(&self, change: &Change<'_>, rows: &dyn Rows) -> Vec<(u32, &'static str)> {
         let Some(watch) = self.watches.get(change.source) else {
@@ -157,20 +158,20 @@ impl Mapping {
         rules.filter_map(|rule| Some((rule.name.number, why(rule)?))).collect()
     }
 
-    /// Whether a watch captures the table that the outbox calls `source`, whatever its rules make of it.
+    /// Returns whether a watch has this source in the outbox, whatever its rules make of the changes.
     #[must_use]
     pub fn knows(&self, source: &str) -> bool {
         self.watches.contains_key(source)
     }
 
-    /// The rule `number` of the watch `source`.
+    /// Returns the rule `number` of the watch `source`, with the watch.
     fn rule(&self, source: &str, number: u32) -> Option<(&Compiled, &Rule)> {
         let watch = self.watches.get(source)?;
         let rule = watch.rules.iter().find(|rule| rule.name.number == number)?;
         Some((watch, rule))
     }
 
-    /// The one publication of a group; none where its rule is not among these.
+    /// Returns the publication of a group; `None` if its rule does not exist.
     fn collapsed(&self, group: &Group) -> Option<Publication> {
         let name = &group.origin.rule;
         let (_, rule) = self.rule(&name.source, name.number)?;
@@ -184,8 +185,8 @@ impl Mapping {
         }
     }
 
-    /// Appends what the rules make of `change` to `outcomes`: nothing, one, or several. `rows` holds what [`Self::roots`] and
-    /// [`Self::further`] ask for. False where the change is of a source that is not [known](Self::knows).
+    /// Maps a change by all rules, and appends their outcomes: none, one, or several. `rows` holds the rows that [`Self::roots`] and
+    /// [`Self::further`] request. Returns false if the change's source is not [known](Self::knows).
     pub fn map(&self, change: &Change<'_>, rows: &dyn Rows, outcomes: &mut Vec<Outcome>) -> bool {
         let failure = |origin, reason| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
@@ -204,12 +205,12 @@ impl Mapping {
         let Some(watch) = self.watches.get(change.source) else {
             return false;
         };
-        let mut hearing = watch.rules.iter().filter(|rule| rule.hears(change.operation)).peekable();
-        if hearing.peek().is_none() {
+        let mut firing = watch.rules.iter().filter(|rule| rule.hears(change.operation)).peekable();
+        if firing.peek().is_none() {
             return true;
         }
         let row = Row::read(change, &watch.key, self.related(rows));
-        for rule in hearing {
+        for rule in firing {
             let origin = || rule.origin(change);
             match &row {
                 Ok(row) => {

@@ -1,4 +1,4 @@
-//! The channels that rules name beforehand: whom a word to everyone reaches.
+//! The channels that rules name independently of rows, to which resyncs are published.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use super::event::{head, site_member, tail};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::Operation;
 
-/// The event class of a resync: changes were lost, and whoever shows rows should load them again.
+/// The event class of a resync: changes were lost, and pages that show rows should reload them.
 pub const RESYNC: &str = "instant.resync";
-/// What it says.
+/// The message of a resync.
 const MESSAGE: &str = "Some changes were lost: load again what you show";
 
-/// The channels of all rules, as far as they are known without a row.
+/// The channels of all rules, as far as they do not depend on a row.
 #[derive(Debug)]
 pub(super) struct Audience {
-    /// A member of every event.
+    /// The `site` member of every event.
     site: Vec<u8>,
     prefix: String,
     channels: BTreeSet<Arc<str>>,
@@ -32,13 +32,13 @@ impl Audience {
         }
     }
 
-    /// Adds a rule's channel; none: it depends on the row, and what everyone hears stands in for it.
+    /// Adds a rule's channel; if it depends on the row (`None`), `public` in its place.
     pub(super) fn add(&mut self, channel: Option<&Arc<str>>) {
         let channel = channel.map_or_else(|| format!("{}{}", self.prefix, channel::PUBLIC).into(), Arc::clone);
         self.channels.insert(channel);
     }
 
-    /// One resync for each channel, after `lost` changes in all. A count comes again where the sequence is set back, a moment does not.
+    /// Returns one resync per channel, after `lost` changes in total. A count recurs if the sequence is set back; a time does not.
     pub(super) fn resync(&self, lost: i64, at: Timestamp) -> Vec<Publication> {
         let key: Arc<str> = format!("lost-{lost}-{:x}", at.as_microsecond()).into();
         let rule = Arc::new(RuleName {
@@ -47,7 +47,7 @@ impl Audience {
             number: 0,
         });
         let publication = |channel: &Arc<str>| Publication {
-            // It names no row, as a truncate.
+            // It names no row, like a truncate.
             origin: Origin {
                 change_id: lost,
                 at,
@@ -63,7 +63,7 @@ impl Audience {
         self.channels.iter().map(publication).collect()
     }
 
-    /// The event, with the members that every event has.
+    /// Returns the event, with the members that every event has.
     fn event(&self, channel: &str, id: &str, at: Timestamp) -> Vec<u8> {
         let mut out = head(RESYNC, MESSAGE, channel, &self.site);
         out.extend_from_slice(b",\"data\":{}");

@@ -1,4 +1,4 @@
-//! Messages that were sent by hand, with `instant.broadcast`.
+//! Messages sent by hand, with `instant.broadcast`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use super::event::{head, member, site_member, tail};
 use super::{Origin, Publication, RuleName, channel};
 use crate::change::Change;
 
-/// The rule's and model's name of a message that no rule makes, in logs and dead letters.
+/// The name in place of a rule and a model for messages, which have neither, in logs and dead letters.
 const NAME: &str = "instant.broadcast";
 
-/// What makes publications of messages.
+/// The mapping of messages to publications.
 #[derive(Debug)]
 pub(super) struct Broadcasts {
-    /// A member of every message that names no other.
+    /// The `site` member of every message that names no other site.
     site: Vec<u8>,
     prefix: String,
     rule: Arc<RuleName>,
 }
 
-/// A message as the function has written it; what is null is left out of the event.
+/// A message, as the function has written it; null members are left out of the event.
 #[derive(Debug, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names that the event has")]
 struct Message<'a> {
@@ -39,7 +39,7 @@ struct Message<'a> {
 }
 
 impl Broadcasts {
-    /// Messages carry `site` where they name no other; channels of targets begin with `prefix`.
+    /// Creates the mapping. Messages carry `site` unless they name another; channels of targets begin with `prefix`.
     pub(super) fn new(site: Option<&str>, prefix: &str) -> Self {
         Self {
             site: site_member(site),
@@ -52,7 +52,7 @@ impl Broadcasts {
         }
     }
 
-    /// Where the publication of a message comes from.
+    /// Returns the origin of a message's publication.
     pub(super) fn origin(&self, change: &Change<'_>) -> Origin {
         Origin {
             change_id: change.id,
@@ -63,10 +63,10 @@ impl Broadcasts {
         }
     }
 
-    /// The publication of a message.
+    /// Returns the publication of a message.
     ///
     /// # Errors
-    /// What no version of the function writes, for people.
+    /// When no version of the function writes such a message. The reason is human-readable.
     pub(super) fn publication(&self, change: &Change<'_>) -> Result<Publication, String> {
         let message: Message<'_> =
             serde_json::from_str(change.new.unwrap_or("null")).map_err(|error| format!("the message: {error}"))?;
@@ -86,20 +86,20 @@ impl Broadcasts {
         })
     }
 
-    /// The channel of a target: a word, `group:NAME` or `#ID`.
+    /// Returns the channel of a target: a word, `group:NAME` or `#ID`.
     fn target(&self, target: &str) -> Result<String, String> {
         let channel = match target {
             channel::PUBLIC | channel::USERS | channel::STAFF | channel::SUPERUSER => target.to_owned(),
             _ => match (target.strip_prefix("group:"), target.strip_prefix('#')) {
                 (Some(group), _) => channel::group(group),
                 (None, Some(user)) => channel::personal(user),
-                (None, None) => return Err(format!("target: `{target}` is none")),
+                (None, None) => return Err(format!("target: `{target}` is not a target")),
             },
         };
         Ok(format!("{}{channel}", self.prefix))
     }
 
-    /// The event, in the shape of a row's: without a model and a key, since it tells of no row.
+    /// Returns the event, in the shape of a row's, but without a model and a key, since it is not about a row.
     fn event(&self, message: &Message<'_>, origin: &Origin, channel: &str) -> Vec<u8> {
         let own = message.site.as_deref().map(|site| site_member(Some(site)));
         let site = own.as_ref().unwrap_or(&self.site);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_an_event_without_a_row_and_its_data_passes_as_it_was_written() {
+    fn a_message_is_an_event_without_a_row_and_its_data_is_published_as_written() {
         let new = r#"{"message":"a \"b\"","event_class":"test","target":null,"channel":null,"data":{"n": 1.0, "big":12345678901234567890123},"bucket":null,"site":null}"#;
         let publication = publish("shop:", new).unwrap();
         assert_eq!(&*publication.channel, "shop:public");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_the_channel_that_a_rules_target_is_and_a_channel_is_taken_as_it_stands() {
+    fn a_target_means_the_same_channel_as_in_a_rule_and_a_channel_is_used_as_written() {
         for (member, channel) in [
             (r#""target":"staff""#, "shop:staff"),
             (r#""target":"group:Night shift""#, "shop:group.Night%20shift"),
@@ -160,7 +160,7 @@ mod tests {
         }
         assert_eq!(
             publish("", r#"{"message":"","event_class":"x","target":"everyone"}"#).unwrap_err(),
-            "target: `everyone` is none"
+            "target: `everyone` is not a target"
         );
     }
 }

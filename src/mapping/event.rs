@@ -1,5 +1,5 @@
-//! The event: the JSON object that a browser gets. Its members have one order, whatever it tells of: [`head`], the data, [`tail`], and of rows
-//! their keys.
+//! The event: the JSON object that a browser receives. Its members are always in this order: [`head`], the data, [`tail`], and the keys of
+//! rows.
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -9,10 +9,10 @@ use super::collapse::Group;
 use super::related::Branches;
 use super::row::Row;
 
-/// Milliseconds, as browsers count them.
+/// Times with milliseconds, the precision of browsers.
 const TIMES: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
-/// The parts of an event that its rule fixes, as JSON already.
+/// The parts of an event that its rule determines, as JSON already.
 #[derive(Debug)]
 pub(super) struct Frame {
     /// `,"site":"Shop"`, or nothing.
@@ -41,7 +41,7 @@ impl Frame {
         }
     }
 
-    /// Encodes one event. Columns that no longer exist are left out of `data`; of a row that left, all are.
+    /// Encodes an event. Columns that no longer exist are left out of `data`; for a row that left its audience, all are.
     pub(super) fn encode(&self, origin: &Origin, event_class: &str, message: &str, channel: &str, row: &Row<'_>) -> Vec<u8> {
         let mut out = head(event_class, message, channel, &self.site);
         out.extend_from_slice(b",\"data\":{");
@@ -67,7 +67,7 @@ impl Frame {
         out
     }
 
-    /// Encodes the one event of many changes: no data, their number, and their keys where these are not too many.
+    /// Encodes the event of many changes: no data, their number, and their keys unless there are too many.
     pub(super) fn encode_group(&self, id: &str, group: &Group, message: &str) -> Vec<u8> {
         let mut out = head(&group.event_class, message, &group.channel, &self.site);
         out.extend_from_slice(b",\"data\":{}");
@@ -89,7 +89,7 @@ impl Frame {
     }
 }
 
-/// Begins an event: all before the data, which is to begin with its name; `site` is [`site_member`].
+/// Begins an event: everything before the member of the data; `site` is a [`site_member`].
 pub(super) fn head(event_class: &str, message: &str, channel: &str, site: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(384);
     out.extend_from_slice(b"{\"event_class\":");
@@ -102,7 +102,7 @@ pub(super) fn head(event_class: &str, message: &str, channel: &str, site: &[u8])
     out
 }
 
-/// Goes on behind the data: which event it is, its moment, `model` as a member of its own or nothing, and what was done.
+/// Appends the members after the data: the event's ID, its time, `model` (a member, or nothing), and the operation.
 pub(super) fn tail(out: &mut Vec<u8>, write_id: impl FnOnce(&mut Vec<u8>), at: Timestamp, model: &[u8], op: &str) {
     out.extend_from_slice(b",\"id\":\"");
     write_id(out);
@@ -115,19 +115,19 @@ pub(super) fn tail(out: &mut Vec<u8>, write_id: impl FnOnce(&mut Vec<u8>), at: T
     out.push(b'"');
 }
 
-/// `,"site":"Shop"`, or nothing.
+/// Returns `,"site":"Shop"`, or nothing.
 pub(super) fn site_member(site: Option<&str>) -> Vec<u8> {
     site.map(|site| member("site", site)).unwrap_or_default()
 }
 
-/// A text as a member that is not the first: `,"name":"value"`.
+/// Returns a string as a member that is not the first: `,"name":"value"`.
 pub(super) fn member(name: &str, value: &str) -> Vec<u8> {
     let mut json = format!(",\"{name}\":").into_bytes();
     write_string(&mut json, value);
     json
 }
 
-/// Appends a moment, to the millisecond.
+/// Appends a time, to the millisecond.
 fn write_time(out: &mut Vec<u8>, at: Timestamp) {
     // Every timestamp has this form, and writing to a Vec cannot fail.
     let _ = TIMES.print_timestamp(&at, out);
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_moments_are_written_as_the_standard_library_and_jiff_write_them() {
+    fn numbers_and_times_are_written_as_the_standard_library_and_jiff_write_them() {
         for number in [0, 1, 9, 10, 15, 16, 255, 256, 6_610_473_297_240, i64::MAX, i64::MIN, -1] {
             let mut out = Vec::new();
             write_number(&mut out, number);
