@@ -27,7 +27,7 @@ pub struct Identity {
 }
 
 impl Who {
-    /// Returns the user's key, as in Centrifugo: empty for a visitor.
+    /// Returns the user's key, as in Centrifugo: empty for an anonymous visitor.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {

@@ -25,7 +25,7 @@ pub const ISSUER: &str = "instant";
 pub struct Claims<'a> {
     /// [`ISSUER`].
     pub iss: &'static str,
-    /// The user's key; empty for a visitor.
+    /// The user's key; empty for an anonymous visitor.
     pub sub: &'a str,
     /// When it expires, in seconds of the Unix epoch.
     pub exp: u64,
@@ -53,7 +53,7 @@ pub fn sign(claims: &Claims<'_>, secret: &SecretString) -> Result<String, serde_
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Token {
-    /// The user's key; empty for a visitor.
+    /// The user's key; empty for an anonymous visitor.
     pub sub: String,
     /// When it expires, in seconds of the Unix epoch; 0 for never.
     pub exp: u64,

@@ -72,7 +72,7 @@ pub struct Column {
 pub enum Encoding {
     /// As PostgreSQL's own `to_json`, which no session setting affects.
     Plain,
-    /// As PostgreSQL's own `to_json`, under pinned `TimeZone`, `IntervalStyle`, `bytea_output` and `extra_float_digits`.
+    /// As PostgreSQL's own `to_json`, under pinned `TimeZone`, `DateStyle`, `IntervalStyle`, `bytea_output` and `extra_float_digits`.
     Pinned,
     /// A decimal, as a string that keeps its scale, the way Django REST framework and `DjangoJSONEncoder` write it.
     Decimal,

@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgPool};
 #[derive(FromRow)]
 struct SearchPath {
     role: String,
-    /// The setting as it stands.
+    /// The setting, unexpanded.
     setting: String,
     /// The schemas on it that the role may not use: PostgreSQL silently finds nothing in them.
     closed: Vec<String>,
