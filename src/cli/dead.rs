@@ -20,13 +20,9 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List dead letters.
     List(list::Args),
-    /// Show a dead letter in full.
     Show(show::Args),
-    /// Send dead letters again.
     Retry(retry::Args),
-    /// Delete dead letters.
     Drop(drop::Args),
 }
 

@@ -23,7 +23,7 @@ const LOCAL: &str = "localhost";
 pub(super) const SERVICE: &str = "`service`, `servicefile`, `passfile` and PGSERVICE are for libpq: name the host, the user and the \
                                   database instead, and the password file in PGPASSFILE";
 /// Why several hosts are refused: libpq takes the first that answers.
-const HOSTS: &str = "it names several hosts and must name one";
+const HOSTS: &str = "several hosts are not supported; name one, in the URL or in PGHOST";
 
 /// Parses a URL and completes it from the environment, which `variable` reads.
 ///
@@ -68,11 +68,13 @@ fn with_port(url: &str, default: u16) -> Cow<'_, str> {
 
 /// Refuses a URL that leads libpq elsewhere than the drivers here, with the reason.
 fn refuse(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<(), &'static str> {
-    let is_open = config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() || config.get_dbname().is_none();
-    if is_open && variable("PGSERVICE").is_some() {
+    let names_no_host = config.get_hosts().is_empty() && config.get_hostaddrs().is_empty();
+    if (names_no_host || config.get_dbname().is_none()) && variable("PGSERVICE").is_some() {
         return Err(SERVICE);
     }
-    if config.get_hosts().len() > 1 || config.get_hostaddrs().len() > 1 {
+    let is_list = |name| variable(name).is_some_and(|hosts| hosts.contains(','));
+    let are_many = config.get_hosts().len() > 1 || config.get_hostaddrs().len() > 1;
+    if are_many || names_no_host && (is_list("PGHOST") || is_list("PGHOSTADDR")) {
         return Err(HOSTS);
     }
     Ok(())
@@ -214,12 +216,14 @@ mod tests {
     fn a_service_and_several_hosts_are_refused_where_they_would_decide() {
         let refused = |url: &str, variables: &[&str]| {
             let config: Config = url.parse().unwrap();
-            refuse(&config, &|name| variables.contains(&name).then(|| "x".to_owned())).err()
+            refuse(&config, &|name| variables.contains(&name).then(|| "x,y".to_owned())).err()
         };
         assert_eq!(refused("postgres://bob@db/shop", &["PGSERVICE"]), None);
         assert_eq!(refused("postgres:///shop", &["PGSERVICE"]), Some(SERVICE));
         assert_eq!(refused("postgres://bob@db", &["PGSERVICE"]), Some(SERVICE));
-        assert_eq!(refused("postgres:///shop", &["PGHOST"]), None);
+        assert_eq!(refused("postgres:///shop", &["PGUSER"]), None);
+        assert_eq!(refused("postgres:///shop", &["PGHOST"]), Some(HOSTS));
+        assert_eq!(refused("postgres://db/shop", &["PGHOST"]), None);
         assert_eq!(refused("postgres://a,b/shop", &[]), Some(HOSTS));
     }
 

@@ -141,7 +141,7 @@ async fn a_standby_takes_no_publication_and_no_letter_that_nobody_would_hear() {
     );
     let said = site.fails(unwanted, RETRY).await;
     assert!(
-        said.contains("before that sent: 0, needed no more: 0, refused again: 0"),
+        said.contains("sent before that: 0, no longer needed: 0, refused again: 0"),
         "{said}"
     );
     site.letters(1).await;

@@ -11,7 +11,7 @@ use super::{ORDERS, Stack, write_config};
 use crate::support::cache::manifest;
 use crate::support::django::Django;
 use crate::support::pgbouncer::PgBouncer;
-use crate::support::postgres::{self, Cluster};
+use crate::support::postgres::{self, Cluster, free_port};
 use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
@@ -231,6 +231,20 @@ async fn centrifugo_its_key_its_namespaces_and_its_clock_are_looked_at() {
     stack.centrifugo.start().await;
     assert_eq!(json!(stack.findings(&[], 0).await), json!([]));
     stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_out_of_reach_and_an_outbox_that_may_not_be_read_are_found() {
+    let stack = Stack::start(18, ORDERS).await;
+    let nowhere = format!("postgres://nobody@127.0.0.1:{}/shop", free_port());
+    stack.finding("database-unreachable", &["--database-url", &nowhere]).await;
+
+    let database = &stack.django.database;
+    let role = format!("{}_blind", database.name);
+    let client = database.connect().await;
+    client.batch_execute(&format!("create role {role} login")).await.unwrap();
+    let finding = stack.finding("outbox-unreadable", &["--database-url", &database.url_as(&role)]).await;
+    assert!(finding["fix"].as_str().unwrap().contains("relay_role"), "{finding}");
 }
 
 #[test]

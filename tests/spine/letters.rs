@@ -68,7 +68,7 @@ async fn a_retry_sends_under_the_same_key_and_what_is_refused_again_stays_with_i
     let mut stack = Stack::with_letters("Tag.objects.create(name='a')", 2).await;
     stack.command(&["dead", "retry"], 2).await;
     let output = stack.command(&["dead", "retry", "--all"], 1).await;
-    assert!(output.contains("sent: 0, needed no more: 0, refused again: 2"), "{output}");
+    assert!(output.contains("sent: 0, no longer needed: 0, refused again: 2"), "{output}");
     for letter in stack.listed(&[]).await {
         assert_eq!(letter["attempts"], 2, "{letter}");
     }
@@ -80,7 +80,7 @@ async fn a_retry_sends_under_the_same_key_and_what_is_refused_again_stays_with_i
     let copy = "create table kept as select * from instant.dead_letter where rule = 2";
     client.batch_execute(copy).await.unwrap();
     let output = stack.command(&["dead", "retry", "--rule", "shop.Tag/2"], 0).await;
-    assert!(output.contains("sent: 1, needed no more: 0, refused again: 0"), "{output}");
+    assert!(output.contains("sent: 1, no longer needed: 0, refused again: 0"), "{output}");
     assert_eq!(stack.public.next(SOON).await.value()["id"], whole["key"]);
     // Centrifugo keeps a key for five minutes: what it has taken under the letter's key once, it does not tell again.
     client
@@ -141,7 +141,7 @@ async fn a_letter_of_which_todays_rule_makes_nothing_is_dropped_and_counted_whil
     for retry in [&first[..], &["dead", "retry", "--all"]] {
         let output = stack.command(retry, 1).await;
         assert!(
-            output.contains("before that sent: 0, needed no more: 0, refused again: 0"),
+            output.contains("sent before that: 0, no longer needed: 0, refused again: 0"),
             "{output}"
         );
         assert_eq!(stack.count(LETTERS).await, 2);
@@ -149,7 +149,7 @@ async fn a_letter_of_which_todays_rule_makes_nothing_is_dropped_and_counted_whil
     stack.centrifugo.start().await;
     stack.public = Subscriber::anonymous(&stack.centrifugo, &["public"]).await;
     let output = stack.command(&first, 0).await;
-    assert!(output.contains("sent: 0, needed no more: 1, refused again: 0"), "{output}");
+    assert!(output.contains("sent: 0, no longer needed: 1, refused again: 0"), "{output}");
     assert_eq!(stack.count(LETTERS).await, 1);
 }
 

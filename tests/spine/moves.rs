@@ -140,7 +140,7 @@ async fn a_departure_that_was_refused_is_parked_under_its_key_and_sent_again() {
     let redirect = "update instant.dead_letter set channel = 'public'";
     stack.django.database.connect().await.batch_execute(redirect).await.unwrap();
     let output = stack.command(&["dead", "retry", "--rule", "shop.Order/1"], 0).await;
-    assert!(output.contains("sent: 1, needed no more: 0, refused again: 0"), "{output}");
+    assert!(output.contains("sent: 1, no longer needed: 0, refused again: 0"), "{output}");
     let left = stack.public.next(SOON).await.value();
     assert_eq!((&left["event_class"], &left["data"]), (&json!("Order left"), &json!({})));
     assert_eq!(left["id"], format!("{}-left", events[0]["id"].as_str().unwrap()));

@@ -7,7 +7,9 @@ use super::super::{Context, confirm, exit};
 use super::filter::Selection;
 use crate::outbox::Operator;
 
-/// Delete dead letters: what they hold is then never published.
+/// Delete dead letters.
+///
+/// Their publications are then never sent.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant dead drop --rule shop.Order/2 --older 7d --yes")]
 pub(super) struct Args {

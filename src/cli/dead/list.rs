@@ -10,7 +10,9 @@ use super::super::{Context, age};
 use super::filter::Filter;
 use crate::outbox::{Operator, StoredLetter};
 
-/// List dead letters, the oldest first, without their payloads.
+/// List dead letters.
+///
+/// The oldest come first. Payloads are left out.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  instant dead list --rule shop.Order/2 --newer 1h\n  instant dead list --json | jq .reason")]
 pub(super) struct Args {

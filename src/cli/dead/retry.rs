@@ -8,8 +8,10 @@ use super::filter::Selection;
 use crate::outbox::Operator;
 use crate::relay::{Redelivery, RelatedLoader, redeliver};
 
-/// Send dead letters again, those of older changes first, under the same idempotency keys. What is accepted is deleted; what is refused
-/// again stays with its new reason. A letter whose rule failed is mapped again with the current rules.
+/// Send dead letters again.
+///
+/// Letters of older changes go first, under the same idempotency keys. Accepted letters are deleted; those refused again stay with the new
+/// reason. A letter whose rule failed is mapped again with the current rules.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant dead retry --reason 'unknown channel'")]
 pub(super) struct Args {
@@ -42,7 +44,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
     }
     writeln!(
         anstream::stdout(),
-        "sent: {sent}, needed no more: {obsolete}, refused again: {refused}"
+        "sent: {sent}, no longer needed: {obsolete}, refused again: {refused}"
     )?;
     Ok(if refused == 0 {
         ExitCode::SUCCESS

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::super::{Context, exit};
 use crate::outbox::{LetterFilter, Operator, StoredLetter};
 
-/// Show a dead letter in full as JSON, including its payload.
+/// Show a dead letter in full, as JSON.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  instant dead show 17")]
 pub(super) struct Args {

@@ -234,7 +234,7 @@ const retry = async (ids) => {
   report('retried', 'sending …')
   try {
     const { sent, obsolete, refused, interrupted } = await ask('/live/dead/retry', { ids })
-    report('retried', `sent ${sent}, needed no more ${obsolete}, refused again ${refused}${interrupted ? `; ${interrupted}` : ''}`, refused > 0)
+    report('retried', `sent ${sent}, no longer needed ${obsolete}, refused again ${refused}${interrupted ? `; ${interrupted}` : ''}`, refused > 0)
   } catch (error) {
     report('retried', error.message, true)
   }
