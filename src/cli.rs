@@ -38,7 +38,7 @@ use secrecy::SecretString;
 
 use crate::access;
 use crate::config::Config;
-use crate::publisher::Side;
+use crate::publisher::ApiServer;
 use crate::publisher::centrifugo::Centrifugo;
 use context::Context;
 
@@ -150,7 +150,7 @@ fn publisher(config: &Config) -> anyhow::Result<Centrifugo> {
         (None, Some(server)) => {
             let key = access::token::hub_key(config)
                 .context("instant.toml has neither `[hub] api_key` nor `[django] secret_key`: the hub has no API")?;
-            Ok(Centrifugo::new(Side::Hub, &server.url, &key)?)
+            Ok(Centrifugo::new(ApiServer::Hub, &server.url, &key)?)
         }
         (None, None) => anyhow::bail!(NOWHERE),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use instant::outbox::Error;
-use instant::publisher::{self, BatchDirective, Directive, Rejection, Side, directive, on_code, on_status};
+use instant::publisher::{self, ApiServer, BatchDirective, Directive, Rejection, directive, on_code, on_status};
 use tonic::Code;
 
 use crate::support::cache::manifest;
@@ -37,11 +37,11 @@ fn the_table_of_centrifugos_codes_says_what_the_policy_does() {
 
 #[test]
 fn the_tables_of_http_statuses_say_what_the_policy_does() {
-    for (side, head) in [
-        (Side::Centrifugo, "| status | meaning | Instant | hint |"),
-        (Side::Hub, "| status of the hub | meaning | Instant | hint |"),
+    for (server, head) in [
+        (ApiServer::Centrifugo, "| status | meaning | Instant | hint |"),
+        (ApiServer::Hub, "| status of the hub | meaning | Instant | hint |"),
     ] {
-        let (rows, on_status) = (table(head), |status| on_status(side, status));
+        let (rows, on_status) = (table(head), |status| on_status(server, status));
         for row in &rows {
             for name in &row.names {
                 let status = if name == "any other" { 418 } else { name.parse().unwrap() };

@@ -171,7 +171,7 @@ impl<P: Publisher> Progress<'_, P> {
                 continue;
             };
             let Some(wait) = waits.next() else {
-                return Err(anyhow::anyhow!(interrupted.told())).with_context(|| {
+                return Err(anyhow::anyhow!(interrupted.with_hint())).with_context(|| {
                     format!(
                         "sent: {}; continue with `instant replay --since {}`, which may repeat some",
                         self.sent, self.reached

@@ -1,4 +1,4 @@
-//! Centrifugo: one request a batch, over its HTTP API or its gRPC API. The hub of another process has the same HTTP API.
+//! Centrifugo: one request per batch, over its HTTP API or its gRPC API. The hub of another process has the same HTTP API.
 
 mod call;
 mod cut;
@@ -13,7 +13,7 @@ use hyper::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{BatchDirective, BatchError, Publisher, Rejection, Reply, Side, on_status};
+use super::{ApiServer, BatchDirective, BatchError, Publisher, Rejection, Reply, on_status};
 use crate::config;
 use crate::mapping::Publication;
 use grpc::Grpc;
@@ -22,57 +22,58 @@ use http::Http;
 pub use call::CallError;
 pub use probe::Counts;
 
-/// Centrifugo closes a request's connection after 10 s of writing and 30 s of reading; no answer after this is no answer.
+/// How long a request may take. Centrifugo closes a request's connection after 10 s of writing and 30 s of reading; an answer after this
+/// time is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a connection may take to come up.
+/// How long a connection may take to establish.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that nothing comes through is tried first after so long, then so often, and given up after so many tries without an
-/// answer. Over gRPC the server forbids HTTP/2's own pings between requests.
+/// TCP keepalive: the idle time before the first probe, the interval between probes, and the unanswered probes after which a connection
+/// is dropped. Over gRPC the server forbids HTTP/2's own pings between requests.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
-/// What a reply says about a failure is kept to this many characters.
+/// The most characters that are kept of a failure's message.
 const EXCERPT: usize = 200;
 
 /// A Centrifugo server, or a hub.
 #[derive(Debug)]
 pub struct Centrifugo {
     http: Http,
-    /// Where publications go instead of the HTTP API, which answers everything else.
+    /// The gRPC API for publications, if configured; everything else goes to the HTTP API.
     grpc: Option<Grpc>,
 }
 
-/// A configuration that no request can be made with.
+/// The error of a configuration that no request can be made with.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The key cannot stand in a header.
-    #[error("`{}` holds characters that an HTTP header cannot carry", .0.api_key())]
-    ApiKey(Side),
-    /// Nothing can be asked.
-    #[error("`{}` is no URL that can be asked", .0.url())]
-    Url(Side),
-    /// Nothing can be encrypted.
-    #[error("the certificates of the authorities that this system trusts cannot be read")]
+    /// The key is not valid in a header.
+    #[error("`{}` contains characters that are not valid in an HTTP header", .0.api_key())]
+    ApiKey(ApiServer),
+    /// The URL is invalid.
+    #[error("`{}` is not a valid HTTP URL", .0.url())]
+    Url(ApiServer),
+    /// TLS cannot be set up.
+    #[error("the system's trusted certificates cannot be read")]
     Certificates(#[source] std::io::Error),
-    /// Nothing can be connected to.
-    #[error("`[centrifugo] grpc_url` is no address that can be connected to")]
+    /// The gRPC address is invalid.
+    #[error("`[centrifugo] grpc_url` is not a valid address")]
     GrpcUrl(#[source] tonic::transport::Error),
 }
 
 impl Centrifugo {
-    /// A client for the HTTP API of `side` at `url`, without `/api`.
+    /// Creates a client for the HTTP API of `server` at `url`, without `/api`.
     ///
     /// # Errors
-    /// When no request can be made with them.
-    pub fn new(side: Side, url: &str, api_key: &SecretString) -> Result<Self, Error> {
+    /// When the URL or the key is invalid, or TLS cannot be set up.
+    pub fn new(server: ApiServer, url: &str, api_key: &SecretString) -> Result<Self, Error> {
         Ok(Self {
-            http: Http::new(side, url, api_key)?,
+            http: Http::new(server, url, api_key)?,
             grpc: None,
         })
     }
 
-    /// A client for the server that `[centrifugo]` names.
+    /// Creates a client for the server in `[centrifugo]`.
     ///
     /// # Errors
-    /// When no request can be made with what it says.
+    /// When an address or the key is invalid, or TLS cannot be set up.
     pub fn configured(server: &config::Centrifugo) -> Result<Self, Error> {
         let grpc = server
             .grpc_url
@@ -81,7 +82,7 @@ impl Centrifugo {
             .transpose()?;
         Ok(Self {
             grpc,
-            ..Self::new(Side::Centrifugo, &server.url, &server.api_key)?
+            ..Self::new(ApiServer::Centrifugo, &server.url, &server.api_key)?
         })
     }
 }
@@ -91,34 +92,35 @@ impl Publisher for Centrifugo {
         if let Some(grpc) = &self.grpc {
             return grpc.publish(batch).await;
         }
-        let side = self.http.side;
+        let server = self.http.server;
         let answer = self.http.batch(encode(batch)).await?;
         if answer.status() != StatusCode::OK {
-            return Err(refusal(side, answer.status(), answer.body()));
+            return Err(refusal(server, answer.status(), answer.body()));
         }
         let Batch { replies } = serde_json::from_slice(answer.body()).map_err(|error| BatchError::Unavailable {
-            reason: format!("the reply of {} cannot be read: {error}", side.name()),
-            hint: Some(side.doubt()),
+            reason: format!("the reply of {} cannot be read: {error}", server.name()),
+            hint: Some(server.identity_hint()),
         })?;
         let replies = replies.into_iter().map(|reply| reply.error.map_or(Ok(()), Err)).collect();
-        all_replies(side, replies, batch.len())
+        all_replies(server, replies, batch.len())
     }
 }
 
-/// The replies, if there are as many as publications.
-fn all_replies(side: Side, replies: Vec<Reply>, publications: usize) -> Result<Vec<Reply>, BatchError> {
+/// Returns the replies if there is one per publication.
+fn all_replies(server: ApiServer, replies: Vec<Reply>, publications: usize) -> Result<Vec<Reply>, BatchError> {
     if replies.len() == publications {
         return Ok(replies);
     }
     let reason = format!(
         "{} sent {} replies to {publications} publications",
-        side.name(),
+        server.name(),
         replies.len()
     );
     Err(BatchError::Unavailable { reason, hint: None })
 }
 
-/// `{"commands":[{"publish":{"channel":…,"idempotency_key":…,"data":EVENT}},…]}`; a batch runs in order unless it says otherwise.
+/// Encodes `{"commands":[{"publish":{"channel":…,"idempotency_key":…,"data":EVENT}},…]}`.
+/// A batch runs in order unless it says otherwise.
 fn encode(batch: &[&Publication]) -> Vec<u8> {
     let size = batch
         .iter()
@@ -149,14 +151,14 @@ fn encode(batch: &[&Publication]) -> Vec<u8> {
     body
 }
 
-/// What a status other than 200 means.
-fn refusal(side: Side, status: StatusCode, body: &[u8]) -> BatchError {
+/// The error for a status other than 200.
+fn refusal(server: ApiServer, status: StatusCode, body: &[u8]) -> BatchError {
     let text = String::from_utf8_lossy(body);
     let excerpt: String = text.trim().chars().take(EXCERPT).collect();
-    match on_status(side, status.as_u16()) {
+    match on_status(server, status.as_u16()) {
         BatchDirective::Split => BatchError::Refused(if excerpt.is_empty() { status.to_string() } else { excerpt }),
         BatchDirective::Retry { hint } => BatchError::Unavailable {
-            reason: format!("{} answered {status}", side.name()),
+            reason: format!("{} answered {status}", server.name()),
             hint,
         },
     }
@@ -169,7 +171,7 @@ struct Batch {
     replies: Vec<CommandReply>,
 }
 
-/// The answer to one command of a batch; its result says nothing that is needed.
+/// The answer to one command of a batch; its result is not needed.
 #[derive(Deserialize)]
 struct CommandReply {
     error: Option<Rejection>,

@@ -1,33 +1,33 @@
-//! Numbers that say why something was refused, to publishers, clients and the API alike.
+//! Error codes, the same for publishers, clients and the API.
 //!
-//! Centrifugo's own are below 400; source: `errors.go` of centrifugal/centrifuge. What a proxy answers may have others, and Centrifugo hands
-//! them on.
+//! Centrifugo's own are below 400; source: `errors.go` of centrifugal/centrifuge. A proxy may answer with others, which Centrifugo passes
+//! on.
 
-/// It cannot be said for now, the only refusal that passes by itself.
+/// An internal error, the only one that is temporary.
 pub const INTERNAL: u32 = 100;
 /// The channel's namespace is not configured.
 pub const UNKNOWN_CHANNEL: u32 = 102;
-/// Not for this client; of a subscription, where no proxy was asked.
+/// The client has no permission; for a subscription, if no proxy was asked.
 pub const PERMISSION_DENIED: u32 = 103;
-/// The client listens to that channel already.
+/// The client is already subscribed to the channel.
 pub const ALREADY_SUBSCRIBED: u32 = 105;
-/// No more channels for this client.
+/// The client has reached its limit of channels.
 pub const LIMIT_EXCEEDED: u32 = 106;
-/// The parameters make no sense.
+/// The parameters are invalid.
 pub const BAD_REQUEST: u32 = 107;
-/// The namespace keeps no such thing.
+/// The feature is not enabled for the namespace.
 pub const NOT_AVAILABLE: u32 = 108;
-/// The client is to get another token.
+/// The token has expired: the client must get another.
 pub const TOKEN_EXPIRED: u32 = 109;
-/// What is asked for has ended.
+/// The connection or subscription has expired.
 pub const EXPIRED: u32 = 110;
-/// The history does not reach back to the position, or is another.
+/// The history does not reach back to the position, or has another epoch.
 pub const UNRECOVERABLE_POSITION: u32 = 112;
 
-/// HTTP's own: a request was refused whole.
+/// HTTP's 400: a request was refused as a whole.
 pub const REFUSED: u32 = 400;
-/// No rule lets this user into a channel; the hub answers the same as Instant behind Centrifugo.
+/// No rule allows this user in a channel; the hub answers the same as Instant's proxy for Centrifugo.
 pub const DENIED: u32 = 403;
-/// The code of a closed connection, of whoever may not connect. The terminal ones begin at 4500: a client does not try again until its page is
-/// loaded anew.
+/// The close code of a connection that is not allowed. The terminal codes begin at 4500: a client does not reconnect until its page is
+/// reloaded.
 pub const NOT_LOGGED_IN: u16 = 4501;

@@ -1,21 +1,21 @@
-//! One attempt at a batch, down to the publication at fault where a batch is refused whole.
+//! One attempt to deliver a batch, which isolates the publication at fault if the batch is refused as a whole.
 
 use super::code::REFUSED;
 use super::{BatchError, Directive, Publisher, Rejection, Reply, directive};
 use crate::mapping::Publication;
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The replies to the first publications of the batch, in its order; to all of them, unless it was interrupted or one of a part is to
-    /// be sent again, for which the parts behind it may have to wait.
+    /// The replies to the first publications of the batch, in its order; to all of them, unless it was interrupted or a publication of a
+    /// part must be sent again: the parts after it may have to wait for that one.
     pub replies: Vec<Reply>,
-    /// Why the rest has no replies, where its request failed.
+    /// Why the rest has no replies, if its request failed.
     pub interrupted: Option<BatchError>,
 }
 
-/// Publishes `batch` in its order, once. A batch that is refused whole is halved until the culprit is alone; its reply is then
-/// the refusal.
+/// Publishes `batch` in its order, once. A batch that is refused as a whole is halved until the publication at fault is alone; its reply
+/// is then the refusal.
 pub async fn deliver(publisher: &impl Publisher, batch: &[&Publication]) -> Delivery {
     let mut replies = Vec::with_capacity(batch.len());
     // Parts still to be sent, the first on top.
@@ -26,9 +26,9 @@ pub async fn deliver(publisher: &impl Publisher, batch: &[&Publication]) -> Deli
         }
         match publisher.publish(part).await {
             Ok(answered) => {
-                let is_to_be_sent_again = answered.iter().any(is_retry);
+                let must_be_sent_again = answered.iter().any(is_retry);
                 replies.extend(answered);
-                if is_to_be_sent_again {
+                if must_be_sent_again {
                     break;
                 }
             }

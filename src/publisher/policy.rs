@@ -1,23 +1,23 @@
-//! What an answer of the publisher means for the relay. `docs/failures.md` says it for operators, and a test compares the two.
+//! How the relay handles an answer of the publisher. `docs/failures.md` documents it for operators; a test compares the two.
 
 use tonic::Code;
 
 use super::code::{INTERNAL, UNKNOWN_CHANNEL};
-use super::{Rejection, Side};
+use super::{ApiServer, Rejection};
 
 /// What to do with a publication that was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directive {
     /// Send it again, with the same key, after a while.
     Retry,
-    /// Park it as a dead letter; the hint tells an operator what can be done.
+    /// Park it as a dead letter.
     Park {
-        /// What an operator can do, where it is known.
+        /// What an operator can do, if known.
         hint: Option<&'static str>,
     },
 }
 
-/// What to do after `rejection`. Codes as in Centrifugo's server API: all but 100 stay until somebody changes something.
+/// What to do after `rejection`. The codes are those of Centrifugo's server API: all but 100 persist until something is changed.
 #[must_use]
 pub const fn directive(rejection: &Rejection) -> Directive {
     match rejection.code {
@@ -29,39 +29,39 @@ pub const fn directive(rejection: &Rejection) -> Directive {
     }
 }
 
-/// What to do with a request that was not answered as it should be.
+/// What to do with a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchDirective {
     /// Send it again, with the same keys, after a while.
     Retry {
-        /// What an operator can do, where it is known.
+        /// What an operator can do, if known.
         hint: Option<&'static str>,
     },
-    /// One of its publications is at fault: send it in halves until that one is alone, and park it.
+    /// One of its publications is at fault: halve the batch until that one is alone, and park it.
     Split,
 }
 
-/// What to do after an HTTP status of `side`. A wrong key or address is tried again too: it is fixed in the configuration, and nothing may be
-/// lost until then.
+/// What to do after an HTTP status of `server`. A wrong key or address is retried too: it is fixed in the configuration, and nothing may
+/// be lost until then.
 #[must_use]
-pub const fn on_status(side: Side, status: u16) -> BatchDirective {
+pub const fn on_status(server: ApiServer, status: u16) -> BatchDirective {
     match status {
         400 | 413 => BatchDirective::Split,
         401 | 403 => BatchDirective::Retry {
-            hint: Some(side.other_key()),
+            hint: Some(server.key_hint()),
         },
         404 | 405 => BatchDirective::Retry {
-            hint: Some(side.other_address()),
+            hint: Some(server.address_hint()),
         },
         503 => BatchDirective::Retry {
-            hint: side.unavailable(),
+            hint: server.standby_hint(),
         },
         _ => BatchDirective::Retry { hint: None },
     }
 }
 
-/// What to do after a status of the gRPC API, as [`on_status`]. `ResourceExhausted` is the server's answer to a message that is too
-/// large, and that of proxies to too many requests; only the former's words tell of a size.
+/// What to do after a status of the gRPC API; see [`on_status`]. `ResourceExhausted` is the server's answer to a message that is too
+/// large, and that of proxies to too many requests; only the former's message mentions a size.
 #[must_use]
 pub fn on_code(code: Code, message: &str) -> BatchDirective {
     match code {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_internal_error_is_tried_again() {
+    fn only_an_internal_error_is_retried() {
         for code in [102, 104, 107, 108, 113, 0, u32::MAX] {
             let rejection = Rejection {
                 code,

@@ -1,4 +1,4 @@
-//! A look at what is published, while it is.
+//! Publications shown to observers as they are published.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use tokio::sync::broadcast;
 use super::{BatchError, Publisher, Rejection, Reply};
 use crate::mapping::Publication;
 
-/// Publications that are kept for an observer who is slow; of more, the oldest are skipped. With [`LARGEST_EVENT`] it bounds what one who
-/// has stopped to look holds to 32 MB.
+/// Publications that are kept for a slow observer; of more, the oldest are skipped. With [`LARGEST_EVENT`] this bounds the memory held for
+/// an observer that has stopped reading to 32 MB.
 const KEPT: usize = 512;
-/// Bytes of the largest event that observers see.
+/// The largest event that observers see, in bytes.
 const LARGEST_EVENT: usize = 64 * 1024;
 
-/// A publication that was taken or refused.
+/// A publication that was accepted or refused.
 #[derive(Debug)]
 pub struct Passed {
     /// The channel.
     pub channel: Arc<str>,
-    /// The event; none where it is too large to be shown.
+    /// The event; `None` if it is too large to show.
     pub event: Option<Box<[u8]>>,
     /// Why it was refused, if it was.
     pub refused: Option<Rejection>,
 }
 
-/// Where observers look.
+/// The observers of a publisher.
 #[derive(Clone, Debug)]
 pub struct Observers(broadcast::Sender<Arc<Passed>>);
 
@@ -35,14 +35,14 @@ impl Default for Observers {
 }
 
 impl Observers {
-    /// One more, who sees what passes from now on.
+    /// Adds an observer, which receives publications from now on.
     #[must_use]
     pub fn join(&self) -> broadcast::Receiver<Arc<Passed>> {
         self.0.subscribe()
     }
 }
 
-/// A publisher with observers. While nobody looks it costs nothing but the question.
+/// A publisher with observers. Without any, it costs only the check for them.
 #[derive(Debug)]
 pub struct Tap<P> {
     publisher: Arc<P>,
@@ -50,7 +50,7 @@ pub struct Tap<P> {
 }
 
 impl<P> Tap<P> {
-    /// Shows what goes to `publisher`.
+    /// Shows the publications to `publisher` to `observers`.
     #[must_use]
     pub fn new(publisher: Arc<P>, observers: Observers) -> Self {
         Self { publisher, observers }
@@ -84,9 +84,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Taking;
+    struct Accepting;
 
-    impl Publisher for Taking {
+    impl Publisher for Accepting {
         async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
             Ok(batch.iter().map(|_| Ok(())).collect())
         }
@@ -100,9 +100,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_observer_sees_what_passes_but_for_events_that_are_too_large_to_be_shown() {
+    async fn an_observer_sees_publications_but_not_events_that_are_too_large_to_show() {
         let observers = Observers::default();
-        let tap = Tap::new(Arc::new(Taking), observers.clone());
+        let tap = Tap::new(Arc::new(Accepting), observers.clone());
         let mut observer = observers.join();
         let (largest, larger) = (publication(LARGEST_EVENT), publication(LARGEST_EVENT + 1));
         tap.publish(&[&largest, &larger]).await.unwrap();

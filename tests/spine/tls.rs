@@ -177,7 +177,8 @@ async fn a_front_that_begins_no_encryption_is_given_up_as_one_that_cannot_be_rea
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", silent.local_addr().unwrap().port());
     let centrifugo =
-        instant::publisher::centrifugo::Centrifugo::new(instant::publisher::Side::Centrifugo, &url, &"a key".into()).unwrap();
+        instant::publisher::centrifugo::Centrifugo::new(instant::publisher::ApiServer::Centrifugo, &url, &"a key".into())
+            .unwrap();
     let begun = Instant::now();
     let error = centrifugo.clock().await.unwrap_err();
     assert!(error.to_string().contains("cannot be reached"), "{error}");

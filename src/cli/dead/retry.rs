@@ -36,7 +36,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         interrupted,
     } = Box::pin(redeliver(&operator, &publisher, &filter, &mut related, rules)).await?;
     if let Some(interrupted) = interrupted {
-        let why = interrupted.told();
+        let why = interrupted.with_hint();
         anyhow::bail!(
             "{why}; sent before that: {sent}, no longer needed: {obsolete}, refused again: {refused}; run `instant dead retry` again for \
              the others"

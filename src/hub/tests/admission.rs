@@ -44,7 +44,7 @@ async fn a_batch_that_a_standby_hub_refuses_is_delivered_when_it_is_sent_again()
     let batch = [&publication];
     hub.admit(false);
     let refused = Publisher::publish(&*hub, &batch).await.unwrap_err();
-    assert_eq!(refused.told(), "this process does not lead (ask the one that leads)");
+    assert_eq!(refused.with_hint(), "this process does not lead (ask the one that leads)");
     hub.admit(true);
     let session = connected(&hub).await;
     assert_eq!(Publisher::publish(&*hub, &batch).await.unwrap(), [Ok(())]);

@@ -1,4 +1,4 @@
-//! One call of Centrifugo's HTTP API.
+//! Calls of single methods of Centrifugo's HTTP API.
 
 use hyper::StatusCode;
 use hyper::header::DATE;
@@ -12,10 +12,10 @@ use super::{Centrifugo, refusal};
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The server is there, and does not take the key.
+    /// The server answers but does not accept the key.
     #[error("Centrifugo does not accept the key")]
     Key,
-    /// It is not there, or is no Centrifugo.
+    /// The server does not answer, or is not Centrifugo.
     #[error(transparent)]
     Other(#[from] BatchError),
 }
@@ -38,11 +38,11 @@ impl Centrifugo {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(CallError::Key),
-            other => return Err(refusal(self.http.side, other, answer.body()).into()),
+            other => return Err(refusal(self.http.server, other, answer.body()).into()),
         }
         let answer = serde_json::from_slice(answer.body()).map_err(|error| BatchError::Unavailable {
-            reason: format!("the answer cannot be read: {error}"),
-            hint: Some(self.http.side.doubt()),
+            reason: format!("the answer cannot be parsed: {error}"),
+            hint: Some(self.http.server.identity_hint()),
         })?;
         Ok((answer, date))
     }

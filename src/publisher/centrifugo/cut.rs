@@ -1,4 +1,4 @@
-//! Cuts connections and subscriptions.
+//! Closes connections and ends subscriptions.
 
 use serde_json::{Value, json};
 
@@ -7,28 +7,28 @@ use super::Centrifugo;
 use super::call::CallError;
 
 impl Centrifugo {
-    /// Disconnects a user's connection with a close code and a reason.
+    /// Closes a user's connection with a close code and a reason.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn disconnect(&self, user: &str, client: &str, code: u16, reason: &str) -> Result<(), CallError> {
         let parameters = json!({ "user": user, "disconnect": { "code": code, "reason": reason } });
         self.cut("disconnect", parameters, Some(client)).await
     }
 
-    /// Disconnects all connections of a user but those called `kept`, with a close code and a reason.
+    /// Closes all connections of a user except those with the ids in `kept`, with a close code and a reason.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn disconnect_others(&self, user: &str, kept: &[&str], code: u16, reason: &str) -> Result<(), CallError> {
         let parameters = json!({ "user": user, "whitelist": kept, "disconnect": { "code": code, "reason": reason } });
         self.cut("disconnect", parameters, None).await
     }
 
-    /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`.
+    /// Ends the subscription to `channel` of a user's connection, or of all of the user's without `client`.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) -> Result<(), CallError> {
         self.cut("unsubscribe", json!({ "user": user, "channel": channel }), client)
             .await

@@ -1,4 +1,4 @@
-//! Centrifugo's gRPC API: one `Batch` a batch, over one connection.
+//! Centrifugo's gRPC API: one `Batch` call per batch, over one connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,7 +15,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::super::{BatchDirective, BatchError, Reply, Side, on_code, on_status};
+use super::super::{ApiServer, BatchDirective, BatchError, Reply, on_code, on_status};
 use super::call::CallError;
 use super::{CONNECT_TIMEOUT, EXCERPT, Error, KEEPALIVE, TIMEOUT, all_replies, protobuf};
 use crate::mapping::Publication;
@@ -30,22 +30,24 @@ pub(super) struct Grpc {
     connection: Mutex<Connection>,
 }
 
-/// The connection, which comes up with the first request and again after a failure.
+/// The connection, which is established by the first request and again after a failure.
 #[derive(Debug, Default)]
 struct Connection {
-    /// How many were given up before it.
+    /// The number of connections that were dropped before it.
     number: u64,
-    /// None: the last one is not to be trusted.
+    /// `None` before the first request, and after the last connection was dropped.
     channel: Option<Channel>,
 }
 
 impl Grpc {
+    /// Creates a client for the API at `url`.
+    ///
     /// # Errors
-    /// When the address or the key is none.
+    /// When the address or the key is invalid.
     pub(super) fn new(url: &str, api_key: &SecretString) -> Result<Self, Error> {
         let mut authorization: MetadataValue<Ascii> = format!("apikey {}", api_key.expose_secret())
             .parse()
-            .map_err(|_| Error::ApiKey(Side::Centrifugo))?;
+            .map_err(|_| Error::ApiKey(ApiServer::Centrifugo))?;
         authorization.set_sensitive(true);
         let mut endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(Error::GrpcUrl)?
@@ -68,13 +70,13 @@ impl Grpc {
     /// See [`super::super::Publisher::publish`].
     pub(super) async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
         let replies = self.send(protobuf::batch(batch)).await.map_err(Failure::into_batch)?;
-        all_replies(Side::Centrifugo, replies.into_replies(), batch.len())
+        all_replies(ApiServer::Centrifugo, replies.into_replies(), batch.len())
     }
 
-    /// Asks whether it is there and takes the key, by a batch of nothing.
+    /// Checks that the API answers and accepts the key, with an empty batch.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub(super) async fn reach(&self) -> Result<(), CallError> {
         match self.send(Bytes::new()).await {
             Ok(_) => Ok(()),
@@ -97,7 +99,7 @@ impl Grpc {
         if let Ok(answer) = tokio::time::timeout(TIMEOUT, answer).await {
             return Ok(answer?.into_inner());
         }
-        self.give_up(number);
+        self.drop_connection(number);
         Err(Failure::Silent)
     }
 
@@ -107,9 +109,9 @@ impl Grpc {
         (connection.number, channel)
     }
 
-    /// The next request opens another connection: one whose other end has gone away would stay silent for as long as TCP has patience.
-    /// Where another lane has opened one already, that stays.
-    fn give_up(&self, number: u64) {
+    /// Drops a connection, so that the next request opens another: if the peer is gone, it would stay silent until TCP times out. If
+    /// another lane has already opened a new one, that stays.
+    fn drop_connection(&self, number: u64) {
         let mut connection = self.lock();
         if connection.number == number {
             *connection = Connection {
@@ -124,14 +126,14 @@ impl Grpc {
     }
 }
 
-/// A channel that turns answers without gRPC away by their HTTP status, before their bodies are taken for messages.
+/// A channel that rejects answers other than gRPC by their HTTP status, before their bodies are parsed as messages.
 #[derive(Clone, Debug)]
 struct Checked(Channel);
 
-/// The status of such an answer.
+/// The HTTP status of an answer that is not gRPC.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Unlike(StatusCode);
+struct NotGrpc(StatusCode);
 
 impl Service<HttpRequest<Body>> for Checked {
     type Response = HttpResponse<Body>;
@@ -148,7 +150,7 @@ impl Service<HttpRequest<Body>> for Checked {
             let answer = answer.await?;
             match answer.status() {
                 StatusCode::OK => Ok(answer),
-                other => Err(Unlike(other).into()),
+                other => Err(NotGrpc(other).into()),
             }
         })
     }
@@ -158,7 +160,7 @@ impl Service<HttpRequest<Body>> for Checked {
 enum Failure {
     Unreachable,
     Silent,
-    /// The server's, or what became of the connection meanwhile.
+    /// The server's status, or that of a connection that broke meanwhile.
     Status(Status),
 }
 
@@ -179,13 +181,13 @@ impl Failure {
             Self::Silent => return unavailable("Centrifugo's gRPC API did not answer in time"),
             Self::Status(status) => status,
         };
-        // A status of the connection's own has a cause and names addresses; a server's has none.
+        // A status of the connection itself has a source and names addresses; a server's has none.
         if let Some(cause) = std::error::Error::source(&status) {
             return match (cause.downcast_ref(), status.code()) {
-                (Some(Unlike(status)), _) if on_status(Side::Centrifugo, status.as_u16()) == BatchDirective::Split => {
+                (Some(NotGrpc(status)), _) if on_status(ApiServer::Centrifugo, status.as_u16()) == BatchDirective::Split => {
                     BatchError::Refused(status.to_string())
                 }
-                (Some(Unlike(status)), _) => unavailable(&format!("Centrifugo's gRPC API answered {status}")),
+                (Some(NotGrpc(status)), _) => unavailable(&format!("Centrifugo's gRPC API answered {status}")),
                 (None, Code::Unavailable) => unavailable("Centrifugo's gRPC API cannot be reached"),
                 (None, _) => unavailable("the connection to Centrifugo's gRPC API broke"),
             };
@@ -212,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a request that a proxy answers with this status and a page.
+    /// The error of a request that a proxy answers with this status and a page.
     async fn answered(status: u16) -> BatchError {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_proxy_answers_without_grpc_is_taken_by_its_http_status() {
+    async fn a_proxys_answer_without_grpc_is_handled_by_its_http_status() {
         assert!(matches!(answered(413).await, BatchError::Refused(_)));
         for status in [401, 429, 502] {
             let error = answered(status).await;

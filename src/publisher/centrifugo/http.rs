@@ -1,4 +1,4 @@
-//! Centrifugo's HTTP API, which is the hub's too: one POST a call, over connections that are kept.
+//! Centrifugo's HTTP API, which is also the hub's: one POST per call, over pooled connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,56 +20,57 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::{BatchError, Side};
+use super::super::{ApiServer, BatchError};
 use super::{CONNECT_TIMEOUT, Error, KEEPALIVE, TIMEOUT};
 
-/// Centrifugo closes connections that were idle for 30 s; ours are dropped before, so that no request meets a closing one.
+/// How long an idle connection is kept. Centrifugo closes connections after 30 s; ours are dropped before, so that no request uses a
+/// closing one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Bytes of the largest answer. Those to the 200 publications of a request have a fraction of it.
+/// The largest answer in bytes. Those to the 200 publications of a request have a fraction of it.
 const LARGEST_ANSWER: usize = 1 << 20;
 
-/// A name that is looked up, a connection and its encryption have one time-out together.
+/// A connector with one timeout for DNS lookup, connection and TLS handshake together.
 type Connector = TimeoutConnector<HttpsConnector<HttpConnector>>;
 
 /// The HTTP API of a server.
 #[derive(Debug)]
 pub(super) struct Http {
-    /// Who answers.
-    pub(super) side: Side,
+    /// The server that answers.
+    pub(super) server: ApiServer,
     client: Client<Connector, Full<Bytes>>,
-    /// The URL of a method, but for its name.
+    /// The URL of a method, without its name.
     base: String,
-    /// The method that publications go to.
+    /// The URL of the method for publications.
     batch: Uri,
-    /// What each request carries.
+    /// The headers of each request.
     headers: HeaderMap,
 }
 
 impl Http {
-    /// A client for `side` at `url`, without `/api`.
+    /// Creates a client for `server` at `url`, without `/api`.
     ///
     /// # Errors
-    /// When the URL or the key is not one, or the system's certificates cannot be read.
-    pub(super) fn new(side: Side, url: &str, api_key: &SecretString) -> Result<Self, Error> {
+    /// When the URL or the key is invalid, or the system's certificates cannot be read.
+    pub(super) fn new(server: ApiServer, url: &str, api_key: &SecretString) -> Result<Self, Error> {
         let mut url: Url = format!("{}/api/", url.trim_end_matches('/'))
             .parse()
-            .map_err(|_| Error::Url(side))?;
+            .map_err(|_| Error::Url(server))?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("X-API-Key", secret(api_key.expose_secret()).ok_or(Error::ApiKey(side))?);
+        headers.insert("X-API-Key", secret(api_key.expose_secret()).ok_or(Error::ApiKey(server))?);
         if let Some(login) = login(&url) {
-            headers.insert(AUTHORIZATION, secret(&login).ok_or(Error::Url(side))?);
-            url.set_username("").map_err(|()| Error::Url(side))?;
-            url.set_password(None).map_err(|()| Error::Url(side))?;
+            headers.insert(AUTHORIZATION, secret(&login).ok_or(Error::Url(server))?);
+            url.set_username("").map_err(|()| Error::Url(server))?;
+            url.set_password(None).map_err(|()| Error::Url(server))?;
         }
         let base = String::from(url);
         Ok(Self {
-            side,
+            server,
             client: Client::builder(TokioExecutor::new())
                 .pool_idle_timeout(POOL_IDLE_TIMEOUT)
                 .pool_timer(TokioTimer::new())
                 .build(connector(base.starts_with("https:"))?),
-            batch: format!("{base}batch").parse().map_err(|_| Error::Url(side))?,
+            batch: format!("{base}batch").parse().map_err(|_| Error::Url(server))?,
             base,
             headers,
         })
@@ -94,7 +95,7 @@ impl Http {
         let answer = async {
             let response = self.client.request(request).await.map_err(|error| {
                 if error.is_connect() {
-                    unavailable(self.side.unreachable(), self.side.start())
+                    unavailable(self.server.unreachable(), self.server.start_hint())
                 } else {
                     self.broken()
                 }
@@ -111,20 +112,20 @@ impl Http {
         };
         tokio::time::timeout(TIMEOUT, answer)
             .await
-            .unwrap_or_else(|_| Err(unavailable(&format!("{} did not answer in time", self.side.name()), None)))
+            .unwrap_or_else(|_| Err(unavailable(&format!("{} did not answer in time", self.server.name()), None)))
     }
 
     fn too_large(&self) -> BatchError {
         let reason = format!("the answer has more than {LARGEST_ANSWER} bytes");
-        unavailable(&reason, Some(self.side.doubt()))
+        unavailable(&reason, Some(self.server.identity_hint()))
     }
 
     fn broken(&self) -> BatchError {
-        unavailable(&format!("the connection to {} broke", self.side.name()), None)
+        unavailable(&format!("the connection to {} broke", self.server.name()), None)
     }
 }
 
-/// Connections that are encrypted where the URL says so, by the authorities that the system trusts.
+/// Creates a connector, with TLS and the system's trusted authorities if the URL asks for it.
 fn connector(is_encrypted: bool) -> Result<Connector, Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -149,7 +150,7 @@ fn connector(is_encrypted: bool) -> Result<Connector, Error> {
     Ok(connector)
 }
 
-/// The value that a name and a password in the URL stand for.
+/// The value of the `Authorization` header for a name and a password in the URL.
 fn login(url: &Url) -> Option<String> {
     let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
     if url.username().is_empty() && url.password().is_none() {
@@ -167,7 +168,7 @@ fn secret(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A request that got no whole answer. The text names no URL, since a URL may hold a password.
+/// The error of a request without a complete answer. The text names no URL, since a URL may contain a password.
 fn unavailable(reason: &str, hint: Option<&'static str>) -> BatchError {
     BatchError::Unavailable {
         reason: reason.to_owned(),
@@ -180,11 +181,11 @@ mod tests {
     use super::*;
 
     fn http(url: &str) -> Http {
-        Http::new(Side::Centrifugo, url, &"a key".into()).unwrap()
+        Http::new(ApiServer::Centrifugo, url, &"a key".into()).unwrap()
     }
 
     #[test]
-    fn a_path_stays_and_a_name_with_its_password_becomes_a_header() {
+    fn a_path_is_kept_and_a_name_with_its_password_becomes_a_header() {
         let http = http("HTTP://me:p%20w@[::1]:8000/live/");
         assert_eq!(http.base, "http://[::1]:8000/live/api/");
         assert_eq!(http.batch, "http://[::1]:8000/live/api/batch");
@@ -200,9 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused() {
-        for (side, key) in [(Side::Centrifugo, "`[centrifugo] url`"), (Side::Hub, "`[server] url`")] {
-            let refused = Http::new(side, "http://:8000", &"a key".into()).unwrap_err();
+    fn an_invalid_url_is_refused() {
+        for (server, key) in [
+            (ApiServer::Centrifugo, "`[centrifugo] url`"),
+            (ApiServer::Hub, "`[server] url`"),
+        ] {
+            let refused = Http::new(server, "http://:8000", &"a key".into()).unwrap_err();
             assert!(refused.to_string().starts_with(key), "{refused}");
         }
     }

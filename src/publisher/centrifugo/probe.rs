@@ -1,5 +1,5 @@
-//! Questions to Centrifugo that change nothing: is it there, does it take the key, does it know a channel's namespace, what does it
-//! keep of it.
+//! Read-only calls to Centrifugo: whether it answers and accepts the key, whether it has a channel's namespace, and which features that
+//! has.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -8,22 +8,22 @@ use super::Centrifugo;
 use super::call::CallError;
 use crate::publisher::code::{NOT_AVAILABLE, UNKNOWN_CHANNEL};
 
-/// Who is connected, on all nodes.
+/// Counts of connections on all nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections.
     pub clients: usize,
-    /// Users of them, counted on each node.
+    /// Their users, counted on each node.
     pub users: usize,
-    /// Channels that somebody listens to, counted on each node.
+    /// Channels with subscribers, counted on each node.
     pub channels: usize,
 }
 
 impl Centrifugo {
-    /// Who is connected.
+    /// Counts the connections, users and channels.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn counts(&self) -> Result<Counts, CallError> {
         let (answer, _) = self.call("info", &json!({})).await?;
         let mut counts = Counts::default();
@@ -41,19 +41,19 @@ impl Centrifugo {
         Ok(counts)
     }
 
-    /// Asks whether it is there and takes the key; returns its clock, to the second.
+    /// Checks that Centrifugo answers and accepts the key; returns its clock, to the second.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn clock(&self) -> Result<Option<Timestamp>, CallError> {
         let (_, date) = self.call("info", &json!({})).await?;
         Ok(date)
     }
 
-    /// Asks whether its gRPC API is there and takes the key, where publications go there.
+    /// Checks that the gRPC API answers and accepts the key, if publications go there.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn reach_grpc(&self) -> Result<(), CallError> {
         match &self.grpc {
             Some(grpc) => grpc.reach().await,
@@ -61,10 +61,10 @@ impl Centrifugo {
         }
     }
 
-    /// Whether the namespace of `channel` is configured. It asks for none of the channel's history.
+    /// Whether the namespace of `channel` is configured. Requests none of the channel's history.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn knows(&self, channel: &str) -> Result<bool, CallError> {
         let (answer, _) = self.call("history", &json!({ "channel": channel, "limit": 0 })).await?;
         Ok(answer.error.is_none_or(|error| error.code != UNKNOWN_CHANNEL))
@@ -73,7 +73,7 @@ impl Centrifugo {
     /// Whether the namespace of `channel` has a history.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn keeps_history(&self, channel: &str) -> Result<bool, CallError> {
         let (answer, _) = self.call("history", &json!({ "channel": channel, "limit": 0 })).await?;
         Ok(answer.error.is_none_or(|error| error.code != NOT_AVAILABLE))
@@ -82,7 +82,7 @@ impl Centrifugo {
     /// Whether the namespace of `channel` has presence.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When Centrifugo does not answer as expected.
     pub async fn keeps_presence(&self, channel: &str) -> Result<bool, CallError> {
         let (answer, _) = self.call("presence_stats", &json!({ "channel": channel })).await?;
         Ok(answer.error.is_none_or(|error| error.code != NOT_AVAILABLE))

@@ -1,4 +1,4 @@
-//! The messages of Centrifugo's gRPC API, as far as a batch of publications needs them. Their numbers are those of `api.proto`.
+//! The messages of Centrifugo's gRPC API that a batch of publications needs. The field numbers are those of `api.proto`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -8,7 +8,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use super::super::{Rejection, Reply};
 use crate::mapping::Publication;
 
-/// The keys of fields that hold a length and as many bytes: the field's number, and wire type 2.
+/// The keys of length-delimited fields: the field's number, and wire type 2.
 mod field {
     pub(super) const BATCH_COMMANDS: u8 = 1 << 3 | 2;
     pub(super) const COMMAND_PUBLISH: u8 = 4 << 3 | 2;
@@ -17,8 +17,8 @@ mod field {
     pub(super) const PUBLISH_IDEMPOTENCY_KEY: u8 = 6 << 3 | 2;
 }
 
-/// A `BatchRequest` with a publication a command; a batch runs in order unless it says otherwise. It is written in one go, since
-/// types with fields of their own would copy each publication before it is encoded.
+/// Encodes a `BatchRequest` with one command per publication; a batch runs in order unless it says otherwise. It is written directly,
+/// since message types would copy each publication before it is encoded.
 pub(super) fn batch(batch: &[&Publication]) -> Bytes {
     let size = batch
         .iter()
@@ -40,14 +40,14 @@ pub(super) fn batch(batch: &[&Publication]) -> Bytes {
     body.freeze()
 }
 
-/// What a field of `length` bytes takes, with its key and length.
+/// The encoded size of a field of `length` bytes, with its key and length.
 fn size_of_field(length: usize) -> usize {
     1 + prost::length_delimiter_len(length) + length
 }
 
 fn begin(body: &mut BytesMut, key: u8, length: usize) {
     body.put_u8(key);
-    // It fails only where there is no room, and this grows.
+    // Fails only without capacity, and this buffer grows.
     let _ = prost::encode_length_delimiter(length, body);
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Replies {
     replies: Vec<CommandReply>,
 }
 
-/// `Reply`; its result says nothing that is needed.
+/// `Reply`; its result is not needed.
 #[derive(Clone, PartialEq, Eq, Message)]
 struct CommandReply {
     #[prost(message, optional, tag = "2")]
@@ -80,7 +80,7 @@ struct Failure {
 }
 
 impl Replies {
-    /// One a command, in its order.
+    /// One reply per command, in order.
     pub(super) fn into_replies(self) -> Vec<Reply> {
         let reply = |reply: CommandReply| match reply.error {
             None => Ok(()),
@@ -90,7 +90,7 @@ impl Replies {
     }
 }
 
-/// Sends what [`batch`] has encoded, and reads [`Replies`].
+/// A codec that sends the output of [`batch`] and parses [`Replies`].
 #[derive(Debug)]
 pub(super) struct Batch;
 

@@ -1,16 +1,16 @@
-//! The other side of the HTTP API, which has the same shape for both that have it.
+//! The servers with the HTTP API, which is the same for both.
 
-/// Who answers.
+/// A server with the HTTP API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The server that `[centrifugo]` names.
+pub enum ApiServer {
+    /// The server in `[centrifugo]`.
     Centrifugo,
     /// The hub of the `instant run` at `[server] url`.
     Hub,
 }
 
-impl Side {
-    /// Its name.
+impl ApiServer {
+    /// The server's name in messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -19,7 +19,7 @@ impl Side {
         }
     }
 
-    /// The key of instant.toml that holds its address.
+    /// The setting with the server's address.
     #[must_use]
     pub const fn url(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Side {
         }
     }
 
-    /// The key of instant.toml that holds the API's key.
+    /// The setting with the API's key.
     #[must_use]
     pub const fn api_key(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Side {
         }
     }
 
-    /// What is said where no connection comes up.
+    /// The message when no connection can be established.
     #[must_use]
     pub const fn unreachable(self) -> &'static str {
         match self {
@@ -46,36 +46,36 @@ impl Side {
         }
     }
 
-    /// What an operator can do then, where it is known.
+    /// The hint when no connection can be established, if there is one.
     #[must_use]
-    pub const fn start(self) -> Option<&'static str> {
+    pub const fn start_hint(self) -> Option<&'static str> {
         match self {
             Self::Centrifugo => None,
             Self::Hub => Some("start it, or set `[server] url` to its address"),
         }
     }
 
-    /// What an operator can do about a key that is not accepted.
+    /// The hint when the key is not accepted.
     #[must_use]
-    pub const fn other_key(self) -> &'static str {
+    pub const fn key_hint(self) -> &'static str {
         match self {
             Self::Centrifugo => "`[centrifugo] api_key` is not the server's `http_api.key`",
             Self::Hub => "`[hub] api_key` or `[django] secret_key` differs from the running process",
         }
     }
 
-    /// What an operator can do where something else answers.
+    /// The hint when something else answers.
     #[must_use]
-    pub const fn other_address(self) -> &'static str {
+    pub const fn address_hint(self) -> &'static str {
         match self {
             Self::Centrifugo => "`[centrifugo] url` must be the server's address without `/api`",
             Self::Hub => "`[server] url` must be the address, without `/api`, of an `instant run` that has the hub",
         }
     }
 
-    /// What an operator can do where it answers that it takes nothing for now, where that is known.
+    /// The hint when the server answers that it is unavailable for now, if there is one.
     #[must_use]
-    pub const fn unavailable(self) -> Option<&'static str> {
+    pub const fn standby_hint(self) -> Option<&'static str> {
         match self {
             Self::Centrifugo => None,
             Self::Hub => {
@@ -84,9 +84,9 @@ impl Side {
         }
     }
 
-    /// What is asked where an answer cannot be read.
+    /// The hint when an answer cannot be parsed.
     #[must_use]
-    pub const fn doubt(self) -> &'static str {
+    pub const fn identity_hint(self) -> &'static str {
         match self {
             Self::Centrifugo => "is `[centrifugo] url` really Centrifugo?",
             Self::Hub => "is `[server] url` really `instant run`?",
