@@ -1,15 +1,16 @@
-//! The HTTP server: it answers Centrifugo's proxies or connects browsers to the hub, gives them the client and tokens, and tells how
-//! the relay is.
+//! The HTTP server: answers Centrifugo's proxy requests or connects browsers to the hub, serves the client and tokens, and reports
+//! the relay's health.
 
 mod answer;
 mod api;
 mod assets;
 mod backend;
-mod caller;
 mod connection;
 mod credentials;
 mod emulation;
+mod expiry;
 mod health;
+mod hub_authority;
 mod leadership;
 mod limit;
 mod live;
@@ -21,8 +22,7 @@ mod revocation;
 mod router;
 mod socket;
 mod token;
-mod trouble;
-mod validity;
+mod unanswered;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -53,12 +53,13 @@ pub use live::Live;
 pub use proxy::SECRET_HEADER;
 pub use random::NoRandomness;
 
-/// Whoever may not connect is not to try again until the page is loaded anew: Centrifugo's terminal codes begin at 4500.
+/// Closes a connection that is not allowed, with a code in Centrifugo's terminal range (from 4500): the client must not reconnect
+/// until the page is reloaded.
 const UNAUTHORIZED: Disconnect = Disconnect::new(code::NOT_LOGGED_IN, "not logged in");
-/// The answer to a subscription that no rule allows. Centrifugo keeps the codes below 400 for itself, and the hub answers the same.
+/// The answer to a subscription that no rule allows. Centrifugo reserves the codes below 400; the hub answers the same.
 const DENIED: Refused = Refused::new(code::DENIED, "permission denied");
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Debug)]
 pub struct Web {
     authorities: RwLock<Authorities>,
@@ -68,7 +69,7 @@ pub struct Web {
     backend: Option<Backend>,
     hub: Option<Arc<Hub>>,
     emulated: Emulated,
-    /// Connections, and the sockets that some of them have become.
+    /// Connections, and the sockets that they were upgraded to.
     tasks: TaskTracker,
     monitor: Monitor,
     live: Live,
@@ -77,20 +78,20 @@ pub struct Web {
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Nobody could be looked up.
+    /// Users could not be looked up.
     #[error(transparent)]
     Access(#[from] Error),
-    /// Centrifugo's API could not be called.
+    /// No client for Centrifugo's API could be made.
     #[error(transparent)]
     Centrifugo(#[from] centrifugo::Error),
 }
 
-/// Who may listen, and by what the other side is known.
+/// Who may subscribe, and the secrets that authenticate the other side.
 #[derive(Debug)]
 struct Authorities {
-    /// For answers to browsers, and to Centrifugo.
+    /// Answers browsers and Centrifugo.
     answers: Arc<Access>,
-    /// For asking again what was answered.
+    /// Checks earlier answers again.
     revocation: Arc<Access>,
     secrets: Arc<Secrets>,
 }
@@ -105,14 +106,14 @@ impl Authorities {
     }
 }
 
-/// What makes the other side known.
+/// The secrets that authenticate the other side.
 #[derive(Debug)]
 struct Secrets {
-    /// Of Centrifugo.
+    /// Centrifugo's.
     proxy: Option<SecretString>,
-    /// Of whoever signs tokens: the first signs here.
+    /// Those that tokens may be signed with; the first signs here.
     tokens: Vec<SecretString>,
-    /// Of whoever calls the hub's API.
+    /// Those of callers of the hub's API.
     api: Vec<SecretString>,
 }
 
@@ -130,10 +131,10 @@ impl Secrets {
 }
 
 impl Web {
-    /// What the server of `config` needs. Browsers connect to `hub`, where there is no Centrifugo. Does not ask the database yet.
+    /// Creates the state of the server in `config`. Without Centrifugo, browsers connect to `hub`. Does not query the database yet.
     ///
     /// # Errors
-    /// When the database URL cannot be read, or no HTTP client can be made.
+    /// When the database URL cannot be parsed, or no HTTP client can be made.
     pub fn new(
         config: &Config,
         server: &Server,
@@ -166,10 +167,10 @@ impl Web {
         &self.live
     }
 
-    /// Puts the rules of a file that was read again in place, and the secrets that are derived from its keys.
+    /// Applies the rules of a reloaded file, and the secrets derived from its keys.
     ///
     /// # Errors
-    /// When the database URL cannot be read.
+    /// When the database URL cannot be parsed.
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
         let authorities = Authorities::new(config)?;
         *self.authorities.write() = authorities;
@@ -179,11 +180,11 @@ impl Web {
         Ok(())
     }
 
-    /// The answer to a request without the key that it needs. Guesses are slowed down.
-    fn refuse_guess(&self, request: &Request, said: &'static str) -> Response {
+    /// The answer to a request without the required key. Guesses are rate-limited.
+    fn refuse_guess(&self, request: &Request, text: &'static str) -> Response {
         let peer = request.extensions().get::<Peer>().copied();
         if peer.is_some_and(|peer| self.limiter.admits(limit::client(peer, request.headers()), Instant::now())) {
-            (StatusCode::UNAUTHORIZED, said).into_response()
+            (StatusCode::UNAUTHORIZED, text).into_response()
         } else {
             (StatusCode::TOO_MANY_REQUESTS, "too many requests\n").into_response()
         }

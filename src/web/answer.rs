@@ -1,32 +1,32 @@
-//! Who may connect, subscribe and go on: one answer for Centrifugo's proxies and for the hub.
+//! Who may connect, subscribe and stay connected: the same answers for Centrifugo's proxies and for the hub.
 
 use std::collections::BTreeSet;
 
-use super::registry::{FOREVER, Kind, Open};
-use super::validity::{digest, expiry};
+use super::expiry::{digest, expiry};
+use super::registry::{FOREVER, Grant, Kind};
 use super::{Credentials, Web};
 use crate::access::{Access, Error, Proof, Who};
 
-/// A connection that is let in.
+/// An admitted connection.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// The user's key; empty for a visitor.
+    /// The user's key; empty for an anonymous visitor.
     pub(super) user: String,
     /// The channels of the user's targets.
     pub(super) channels: Vec<String>,
-    /// When it is to be asked about again, in seconds of the Unix epoch.
+    /// When it must be checked again, in seconds of the Unix epoch.
     pub(super) expires: u64,
 }
 
 impl Web {
-    /// The user of a cookie, with the channels of the user's targets; none: may not connect.
+    /// The user of a cookie, with the channels of the user's targets; `None` if the connection is not allowed.
     pub(super) async fn admit(&self, given: &Credentials<'_>, client: &str) -> Result<Option<Opened>, Error> {
         let access = self.access();
         let who = access.identify(given).await?;
         let Some(channels) = access.channels(&who) else {
             return Ok(None);
         };
-        self.remember(&access, given, &who, client);
+        self.record(&access, given, &who, client);
         Ok(Some(Opened {
             user: who.key().to_owned(),
             channels,
@@ -34,8 +34,14 @@ impl Web {
         }))
     }
 
-    /// Whether a connection of `user` may listen to one more channel.
-    pub(super) async fn lets_in(&self, given: &Credentials<'_>, client: &str, user: &str, channel: &str) -> Result<bool, Error> {
+    /// Whether a connection of `user` may subscribe to another channel.
+    pub(super) async fn may_subscribe(
+        &self,
+        given: &Credentials<'_>,
+        client: &str,
+        user: &str,
+        channel: &str,
+    ) -> Result<bool, Error> {
         let access = self.access();
         let Some(who) = subscriber(&access, given, user).await? else {
             return Ok(false);
@@ -44,17 +50,17 @@ impl Web {
         if !allowed || client.is_empty() {
             return Ok(allowed);
         }
-        let mut rooms = open(&access, given, &who, Kind::Rooms(client.to_owned()));
+        let mut subscription = grant(&access, given, &who, Kind::Subscriptions(client.to_owned()));
         if self.hub.is_some() {
-            // The hub tells when the connection ends.
-            rooms.until = FOREVER;
+            // The hub reports the end of the connection.
+            subscription.until = FOREVER;
         }
-        Ok(self.registry.subscribed(client, channel, rooms))
+        Ok(self.registry.record_subscription(client, channel, subscription))
     }
 
-    /// Until when a connection of `user` may go on, which was given channels with this digest; none: it may not. One that has won
-    /// or lost channels is closed, so that its client connects anew, and so is one that an earlier process has answered: which rooms
-    /// it is in, nobody knows.
+    /// Until when a connection of `user` may stay open that was given channels with this digest; `None` if it may not. One that has
+    /// gained or lost channels is closed, so that its client connects again, and so is one that an earlier process admitted: its
+    /// subscriptions are not known.
     pub(super) async fn renew(
         &self,
         given: &Credentials<'_>,
@@ -67,24 +73,24 @@ impl Web {
         let same = access
             .channels(&who)
             .is_some_and(|channels| channels_given == Some(&*digest(&channels)));
-        if who.key() != user || !same || !self.registry.knows(client) {
+        if who.key() != user || !same || !self.registry.has_connection(client) {
             return Ok(None);
         }
-        self.remember(&access, given, &who, client);
+        self.record(&access, given, &who, client);
         Ok(Some(expiry(&who)))
     }
 
-    /// Remembers a connection, so that it can be cut.
-    fn remember(&self, access: &Access, given: &Credentials<'_>, who: &Who, client: &str) {
+    /// Records a connection, so that it can be closed when access is revoked.
+    fn record(&self, access: &Access, given: &Credentials<'_>, who: &Who, client: &str) {
         if !client.is_empty() {
-            let connection = open(access, given, who, Kind::Connection(client.to_owned()));
-            self.registry.opened(client.to_owned(), connection);
+            let connection = grant(access, given, who, Kind::Connection(client.to_owned()));
+            self.registry.record(client.to_owned(), connection);
         }
     }
 }
 
-/// Who stands behind a connection of `user`, as the server knows it from an answer or a token of ours; none: no longer that user.
-/// A cookie that came with the connection must still be that user's; without one, as with a token, the user must still be active.
+/// The identity behind a connection of `user`, as named by an answer or a token of ours; `None` if it is no longer that user. A cookie
+/// that came with the connection must still be that user's; without one, as with a token, the user must still be active.
 async fn subscriber(access: &Access, given: &Credentials<'_>, user: &str) -> Result<Option<Who>, Error> {
     let who = access.identify(given).await?;
     if who.key() == user {
@@ -96,8 +102,8 @@ async fn subscriber(access: &Access, given: &Credentials<'_>, user: &str) -> Res
     Ok(access.user(user).await?.map(Who::User))
 }
 
-fn open(access: &Access, given: &Credentials<'_>, who: &Who, kind: Kind) -> Open {
-    Open {
+fn grant(access: &Access, given: &Credentials<'_>, who: &Who, kind: Kind) -> Grant {
+    Grant {
         kind,
         user: who.key().to_owned(),
         proof: match who {
@@ -105,7 +111,7 @@ fn open(access: &Access, given: &Credentials<'_>, who: &Who, kind: Kind) -> Open
             Who::User(identity) => access.recheck_proof(given, identity),
         },
         digest: Some(digest(&access.channels(who).unwrap_or_default())),
-        rooms: BTreeSet::new(),
+        subscriptions: BTreeSet::new(),
         until: expiry(who),
     }
 }

@@ -1,4 +1,4 @@
-//! `/api/…`: the hub's HTTP API, of the shape of Centrifugo's, so that what is written for one works with the other.
+//! `/api/…`: the hub's HTTP API, compatible with Centrifugo's, so that programs written for one work with the other.
 
 mod command;
 
@@ -19,20 +19,20 @@ use crate::hub::code::Error;
 use crate::hub::json::{self, Object};
 use command::{Batch, Command};
 
-/// The header that holds the key.
+/// The header that contains the key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
-/// The largest body: a batch of the relay has a megabyte, or one event that may be larger.
+/// The largest body in bytes: a batch of the relay has a megabyte, or one event that may be larger.
 pub(super) const LARGEST_BODY: usize = 32 << 20;
 
-/// Lets requests with the key pass alone. Guesses are slowed down.
+/// Accepts only requests with the key. Guesses are rate-limited.
 pub(super) async fn authenticate(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(KEY_HEADER);
     let secrets = web.secrets();
-    let known = given.is_some_and(|given| {
+    let is_known = given.is_some_and(|given| {
         let is = |wanted: &SecretString| mac::equal(given.as_bytes(), wanted.expose_secret().as_bytes());
         secrets.api.iter().any(is)
     });
-    if known {
+    if is_known {
         return next.run(request).await;
     }
     web.refuse_guess(&request, "")
@@ -60,8 +60,8 @@ pub(super) async fn call(State(web): State<Arc<Web>>, Path(method): Path<String>
             json::object(|answer| write(answer, "result", &result))
         }
     };
-    if !web.is_heard() {
-        // Those who listened were sent away meanwhile.
+    if !web.reaches_subscribers() {
+        // The subscribers were disconnected meanwhile.
         return leadership::elsewhere();
     }
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
@@ -72,7 +72,7 @@ enum Asked {
     Command(Command),
 }
 
-/// The replies to the commands of a batch, one after the other, also where it would let them run side by side.
+/// The replies to the commands of a batch, which run one after the other even if the batch allows them to run in parallel.
 async fn replies(hub: &Hub, batch: Batch) -> Bytes {
     let mut replies = Vec::with_capacity(batch.commands.len());
     for command in batch.commands {
@@ -89,7 +89,7 @@ async fn replies(hub: &Hub, batch: Batch) -> Bytes {
     })
 }
 
-/// A result under its name, or an error.
+/// Writes a result under its name, or an error.
 fn write(object: &mut Object<'_>, name: &str, result: &Result<Bytes, Error>) {
     match result {
         Ok(result) => object.raw(name, result),

@@ -1,4 +1,4 @@
-//! `/instant.js` and `/instant.mjs`: the client for browsers, out of the binary.
+//! `/instant.js` and `/instant.mjs`: the client for browsers, embedded in the binary.
 
 use std::io::{self, Write as _};
 use std::sync::LazyLock;
@@ -16,43 +16,43 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-/// Browsers take it from their cache for a minute and then ask whether it has changed: after an upgrade pages have the new one soon.
+/// Browsers use their cached copy for a minute and then revalidate it: after an upgrade, pages get the new one soon.
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60, must-revalidate");
-/// It is code for everyone, the same for each of them and without a secret: pages of any origin may load it as a module or with
-/// an `integrity`, which is read across origins. Whether they may connect is decided when they do.
+/// The code is public, the same for everyone and without secrets: pages of any origin may load it as a module or with an `integrity`
+/// attribute, which are cross-origin reads. Whether they may connect is decided when they do.
 const ANYONE: HeaderValue = HeaderValue::from_static("*");
-/// Lets pages load it that isolate themselves (`Cross-Origin-Embedder-Policy`).
+/// Allows pages that isolate themselves (`Cross-Origin-Embedder-Policy`) to load it.
 const RESOURCE_POLICY: (HeaderName, HeaderValue) = (
     HeaderName::from_static("cross-origin-resource-policy"),
     HeaderValue::from_static("cross-origin"),
 );
-/// Both are JavaScript; modules are not run under another type.
+/// The type of both files; browsers do not run modules of another type.
 const JAVASCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
 
 static SCRIPT: LazyLock<Asset> = LazyLock::new(|| Asset::new(include_bytes!("../../client/dist/instant.js")));
 static MODULE: LazyLock<Asset> = LazyLock::new(|| Asset::new(include_bytes!("../../client/dist/instant.mjs")));
 
-/// A file of the client, in the forms in which it is sent.
+/// A file of the client, in the encodings in which it is sent.
 #[derive(Debug)]
 struct Asset {
     plain: Form,
-    /// None: it could not be made.
+    /// `None` if compression failed.
     compressed: Option<Form>,
 }
 
-/// The bytes of a file, and what they are recognised by.
+/// The bytes of a file in one encoding, and their entity tag.
 #[derive(Debug)]
 struct Form {
     bytes: Bytes,
     tag: HeaderValue,
 }
 
-/// Answers with the script.
+/// Serves the script.
 pub(super) async fn script(headers: HeaderMap) -> Response {
     SCRIPT.answer(&headers)
 }
 
-/// Answers with the module.
+/// Serves the module.
 pub(super) async fn module(headers: HeaderMap) -> Response {
     MODULE.answer(&headers)
 }
@@ -66,7 +66,7 @@ impl Asset {
     }
 
     fn answer(&self, headers: &HeaderMap) -> Response {
-        let compressed = self.compressed.as_ref().filter(|_| takes_gzip(headers));
+        let compressed = self.compressed.as_ref().filter(|_| accepts_gzip(headers));
         let form = compressed.unwrap_or(&self.plain);
         let mut answer = if form.is_known(headers) {
             StatusCode::NOT_MODIFIED.into_response()
@@ -100,7 +100,7 @@ impl Form {
         Self { bytes, tag }
     }
 
-    /// Whether the client has it, as RFC 9110 (13.1.2) compares: weakly, since a proxy that compresses makes the tag weak.
+    /// Whether the client has this form, by the weak comparison of RFC 9110 (13.1.2): a proxy that compresses makes the tag weak.
     fn is_known(&self, headers: &HeaderMap) -> bool {
         let given = headers.get_all(IF_NONE_MATCH).iter();
         let mut tags = given
@@ -111,8 +111,8 @@ impl Form {
     }
 }
 
-/// Whether the client says that it takes gzip, and not that it does not.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether the client accepts gzip, with a weight above zero.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let given = headers.get_all(ACCEPT_ENCODING).iter();
     let mut codings = given
         .filter_map(|value| value.to_str().ok())
@@ -139,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_sent_to_whoever_takes_it() {
-        for (values, takes) in [
+    fn gzip_is_sent_to_clients_that_accept_it() {
+        for (values, accepts) in [
             (&["gzip, deflate, br"][..], true),
             (&["br", "GZIP;q=0.5"], true),
             (&["br"], false),
@@ -149,12 +149,12 @@ mod tests {
             (&["x-gzip"], false),
             (&[], false),
         ] {
-            assert_eq!(takes_gzip(&headers(&ACCEPT_ENCODING, values)), takes, "{values:?}");
+            assert_eq!(accepts_gzip(&headers(&ACCEPT_ENCODING, values)), accepts, "{values:?}");
         }
     }
 
     #[test]
-    fn a_tag_is_known_alone_in_a_list_weak_or_by_a_star() {
+    fn a_tag_matches_by_itself_in_a_list_as_a_weak_tag_or_by_a_star() {
         let form = Form::new(Bytes::from_static(b"code"));
         let tag = form.tag.to_str().unwrap();
         for (values, known) in [

@@ -14,9 +14,9 @@ use crate::publisher::centrifugo::{CallError, Centrifugo};
 use crate::publisher::{Observers, Tap};
 use crate::relay::{Redelivery, RelatedLoader, redeliver};
 
-/// After which a client connects again, and is asked who it is. Centrifugo's own codes of that kind mean something else.
+/// Makes a client reconnect, which identifies it again. Centrifugo's own codes of that kind have other meanings.
 const CHANGED: Disconnect = Disconnect::new(4001, "access changed");
-/// How long Centrifugo may take to cut a connection; the next look tries again.
+/// How long Centrifugo may take to close a connection; the next check retries.
 const API_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The server that browsers are connected to.
@@ -26,20 +26,20 @@ pub(super) enum Backend {
     Hub(Arc<Hub>),
 }
 
-/// Who is connected.
+/// The connections, as counts and lists.
 #[derive(Debug, Serialize)]
 pub(super) struct Connected {
     clients: usize,
     users: usize,
     channels: usize,
-    /// The users with the most connections, which Centrifugo does not tell; a visitor's key is empty.
+    /// The users with the most connections; `None` with Centrifugo, which does not report them. A visitor's key is empty.
     listed_users: Option<Vec<(String, usize)>>,
-    /// The channels that most listen to, which Centrifugo does not tell.
+    /// The channels with the most subscribers; `None` with Centrifugo, which does not report them.
     listed_channels: Option<Vec<(Arc<str>, usize)>>,
 }
 
 impl Backend {
-    /// Disconnects a user's connection; returns whether it is done.
+    /// Closes a user's connection; returns whether that succeeded.
     pub(super) async fn disconnect(&self, user: &str, client: &str) -> bool {
         match self {
             Self::Centrifugo(server) => done(server.disconnect(user, client, CHANGED.code, &CHANGED.reason)).await,
@@ -50,7 +50,8 @@ impl Backend {
         }
     }
 
-    /// Ends the subscription to `channel` of a user's connection, or of all of them without `client`; returns whether it is done.
+    /// Ends the subscription to `channel` of a user's connection, or of all of the user's without `client`; returns whether that
+    /// succeeded.
     pub(super) async fn unsubscribe(&self, user: &str, client: Option<&str>, channel: &str) -> bool {
         match self {
             Self::Centrifugo(server) => unsubscribe(server, user, client, channel).await,
@@ -63,7 +64,7 @@ impl Backend {
 }
 
 impl Backend {
-    /// Who is connected, with up to `limit` users and channels by name; none when it cannot be told.
+    /// The connections, with up to `limit` users and channels by name; `None` if Centrifugo does not answer.
     pub(super) async fn connected(&self, limit: usize) -> Option<Connected> {
         match self {
             Self::Centrifugo(server) => {
@@ -89,7 +90,7 @@ impl Backend {
         }
     }
 
-    /// See [`redeliver`]; `observers` see what is sent.
+    /// Sends dead letters again, see [`redeliver`]; `observers` see what is sent.
     pub(super) async fn redeliver(
         &self,
         operator: &Operator,
@@ -112,23 +113,23 @@ impl Backend {
     }
 }
 
-/// Disconnects all of a user's connections to Centrifugo but those called `kept`; returns whether it is done.
+/// Closes all of a user's connections to Centrifugo except those with the ids in `kept`; returns whether that succeeded.
 pub(super) async fn disconnect_others(server: &Centrifugo, user: &str, kept: &[&str]) -> bool {
     done(server.disconnect_others(user, kept, CHANGED.code, &CHANGED.reason)).await
 }
 
-/// [`Backend::unsubscribe`] at Centrifugo.
+/// [`Backend::unsubscribe`] on Centrifugo.
 pub(super) async fn unsubscribe(server: &Centrifugo, user: &str, client: Option<&str>, channel: &str) -> bool {
     done(server.unsubscribe(user, client, channel)).await
 }
 
-/// Whether Centrifugo has cut something in time; otherwise the next look tries again.
+/// Whether Centrifugo has enforced a revocation in time; otherwise the next check retries.
 async fn done(cut: impl Future<Output = Result<(), CallError>>) -> bool {
     let reason = match tokio::time::timeout(API_TIMEOUT, cut).await {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it did not answer in time".to_owned(),
     };
-    warn!(reason, "Centrifugo does not cut what was revoked; it is asked again");
+    warn!(reason, "Centrifugo did not enforce a revocation; it is retried");
     false
 }

@@ -1,4 +1,4 @@
-//! Connections: how many, and how slow they may be. axum's own loop sets no such limits.
+//! The accept loop, with limits on how many connections there are and how slow they may be; axum's own loop has none.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,32 +24,32 @@ use crate::hub::Hub;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
-/// How long a client may take for a request's head, and be idle between two.
+/// How long a client may take for a request's head, and stay idle between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a client may leave what it is sent unread, or unacknowledged. One that reads nothing of its answers is otherwise waited for
-/// without an end.
+/// How long a client may leave sent data unread or unacknowledged. Without a limit, the server would wait forever for one that reads
+/// none of its answers.
 const UNREAD: Duration = Duration::from_secs(30);
-/// Bytes of a request's head: a page's cookies, and what is around them.
+/// The largest request head in bytes: a page's cookies and the other headers.
 const LARGEST_HEAD: usize = 64 * 1024;
-/// How long requests under way may take after the end was asked for.
+/// How long requests in progress may take after shutdown has begun.
 const GRACE: Duration = Duration::from_secs(5);
-/// Between two looks for what the hub may forget.
+/// The interval between two sweeps of what the hub no longer needs.
 const SWEEP: Duration = Duration::from_secs(5);
 /// The pause when no connection can be accepted, as when the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a request comes from.
+/// The address that a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Closes the connection of a request, whatever is under way.
+/// Closes the connection of a request, whatever is in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Hangup(pub(super) CancellationToken);
 
-/// Serves `web` until `shutdown`, then lets requests under way end within a grace period.
+/// Serves `web` until `shutdown`, then lets requests in progress finish within a grace period.
 pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationToken) {
     let service = TowerToHyperService::new(router(Arc::clone(&web)));
-    for subject in [Subject::Connections, Subject::Rooms] {
+    for subject in [Subject::Connections, Subject::Subscriptions] {
         tokio::spawn(revocation::watch(Arc::clone(&web), subject, shutdown.clone()));
     }
     if let Some(hub) = &web.hub {
@@ -86,7 +86,7 @@ pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationT
         let ending = shutdown.clone();
         web.tasks.spawn(async move {
             let mut connection = pin!(connection);
-            // How a client's connection ends is the client's matter.
+            // How a connection ended is of no interest here.
             let ended = tokio::select! {
                 ended = connection.as_mut() => Some(ended),
                 () = hung_up.cancelled() => return,
@@ -105,13 +105,13 @@ pub async fn serve(listener: TcpListener, web: Arc<Web>, shutdown: CancellationT
     }
     web.tasks.close();
     if tokio::time::timeout(GRACE, web.tasks.wait()).await.is_err() {
-        info!("requests that took too long were cut off");
+        info!("requests still in progress after the grace period were aborted");
     }
     web.access().close().await;
     web.revocation().close().await;
 }
 
-/// Lets the hub forget what is too old.
+/// Has the hub drop what is too old.
 async fn sweep(hub: Arc<Hub>, shutdown: CancellationToken) {
     loop {
         tokio::select! {
@@ -126,8 +126,8 @@ type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<Accepted> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    // Without it an event waits until the client has acknowledged the one before, which takes up to 40 ms. A client that is gone
-    // already fails later by itself.
+    // Otherwise an event waits until the client has acknowledged the previous one, which takes up to 40 ms. If the client is already
+    // gone, the connection fails later.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
     Ok((stream, peer, permit))

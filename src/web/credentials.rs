@@ -1,4 +1,4 @@
-//! What the headers of a request hold to be known by.
+//! The credentials in the headers of a request.
 
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue};
@@ -6,7 +6,7 @@ use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue};
 use crate::access::Credentials;
 
 impl<'a> Credentials<'a> {
-    /// Those of a request.
+    /// The credentials of a request.
     pub(in crate::web) fn of(headers: &'a HeaderMap) -> Self {
         Self {
             cookies: headers.get_all(COOKIE).iter().flat_map(cookies).collect(),
@@ -17,7 +17,7 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// The texts of a `Cookie` header: the whole of it, unless another script of the site has set a cookie that is no text.
+/// The text of a `Cookie` header: all of it, or, if another script of the site has set a cookie that is not UTF-8, the pairs that are.
 fn cookies(header: &HeaderValue) -> Vec<&str> {
     let bytes = header.as_bytes();
     std::str::from_utf8(bytes).map_or_else(
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_that_is_not_ascii_takes_no_other_away() {
+    fn a_cookie_that_is_not_ascii_does_not_hide_the_others() {
         let mut headers = HeaderMap::new();
         for cookies in [&b"name=Zo\xc3\xab; sessionid=a"[..], b"name=Zo\xeb; sessionid=b; c=d"] {
             headers.append(COOKIE, HeaderValue::from_bytes(cookies).unwrap());

@@ -1,5 +1,5 @@
-//! Connections of the hub over plain HTTP, for networks that let no WebSocket through: the answer to one request goes on and on, and
-//! what the client says comes in requests of its own.
+//! Connections to the hub over plain HTTP, for networks that block WebSockets: the response to one request is streamed, and the
+//! client's commands arrive in separate requests.
 //!
 //! ```text
 //!  POST /connection/http_stream, its body the command `connect`    ──▶ a line of JSON for each message
@@ -7,7 +7,7 @@
 //!  POST /emulation {"session": …, "node": …, "data": "commands"}  ──▶ 204
 //! ```
 //!
-//! The session is a secret that the answer to `connect` holds: whoever knows it speaks for the client.
+//! The session is a secret in the answer to `connect`: a request that has it acts for the client.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -29,28 +29,28 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::caller::Caller;
 use super::connection::Hangup;
+use super::hub_authority::HubAuthority;
 use super::{Credentials, Web, origin, random};
 use crate::hub::Session;
 use crate::hub::code::Disconnect;
 use crate::hub::json;
 use crate::hub::queue::Output;
 
-/// Connections of this kind at once: each holds one of those that the server has for every request.
+/// Connections of this kind at once: each takes one of the connections that the server has for all requests.
 const PLACES: usize = 2048;
-/// How long a client may take for what is left when it has been cut off.
+/// How long a disconnected client may take to read what is left.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a connection says of itself beside its session: there is one process.
+/// The node in a connection's answer: there is one process.
 const NODE: &str = "instant";
-/// Asks nginx to pass each message on at once.
+/// Asks nginx to forward each message immediately.
 pub(super) const UNBUFFERED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
-/// The connections of this kind.
+/// The connections over plain HTTP.
 #[derive(Debug)]
 pub(super) struct Emulated {
-    sessions: Mutex<HashMap<String, Weak<Session<Caller>>>>,
+    sessions: Mutex<HashMap<String, Weak<Session<HubAuthority>>>>,
     places: Arc<Semaphore>,
 }
 
@@ -64,12 +64,12 @@ impl Default for Emulated {
 }
 
 impl Emulated {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<Session<Caller>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<Session<HubAuthority>>>> {
         self.sessions.lock()
     }
 }
 
-/// How messages are told from each other.
+/// How messages are delimited.
 #[derive(Clone, Copy, Debug)]
 enum Format {
     Lines,
@@ -84,7 +84,7 @@ impl Format {
         }
     }
 
-    /// A frame of the hub: messages with line feeds between them, which JSON has none of.
+    /// Encodes a frame of the hub: messages separated by line feeds, which JSON does not contain.
     fn write(self, frame: &[u8]) -> Bytes {
         let mut out = BytesMut::with_capacity(frame.len() + 32);
         match self {
@@ -104,10 +104,10 @@ impl Format {
     }
 }
 
-/// What is sent to one client. When it is dropped, the client is gone.
+/// The stream to one client. It is dropped when the client is gone.
 struct Stream {
     web: Arc<Web>,
-    session: Arc<Session<Caller>>,
+    session: Arc<Session<HubAuthority>>,
     key: String,
     format: Format,
     has_ended: bool,
@@ -139,12 +139,12 @@ pub(super) async fn sse(
     };
     let plain = connect.replace('+', " ");
     match percent_decode_str(&plain).decode_utf8() {
-        // An address is what anyone can make somebody ask for, with that one's cookies.
+        // Anyone can make a user's browser request a URL with that user's cookies.
         Ok(connect) if connect.lines().count() > 1 => {
             (StatusCode::BAD_REQUEST, "`cf_connect` holds one command\n").into_response()
         }
         Ok(connect) => open(web, hangup, &headers, &connect, Format::ServerSentEvents).await,
-        Err(_) => (StatusCode::BAD_REQUEST, "`cf_connect` is no text\n").into_response(),
+        Err(_) => (StatusCode::BAD_REQUEST, "`cf_connect` is not UTF-8\n").into_response(),
     }
 }
 
@@ -153,9 +153,9 @@ async fn open(web: Arc<Web>, Hangup(hangup): Hangup, headers: &HeaderMap, connec
         return (StatusCode::NOT_FOUND, "there is no hub: browsers connect to Centrifugo\n").into_response();
     };
     let place = Arc::clone(&web.emulated.places).try_acquire_owned().ok();
-    let session = Session::open(hub, Caller::new(Arc::clone(&web), &Credentials::of(headers)));
+    let session = Session::open(hub, HubAuthority::new(Arc::clone(&web), &Credentials::of(headers)));
     let (Some(place), Some(session), Ok(key)) = (place, session, random::secret()) else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no connection is taken for now\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "no connections are accepted for now\n").into_response();
     };
     let session = Arc::new(session.emulated(&key, NODE));
     if let Err(disconnect) = session.receive(connect).await {
@@ -184,8 +184,8 @@ async fn open(web: Arc<Web>, Hangup(hangup): Hangup, headers: &HeaderMap, connec
         .into_response()
 }
 
-/// Watches over a connection until it is gone. One that does not take what is left for it is closed.
-async fn watch(session: Arc<Session<Caller>>, gone: CancellationToken, hangup: CancellationToken) {
+/// Supervises a connection until it is gone. One that does not read what is left in time is closed.
+async fn watch(session: Arc<Session<HubAuthority>>, gone: CancellationToken, hangup: CancellationToken) {
     tokio::select! {
         disconnect = session.supervise() => session.queue().end(disconnect),
         () = session.queue().cut() => {}
@@ -197,7 +197,7 @@ async fn watch(session: Arc<Session<Caller>>, gone: CancellationToken, hangup: C
 }
 
 impl Stream {
-    /// The next messages; none after the one that ends it.
+    /// The next messages; `None` after the one that ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
         if self.has_ended {
             return None;
@@ -226,35 +226,34 @@ impl Drop for Stream {
     }
 }
 
-/// What a client says.
+/// Commands of a client.
 #[derive(Deserialize)]
-struct Said {
+struct Commands {
     session: String,
     data: String,
 }
 
 /// `POST /emulation`: commands, as in a frame of a WebSocket.
 pub(super) async fn emulation(State(web): State<Arc<Web>>, body: Bytes) -> StatusCode {
-    let Ok(said) = serde_json::from_slice::<Said>(&body) else {
+    let Ok(commands) = serde_json::from_slice::<Commands>(&body) else {
         return StatusCode::BAD_REQUEST;
     };
-    let session = web.emulated.lock().get(&said.session).and_then(Weak::upgrade);
+    let session = web.emulated.lock().get(&commands.session).and_then(Weak::upgrade);
     let Some(session) = session else {
-        // The process that leads may know it.
-        return if web.is_heard() {
+        // It may be a session of the leader.
+        return if web.reaches_subscribers() {
             StatusCode::NOT_FOUND
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
     };
-    if let Err(disconnect) = session.receive(&said.data).await {
+    if let Err(disconnect) = session.receive(&commands.data).await {
         session.queue().end(disconnect);
     }
     StatusCode::NO_CONTENT
 }
 
-/// Lets pages of allowed origins pass, and programs; answers what a browser asks before it sends a request to
-/// another origin.
+/// Accepts requests of pages of allowed origins and of programs, and answers the preflight requests of browsers.
 pub(super) async fn cross_origin(State(web): State<Arc<Web>>, request: axum::extract::Request, next: Next) -> Response {
     let origin = origin::allowed(&web, request.headers());
     if !origin::is_welcome(&web, request.headers()) {
@@ -271,7 +270,7 @@ pub(super) async fn cross_origin(State(web): State<Arc<Web>>, request: axum::ext
         next.run(request).await
     };
     if let Some(origin) = origin {
-        origin::tell(answer.headers_mut(), origin);
+        origin::add_cors_headers(answer.headers_mut(), origin);
     }
     answer
 }
@@ -281,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_message_of_a_frame_is_told_from_the_next() {
+    fn the_messages_of_a_frame_are_delimited() {
         let frame = b"{\"id\":1}\n{}";
         assert_eq!(Format::Lines.write(frame), "{\"id\":1}\n{}\n");
         assert_eq!(Format::ServerSentEvents.write(frame), "data: {\"id\":1}\n\ndata: {}\n\n");

@@ -18,14 +18,14 @@ use crate::relay::{Health, Metrics};
 
 /// The format of the metrics: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// What `/readyz` is asked to find the one process that leads.
+/// The query of `/readyz` that finds the leader.
 const LEADING: &str = "leading";
-/// How long an answer of the database is good: scrapes of several servers ask it once.
-const KEPT: Duration = Duration::from_secs(5);
-/// How long the database may take: Prometheus gives up after ten seconds.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long an answer of the database is cached: scrapes by several servers query it once.
+const CACHED: Duration = Duration::from_secs(5);
+/// How long the database may take: Prometheus times out after ten seconds.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What is known of the relay, and of the database when it is asked.
+/// The state of the relay, and of the database when queried.
 #[derive(Debug)]
 pub(super) struct Monitor {
     metrics: Arc<Metrics>,
@@ -48,18 +48,18 @@ impl Monitor {
         self.metrics.health()
     }
 
-    /// What waits in the database; none when it does not answer. Asked once however many ask here.
+    /// What waits in the database; `None` if it does not answer. Concurrent callers share one query.
     pub(super) async fn depth(&self) -> Option<Depth> {
         let mut kept = self.depth.lock().await;
         if let Some((at, depth)) = &*kept
-            && at.elapsed() < KEPT
+            && at.elapsed() < CACHED
         {
             return depth.clone();
         }
-        let depth = match tokio::time::timeout(PATIENCE, ask(&self.database)).await {
+        let depth = match tokio::time::timeout(TIMEOUT, ask(&self.database)).await {
             Ok(Ok(depth)) => Some(depth),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the metrics of the database are left out");
+                tracing::warn!(%error, "the metrics of the database are omitted");
                 None
             }
             Err(_) => None,
@@ -73,8 +73,8 @@ async fn ask(database: &SecretString) -> Result<Depth, Error> {
     Operator::connect(database).await?.depth().await
 }
 
-/// 200 while the relay leads, with a lag below the limit, or stands by; 503 otherwise. With `?leading`, 200 from the process that leads
-/// alone, whatever its lag: nobody else could be asked instead.
+/// 200 while the relay leads with a lag below the limit, or stands by; 503 otherwise. With `?leading`, 200 only from the leader, whatever
+/// its lag: there is no other process to use instead.
 pub(super) async fn ready(State(web): State<Arc<Web>>, RawQuery(query): RawQuery) -> Response {
     let health = web.monitor.health();
     let (role, lag) = (health.role(), health.lag());
@@ -92,7 +92,7 @@ pub(super) async fn ready(State(web): State<Arc<Web>>, RawQuery(query): RawQuery
     (status, Json(answer)).into_response()
 }
 
-/// The metrics.
+/// Serves the metrics.
 pub(super) async fn metrics(State(web): State<Arc<Web>>) -> Response {
     let depth = web.monitor.depth().await;
     let rendered = web.monitor.metrics.render(depth.as_ref());

@@ -1,4 +1,4 @@
-//! Whether browsers are connected to this process, or to another one that leads.
+//! Whether browsers are connected to this process or to another one, which leads.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use axum::response::{IntoResponse, Response};
 use super::Web;
 use crate::relay::Role;
 
-/// The answer where nobody would hear what is published.
+/// The answer if a publication would reach no subscriber.
 const ELSEWHERE: (StatusCode, &str) = (
     StatusCode::SERVICE_UNAVAILABLE,
     "this process does not lead, and nobody is connected to it: ask the one that leads\n",
 );
 
 impl Web {
-    /// Whether what is published here is heard: by Centrifugo, or by a hub that lets browsers in.
-    pub(super) fn is_heard(&self) -> bool {
+    /// Whether publications reach subscribers: through Centrifugo, or through a hub that admits browsers.
+    pub(super) fn reaches_subscribers(&self) -> bool {
         self.hub.as_ref().is_none_or(|hub| hub.admits())
     }
 
-    /// Whether this process leads. One with a hub that has lost PostgreSQL does until it sends its browsers away.
+    /// Whether this process leads. One with a hub that has lost PostgreSQL counts as leading until it disconnects its browsers.
     pub(super) fn leads(&self) -> bool {
         match &self.hub {
             Some(hub) => hub.admits(),
@@ -31,9 +31,9 @@ impl Web {
     }
 }
 
-/// Lets requests pass that are of use where browsers are connected alone.
+/// Accepts requests only in the process that browsers are connected to.
 pub(super) async fn required(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
-    if web.is_heard() {
+    if web.reaches_subscribers() {
         next.run(request).await
     } else {
         elsewhere()

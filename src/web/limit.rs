@@ -1,4 +1,4 @@
-//! How often an address may ask.
+//! The rate limit per address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,16 +9,16 @@ use parking_lot::Mutex;
 
 use super::connection::Peer;
 
-/// Requests at once: an office behind one address opens its pages in the morning.
+/// Requests in a burst: in the morning, an office behind one address opens its pages.
 const BURST: f64 = 100.0;
-/// Requests a second after that.
+/// Requests per second after that.
 const RATE: f64 = 10.0;
-/// Addresses that are remembered.
+/// Addresses that are tracked.
 const ADDRESSES: usize = 20_000;
-/// The header in which a reverse proxy names its client.
+/// The header in which a reverse proxy reports its client.
 const FORWARDED: &str = "x-forwarded-for";
 
-/// A bucket of requests for each address.
+/// A token bucket for each address.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
@@ -31,14 +31,14 @@ struct Bucket {
 }
 
 impl Limiter {
-    /// Whether `address` may ask at `now`.
+    /// Whether a request from `address` is allowed at `now`.
     pub(super) fn admits(&self, address: IpAddr, now: Instant) -> bool {
         let mut buckets = self.buckets.lock();
         let address = network(address);
         if buckets.len() >= ADDRESSES && !buckets.contains_key(&address) {
             buckets.retain(|_, bucket| bucket.refilled(now) < BURST);
             if buckets.len() >= ADDRESSES {
-                // That many addresses at once are no people; forgetting them costs less than the memory.
+                // That many addresses at once are not people; evicting all costs less than the memory.
                 buckets.clear();
             }
         }
@@ -60,8 +60,8 @@ impl Bucket {
     }
 }
 
-/// The address that asks. A reverse proxy on this machine or in its private network names its client; what anyone else names is
-/// not believed, nor what stands before the last name.
+/// The client's address. A reverse proxy on this machine or in its private network reports its client; the header of any other peer is
+/// not trusted, nor are the entries before the last.
 pub(super) fn client(peer: Peer, headers: &HeaderMap) -> IpAddr {
     let address = peer.0.ip().to_canonical();
     if !is_near(address) {
@@ -79,7 +79,7 @@ const fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// What one client has: an address, or 64 bits of IPv6.
+/// The range of one client: an IPv4 address, or a /64 of IPv6.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_proxy_nearby_names_its_client() {
+    fn only_a_proxy_nearby_reports_its_client() {
         let mut headers = HeaderMap::new();
         headers.insert(FORWARDED, "198.51.100.1, 198.51.100.2".parse().unwrap());
         let client = |peer: &str| client(Peer(peer.parse().unwrap()), &headers).to_string();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_listens_on_ipv6_names_its_clients_of_ipv4_each_by_itself() {
+    fn a_proxy_that_listens_on_ipv6_reports_each_ipv4_client_by_itself() {
         let mut headers = HeaderMap::new();
         headers.insert(FORWARDED, "::ffff:198.51.100.2".parse().unwrap());
         let client = client(Peer("127.0.0.1:1".parse().unwrap()), &headers);

@@ -1,8 +1,8 @@
-//! `/live`: a page for the staff that shows events as they are published, and who is connected. Its assets are in the binary.
+//! `/live`: a page for staff that shows events as they are published, and who is connected. Its assets are embedded in the binary.
 
-mod desk;
-mod door;
+mod actions;
 mod feed;
+mod guests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,26 +21,26 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::random::NoRandomness;
-use super::trouble::unavailable;
+use super::unanswered::unavailable;
 use super::{Web, leadership};
 use crate::config::Config;
 use crate::mapping::Mapping;
 use crate::publisher::Observers;
-use door::Door;
+use guests::Guests;
 
 /// The most viewers at a time; each is sent every event.
 const VIEWERS: usize = 32;
-/// Nothing from elsewhere, and nothing in the page but what is served next to it.
+/// Allows no content of other origins, and no inline scripts or styles.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// The assets of the page.
+/// The page.
 const PAGE: &str = include_str!("live/page.html");
 const SCRIPT: &str = include_str!("live/page.js");
 const STYLE: &str = include_str!("live/page.css");
 
-/// What the page shows, and what it can do.
+/// The state of the live page.
 #[derive(Debug)]
 pub struct Live {
     observers: Observers,
@@ -48,7 +48,7 @@ pub struct Live {
     database: SecretString,
     related_ttl: Duration,
     site: Option<String>,
-    door: Door,
+    guests: Guests,
     viewers: Arc<Semaphore>,
     closing: CancellationToken,
 }
@@ -70,7 +70,7 @@ impl Live {
             database: config.database.url.clone(),
             related_ttl: config.related_ttl,
             site: config.site.clone(),
-            door: Door::new()?,
+            guests: Guests::new()?,
             viewers: Arc::new(Semaphore::new(VIEWERS)),
             closing,
         })
@@ -81,23 +81,23 @@ impl Live {
     /// # Errors
     /// When the system has no random numbers.
     pub fn invite(&self) -> Result<String, NoRandomness> {
-        Ok(format!("/live?key={}", self.door.invite()?))
+        Ok(format!("/live?key={}", self.guests.invite()?))
     }
 }
 
 /// The routes of the page.
 pub(super) fn routes(web: &Arc<Web>) -> Router<Arc<Web>> {
-    let acts = Router::new()
-        .route("/live/dead/retry", post(desk::retry))
+    let actions = Router::new()
+        .route("/live/dead/retry", post(actions::retry))
         .route_layer(middleware::from_fn_with_state(Arc::clone(web), leadership::required))
-        .route("/live/send", post(desk::send))
-        .route_layer(middleware::from_fn(door::same_origin));
+        .route("/live/send", post(actions::send))
+        .route_layer(middleware::from_fn(guests::same_origin));
     Router::new()
         .route("/live/events", get(feed::open))
         .route_layer(middleware::from_fn_with_state(Arc::clone(web), leadership::required))
-        .route("/live/dead", get(desk::letters))
-        .merge(acts)
-        .route_layer(middleware::from_fn_with_state(Arc::clone(web), door::guard))
+        .route("/live/dead", get(actions::letters))
+        .merge(actions)
+        .route_layer(middleware::from_fn_with_state(Arc::clone(web), guests::guard))
         .route("/live", get(page))
         .route(
             "/live/page.js",
@@ -106,16 +106,16 @@ pub(super) fn routes(web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/live/page.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
 }
 
-/// The page, or how to get access to it. A key comes as `?key=KEY`.
+/// Serves the page, or says how to get access to it. A key is passed as `?key=KEY`.
 async fn page(State(web): State<Arc<Web>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let key = query.as_deref().and_then(|query| query.strip_prefix("key="));
-    if let Some(cookie) = key.and_then(|key| web.live.door.redeem(key)) {
+    if let Some(cookie) = key.and_then(|key| web.live.guests.redeem(key)) {
         // A page without the key in its address replaces this one.
         return (StatusCode::SEE_OTHER, [(LOCATION, "/live".to_owned()), (SET_COOKIE, cookie)]).into_response();
     }
-    match door::enters(&web, &headers).await {
+    match guests::may_view(&web, &headers).await {
         Ok(true) => asset("text/html; charset=utf-8", PAGE),
-        Ok(false) => (StatusCode::FORBIDDEN, door::REFUSAL).into_response(),
+        Ok(false) => (StatusCode::FORBIDDEN, guests::REFUSAL).into_response(),
         Err(error) => unavailable(&error),
     }
 }

@@ -1,13 +1,13 @@
-//! Which pages may connect, by what a browser says of where a request comes from.
+//! Which pages may connect, by the headers in which a browser reports where a request comes from.
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, ORIGIN, VARY};
 
 use super::Web;
 
-/// Where a browser's request comes from, in relation to the server's own origin.
+/// The header that relates a request's origin to the server's own.
 const FETCH_SITE: &str = "sec-fetch-site";
-/// What a browser's request is for.
+/// The header that says what a request is for.
 const FETCH_MODE: &str = "sec-fetch-mode";
 
 /// The origin of a request, if it has one that is allowed.
@@ -21,9 +21,9 @@ pub(super) fn allowed(web: &Web, headers: &HeaderMap) -> Option<HeaderValue> {
     is_allowed.then(|| origin.clone())
 }
 
-/// Whether a request comes from a page of an allowed origin, or from a program, which says nothing of a page. Pages of the server's own
-/// origin send none with a GET request, nor does a link that somebody follows, which brings cookies too: today's browsers say over TLS
-/// which of the two it is.
+/// Whether a request comes from a page of an allowed origin, or from a program, which sends no `Origin`. Neither does a page of the
+/// server's own origin with a GET request, nor a followed link, which carries cookies too: today's browsers distinguish these two over
+/// TLS.
 pub(super) fn is_welcome(web: &Web, headers: &HeaderMap) -> bool {
     if headers.contains_key(ORIGIN) {
         return allowed(web, headers).is_some();
@@ -33,8 +33,8 @@ pub(super) fn is_welcome(web: &Web, headers: &HeaderMap) -> bool {
     is_of_page && !is(FETCH_MODE, "navigate")
 }
 
-/// Tells a browser that pages of this origin may read the answer, which is that of their user.
-pub(super) fn tell(answer: &mut HeaderMap, origin: HeaderValue) {
+/// Allows pages of this origin to read the answer, which depends on their user.
+pub(super) fn add_cors_headers(answer: &mut HeaderMap, origin: HeaderValue) {
     answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     answer.insert(VARY, HeaderValue::from_static("origin"));

@@ -1,4 +1,4 @@
-//! What Centrifugo asks: who connects, who subscribes, whether a connection may go on.
+//! Centrifugo's proxy requests: who connects, who subscribes, and whether a connection may stay open.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::trouble::unavailable;
-use super::validity::digest;
+use super::expiry::digest;
+use super::unanswered::unavailable;
 use super::{Credentials, DENIED, UNAUTHORIZED, Web};
 use crate::access::{self, probe};
 use crate::django::mac;
 
-/// The header by which Centrifugo is known.
+/// The header that authenticates Centrifugo.
 pub const SECRET_HEADER: &str = "x-instant-secret";
 
-/// A connection that is asked for.
+/// A requested connection.
 #[derive(Debug, Deserialize)]
 struct Opening {
     #[serde(default)]
     client: String,
 }
 
-/// A subscription that is asked for.
+/// A requested subscription.
 #[derive(Debug, Deserialize)]
 struct Subscription {
     #[serde(default)]
@@ -38,7 +38,7 @@ struct Subscription {
     channel: String,
 }
 
-/// A connection whose time is over.
+/// A connection that must be refreshed.
 #[derive(Debug, Deserialize)]
 struct Connection {
     #[serde(default)]
@@ -48,27 +48,27 @@ struct Connection {
     meta: Option<Meta>,
 }
 
-/// What Centrifugo keeps of a connection's answer, and hands back; its client does not see it.
+/// Data that Centrifugo keeps from the answer to a connection and returns with later requests; the client does not see it.
 #[derive(Debug, Deserialize)]
 struct Meta {
     /// A digest of the channels.
     channels: String,
 }
 
-/// Lets requests with the shared secret pass alone. Guesses are slowed down.
+/// Accepts only requests with the shared secret. Guesses are rate-limited.
 pub(super) async fn authenticate(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(SECRET_HEADER).map(|value| value.as_bytes().to_owned());
-    let known = match (given, &web.secrets().proxy) {
+    let is_known = match (given, &web.secrets().proxy) {
         (Some(given), Some(wanted)) => mac::equal(&given, wanted.expose_secret().as_bytes()),
         _ => false,
     };
-    if known {
+    if is_known {
         return next.run(request).await;
     }
-    web.refuse_guess(&request, "only Centrifugo may ask\n")
+    web.refuse_guess(&request, "only Centrifugo may call this\n")
 }
 
-/// The user of a cookie, with the channels of the user's targets. What the client says of itself does not matter.
+/// Answers with the user of a cookie and the channels of the user's targets, whatever the client says about itself.
 pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Opening>(&body) else {
         return (StatusCode::BAD_REQUEST, "not a connection\n").into_response();
@@ -89,13 +89,13 @@ pub(super) async fn connect(State(web): State<Arc<Web>>, headers: HeaderMap, bod
     }
 }
 
-/// Whether the connection's user may listen to one more channel.
+/// Answers whether the connection's user may subscribe to another channel.
 pub(super) async fn subscribe(State(web): State<Arc<Web>>, headers: HeaderMap, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Subscription>(&body) else {
         return (StatusCode::BAD_REQUEST, "not a subscription\n").into_response();
     };
     match web
-        .lets_in(&Credentials::of(&headers), &asked.client, &asked.user, &asked.channel)
+        .may_subscribe(&Credentials::of(&headers), &asked.client, &asked.user, &asked.channel)
         .await
     {
         Ok(true) => result(&json!({})),
@@ -104,7 +104,7 @@ pub(super) async fn subscribe(State(web): State<Arc<Web>>, headers: HeaderMap, b
     }
 }
 
-/// Whether a connection may go on as it is.
+/// Answers whether a connection may stay open as it is.
 pub(super) async fn refresh(State(web): State<Arc<Web>>, headers: HeaderMap, body: Bytes) -> Response {
     let Ok(connection) = serde_json::from_slice::<Connection>(&body) else {
         return (StatusCode::BAD_REQUEST, "not a connection\n").into_response();

@@ -1,15 +1,15 @@
-//! Secrets that are made here.
+//! Random secrets.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::crypto::ring;
 
-/// The system has no random numbers, of which secrets are made.
+/// The system has no random numbers to make secrets from.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the system has no random numbers")]
 pub struct NoRandomness;
 
-/// A text that nobody can guess: 256 bits, in the letters of URLs.
+/// An unguessable text: 256 bits in URL-safe Base64.
 ///
 /// # Errors
 /// When the system has no random numbers.

@@ -1,8 +1,7 @@
-//! Cuts what is no longer allowed: open connections whose session, user or groups have changed, and subscriptions that their rule
-//! would refuse now.
+//! Revocation: closes connections whose session, user or groups have changed, and ends subscriptions that their rule would now refuse.
 //!
-//! The answers are asked for again, some hundreds with a few statements, instead of watching the tables: no trigger stands on them, and
-//! whatever changes an answer is seen, also the end of a session or a row that a rule's query reads.
+//! The answers are queried again, hundreds with a few statements, instead of watching the tables: these need no triggers, and any change
+//! of an answer is detected, including the end of a session and a row that a rule's query reads.
 
 mod tokens;
 
@@ -18,28 +17,29 @@ use tracing::{debug, info, warn};
 
 use super::Web;
 use super::backend::Backend;
-use super::registry::Open;
-use super::trouble::chain;
-use super::validity::digest;
+use super::expiry::digest;
+use super::registry::Grant;
+use super::unanswered::chain;
 use crate::access::{self, Access, Error, Who};
 
-/// Between two looks: with a look's own time, and Centrifugo's, what is revoked is cut within five seconds.
+/// Between two checks: with the time of a check, and Centrifugo's, access is revoked within five seconds.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Connections or subscriptions that Centrifugo is told to cut at once, for each question about a room.
+/// Concurrent requests to Centrifugo that end connections or subscriptions, for each question about a channel.
 const CUTS: usize = 8;
-/// Questions in a row without an answer, or cuts that are not made, after which a look is given up: the database or Centrifugo is away.
+/// Consecutive questions without an answer, or failed requests to Centrifugo, after which a check stops: the database or Centrifugo is
+/// unavailable.
 const GIVE_UP: u32 = 20;
 
-/// What is looked at again.
+/// What is checked again.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Subject {
     /// Sessions, users and groups.
     Connections,
-    /// Subscriptions that rules have allowed. A slow query holds up these alone.
-    Rooms,
+    /// Subscriptions that rules have allowed. A slow query delays only these.
+    Subscriptions,
 }
 
-/// Looks at everything that is open, again and again until `shutdown`.
+/// Checks all grants periodically until `shutdown`.
 pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: CancellationToken) {
     let Some(server) = &web.backend else { return };
     let (mut failing, mut broken) = (false, BTreeSet::new());
@@ -48,29 +48,29 @@ pub(super) async fn watch(web: Arc<Web>, subject: Subject, shutdown: Cancellatio
             () = tokio::time::sleep(PERIOD) => {}
             () = shutdown.cancelled() => return,
         }
-        let looked = match subject {
+        let result = match subject {
             Subject::Connections => connections(&web, server).await,
-            Subject::Rooms => rooms(&web, server, &mut broken).await,
+            Subject::Subscriptions => subscriptions(&web, server, &mut broken).await,
         };
-        match looked {
-            Ok(()) if failing => info!(?subject, "what is revoked is cut again"),
+        match result {
+            Ok(()) if failing => info!(?subject, "revocations are enforced again"),
             Err(ref error) if !failing => {
-                warn!(?subject, error = %chain(error), "what is revoked cannot be seen until the database answers");
+                warn!(?subject, error = %chain(error), "revocations cannot be enforced until the database answers");
             }
             _ => {}
         }
-        failing = looked.is_err();
+        failing = result.is_err();
     }
 }
 
-/// Cuts the connections whose user is another now, or hears other channels, and those whose time is over.
+/// Closes the connections whose user or channels have changed, and those that have expired.
 async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
     let access = web.revocation();
     let all = identified(web, &access).await?;
     let changed = all
         .iter()
-        .filter(|(_, open, who)| open.is_over(access::now()) || !is_as_given(&access, open, who));
-    let cuts = changed.filter_map(|(key, open, _)| Some(disconnect(web, server, key, open, open.client()?)));
+        .filter(|(_, grant, who)| grant.is_over(access::now()) || !is_as_given(&access, grant, who));
+    let cuts = changed.filter_map(|(key, grant, _)| Some(disconnect(web, server, key, grant, grant.client()?)));
     let failures = Failures::default();
     failures.of(cuts).await;
     if let Backend::Centrifugo(server) = server {
@@ -79,38 +79,38 @@ async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
     Ok(())
 }
 
-/// Cuts a connection; returns whether it is done.
-async fn disconnect(web: &Web, server: &Backend, key: &str, open: &Open, client: &str) -> bool {
-    if !server.disconnect(&open.user, client).await {
+/// Closes a connection; returns whether that succeeded.
+async fn disconnect(web: &Web, server: &Backend, key: &str, grant: &Grant, client: &str) -> bool {
+    if !server.disconnect(&grant.user, client).await {
         return false;
     }
-    if open.is_over(access::now()) {
+    if grant.is_over(access::now()) {
         debug!(
-            user = open.user,
-            "a connection was cut, so that its client asks again for its rooms"
+            user = grant.user,
+            "a connection was closed, so that its client subscribes again"
         );
     } else {
-        info!(user = open.user, "a connection was cut, since what it may hear has changed");
+        info!(user = grant.user, "a connection was closed because its access has changed");
     }
-    web.registry.closed(key);
+    web.registry.remove(key);
     true
 }
 
-/// Ends a subscription; returns whether it is done.
-async fn unsubscribe(web: &Web, server: &Backend, key: &str, open: &Open, room: &str) -> bool {
-    if !server.unsubscribe(&open.user, open.client(), room).await {
+/// Ends a subscription; returns whether that succeeded.
+async fn unsubscribe(web: &Web, server: &Backend, key: &str, grant: &Grant, channel: &str) -> bool {
+    if !server.unsubscribe(&grant.user, grant.client(), channel).await {
         return false;
     }
     info!(
-        user = open.user,
-        channel = room,
-        "a subscription was ended, since its rule refuses it now"
+        user = grant.user,
+        channel, "a subscription was ended because its rule no longer allows it"
     );
-    web.registry.left(key, room);
+    web.registry.remove_subscription(key, channel);
     true
 }
 
-/// Failures in a row of one look: one that comes again and again keeps nothing else from being done, and many are a server that is away.
+/// The consecutive failures of one check: a single one, even if it recurs, does not hold up the rest; many mean that a server is
+/// unavailable.
 #[derive(Debug, Default)]
 struct Failures(AtomicU32);
 
@@ -123,12 +123,12 @@ impl Failures {
         }
     }
 
-    /// Whether the rest is left to the next look.
+    /// Whether the rest is left to the next check.
     fn are_many(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= GIVE_UP
     }
 
-    /// Makes some of these cuts at once, each of which may take some seconds where Centrifugo hangs.
+    /// Runs these requests, some at once, since each may take seconds while Centrifugo hangs.
     async fn of(&self, cuts: impl Iterator<Item = impl Future<Output = bool>>) {
         stream::iter(cuts)
             .for_each_concurrent(CUTS, |cut| async {
@@ -140,25 +140,26 @@ impl Failures {
     }
 }
 
-/// Ends the subscriptions that their rule would refuse; however many listen to a room, each user is asked about once. A rule that cannot be asked is told of once, and stands in `broken` until it can.
-/// One question without an answer keeps no other from it, but for many in a row.
-async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Result<(), Error> {
+/// Ends the subscriptions that their rule would now refuse. Each user is checked once per channel, however many connections subscribe. A
+/// rule whose query fails is logged once and stays in `broken` until it works. One question without an answer does not hold up the
+/// others; many in a row do.
+async fn subscriptions(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Result<(), Error> {
     let access = web.revocation();
     let mut questions = BTreeMap::new();
-    for (key, open, who) in identified(web, &access).await? {
-        if !is_as_given(&access, &open, &who) {
-            // It is cut as a whole.
+    for (key, grant, who) in identified(web, &access).await? {
+        if !is_as_given(&access, &grant, &who) {
+            // The whole connection is closed.
             continue;
         }
-        // These tell users apart, and what they are.
+        // These distinguish users and their targets.
         let own = access.channels(&who);
-        for room in &open.rooms {
-            let question = questions.entry((own.clone(), room.clone())).or_insert_with(|| Question {
+        for channel in &grant.subscriptions {
+            let question = questions.entry((own.clone(), channel.clone())).or_insert_with(|| Question {
                 who: who.clone(),
-                room: room.clone(),
+                channel: channel.clone(),
                 subscriptions: Vec::new(),
             });
-            question.subscriptions.push((key.clone(), Arc::clone(&open)));
+            question.subscriptions.push((key.clone(), Arc::clone(&grant)));
         }
     }
     let (failed, unanswered) = (Mutex::new(BTreeMap::new()), Mutex::new(None));
@@ -191,59 +192,67 @@ async fn rooms(web: &Web, server: &Backend, broken: &mut BTreeSet<String>) -> Re
         broken.insert(channel.clone());
         if !before.contains(&channel) {
             let error = chain(&Error::Rule { channel, source });
-            warn!(error, "a rule cannot be asked again; whom it has let in stays until it can");
+            warn!(
+                error,
+                "a rule's query fails; the subscriptions it has allowed stay until it works again"
+            );
         }
     }
     let unanswered = unanswered.into_inner();
     unanswered.map_or(Ok(()), Err)
 }
 
-/// Whether somebody may still listen to a room, through however many connections.
+/// Whether a user may still subscribe to a channel, through however many connections.
 struct Question {
     who: Who,
-    room: String,
-    /// The connections that listen, with their keys.
-    subscriptions: Vec<(String, Arc<Open>)>,
+    channel: String,
+    /// The subscribed connections, with their keys.
+    subscriptions: Vec<(String, Arc<Grant>)>,
 }
 
 impl Question {
-    /// Asks, and ends the subscriptions where their rule refuses.
+    /// Asks, and ends the subscriptions if the rule refuses.
     async fn ask(&self, web: &Web, server: &Backend, access: &Access, uncut: &Failures) -> Result<(), Error> {
         let Self {
             who,
-            room,
+            channel,
             subscriptions,
             ..
         } = self;
-        if access.may_subscribe(who, room).await? {
+        if access.may_subscribe(who, channel).await? {
             return Ok(());
         }
         let cuts = subscriptions
             .iter()
-            .map(|(key, open)| unsubscribe(web, server, key, open, room));
+            .map(|(key, grant)| unsubscribe(web, server, key, grant, channel));
         uncut.of(cuts).await;
         Ok(())
     }
 }
 
-async fn identified(web: &Web, access: &Access) -> Result<Vec<(String, Arc<Open>, Who)>, Error> {
-    let open = web.registry.all(access::now());
-    let proofs: Vec<_> = open.iter().map(|(_, open)| &open.proof).collect();
+/// All grants with the identities that their proofs have now.
+async fn identified(web: &Web, access: &Access) -> Result<Vec<(String, Arc<Grant>, Who)>, Error> {
+    let grants = web.registry.all(access::now());
+    let proofs: Vec<_> = grants.iter().map(|(_, grant)| &grant.proof).collect();
     let who = access.identify_all(&proofs).await?;
-    Ok(open.into_iter().zip(who).map(|((key, open), who)| (key, open, who)).collect())
+    Ok(grants
+        .into_iter()
+        .zip(who)
+        .map(|((key, grant), who)| (key, grant, who))
+        .collect())
 }
 
-/// Whether the user is still the one who was answered, and hears the same channels.
-fn is_as_given(access: &Access, open: &Open, who: &Who) -> bool {
+/// Whether the user is still the one of the answer, with the same channels.
+fn is_as_given(access: &Access, grant: &Grant, who: &Who) -> bool {
     let same = |digest: &String| self::digest(&access.channels(who).unwrap_or_default()) == *digest;
-    who.key() == open.user && open.digest.as_ref().is_none_or(same)
+    who.key() == grant.user && grant.digest.as_ref().is_none_or(same)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Makes a hundred cuts, of which those succeed that `is_done` names; returns how many were tried, and how many at once.
+    /// Makes a hundred requests, which succeed where `is_done` says so; returns how many were tried, and how many at once.
     async fn tried(is_done: impl Fn(usize) -> bool) -> (usize, usize) {
         let (tried, under_way, most) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
         let cuts = (0..100).map(|number| {
@@ -261,11 +270,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn some_cuts_are_made_at_once_and_none_after_many_that_fail_in_a_row() {
+    async fn some_requests_are_made_at_once_and_none_after_many_that_fail_in_a_row() {
         assert_eq!(
             tried(|number| number % 10 != 0).await,
             (100, CUTS),
-            "one that fails keeps none back"
+            "one that fails does not hold up the others"
         );
         let (tried, most) = tried(|number| number < 10).await;
         assert!((30..60).contains(&tried) && most == CUTS, "{tried} {most}");

@@ -1,4 +1,4 @@
-//! Which request goes where.
+//! The routes of the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use axum::routing::{any, get, post};
 
 use super::{Web, api, assets, emulation, health, leadership, live, proxy, socket, token};
 
-/// The largest body: Centrifugo's requests have some hundred bytes, and what a client adds to them has no use here.
+/// The largest body in bytes: Centrifugo's requests have a few hundred, and data that a client adds to them is not used here.
 const LARGEST_BODY: usize = 64 * 1024;
 /// How long a request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The routes.
+/// Creates the router.
 pub(super) fn router(web: Arc<Web>) -> Router {
     let proxies = Router::new()
         .route("/centrifugo/connect", post(proxy::connect))
@@ -52,7 +52,7 @@ pub(super) fn router(web: Arc<Web>) -> Router {
         .with_state(web)
 }
 
-/// Cuts a request off that is sent too slowly, and forbids to keep an answer that does not say itself how long it may be kept.
+/// Ends a request that takes too long, and forbids caching of an answer without a `Cache-Control` header.
 async fn in_time(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
     let mut answer = answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response());

@@ -1,4 +1,4 @@
-//! `/connection/websocket`: browsers of the hub, as Centrifugo has them.
+//! `/connection/websocket`: the hub's WebSocket endpoint, compatible with Centrifugo's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 
-use super::caller::Caller;
+use super::hub_authority::HubAuthority;
 use super::{Credentials, Web, origin};
 use crate::hub::Session;
 use crate::hub::code::Disconnect;
 use crate::hub::queue::Output;
 
-/// Bytes of the largest frame of a client, as in Centrifugo.
+/// The largest frame of a client in bytes, as in Centrifugo.
 const LARGEST_FRAME: usize = 64 * 1024;
-/// Bytes that each socket has for reading and writing: commands are short, and frames are written at once.
+/// The size of each socket's buffers for reading and writing, in bytes: commands are short, and frames are written immediately.
 const BUFFER: usize = 4 * 1024;
 /// How long a frame may take to be sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client may take to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The protocol that a client may ask for by name.
+/// The subprotocol that a client may request.
 const PROTOCOL: &str = "centrifuge-json";
-/// The protocol of Centrifugo that the hub does not speak.
+/// The subprotocol of Centrifugo that the hub does not support.
 const PROTOBUF: &str = "centrifuge-protobuf";
 
-/// Opens a WebSocket for a page of an allowed origin, or for a program, which sends none.
+/// Opens a WebSocket for a page of an allowed origin, or for a program, which sends no origin.
 pub(super) async fn open(
     State(web): State<Arc<Web>>,
     RawQuery(query): RawQuery,
@@ -45,10 +45,10 @@ pub(super) async fn open(
         return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     }
     if query.is_some_and(|query| query.contains("=protobuf")) || names(&headers, PROTOBUF) && !names(&headers, PROTOCOL) {
-        return (StatusCode::BAD_REQUEST, "the hub speaks JSON alone\n").into_response();
+        return (StatusCode::BAD_REQUEST, "the hub supports only JSON\n").into_response();
     }
-    let Some(session) = Session::open(hub, Caller::new(Arc::clone(&web), &Credentials::of(&headers))) else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no connection is taken for now\n").into_response();
+    let Some(session) = Session::open(hub, HubAuthority::new(Arc::clone(&web), &Credentials::of(&headers))) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no connections are accepted for now\n").into_response();
     };
     let token = web.tasks.token();
     upgrade
@@ -63,7 +63,7 @@ pub(super) async fn open(
         })
 }
 
-/// Whether the client asks for a protocol by its name.
+/// Whether the client requests a subprotocol.
 fn names(headers: &HeaderMap, protocol: &str) -> bool {
     let lists = headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)
@@ -72,8 +72,8 @@ fn names(headers: &HeaderMap, protocol: &str) -> bool {
     lists.flat_map(|list| list.split(',')).any(|name| name.trim() == protocol)
 }
 
-/// Speaks with one client until one of the two ends it.
-async fn run(socket: WebSocket, session: Session<Caller>) {
+/// Serves one client until either side ends the connection.
+async fn run(socket: WebSocket, session: Session<HubAuthority>) {
     let (mut sink, mut stream) = socket.split();
     let ended = tokio::select! {
         () = read(&mut stream, &session) => None,
@@ -83,14 +83,14 @@ async fn run(socket: WebSocket, session: Session<Caller>) {
             write(&mut sink, &session).await
         }
     };
-    // The channels are left at once, however slowly the client closes.
+    // The subscriptions end immediately, however slowly the client closes.
     drop(session);
     let frame = ended.map(|Disconnect { code, reason }| CloseFrame {
         code,
         reason: Utf8Bytes::from(&*reason),
     });
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
-        // What it has sent is read to the end: closing before that would reset the connection, and it would not see the code.
+        // Its data is read to the end: closing before that would reset the connection, and the client would not see the code.
         if sink.send(Message::Close(frame)).await.is_ok() {
             while let Some(Ok(_)) = stream.next().await {}
         }
@@ -98,8 +98,8 @@ async fn run(socket: WebSocket, session: Session<Caller>) {
     .await;
 }
 
-/// Reads until the client closes. After what it must not send nothing is read any more.
-async fn read(stream: &mut SplitStream<WebSocket>, session: &Session<Caller>) {
+/// Reads until the client closes. Nothing is read after a protocol violation.
+async fn read(stream: &mut SplitStream<WebSocket>, session: &Session<HubAuthority>) {
     while let Some(Ok(message)) = stream.next().await {
         let done = match &message {
             Message::Text(text) => session.receive(text).await,
@@ -117,8 +117,8 @@ async fn read(stream: &mut SplitStream<WebSocket>, session: &Session<Caller>) {
     }
 }
 
-/// Writes until the end, and says which it is; none: the client takes nothing any more.
-async fn write(sink: &mut SplitSink<WebSocket, Message>, session: &Session<Caller>) -> Option<Disconnect> {
+/// Writes until the session ends, and returns why; `None` if the client reads nothing more.
+async fn write(sink: &mut SplitSink<WebSocket, Message>, session: &Session<HubAuthority>) -> Option<Disconnect> {
     let queue = session.queue();
     loop {
         match queue.next().await {

@@ -1,4 +1,4 @@
-//! `POST /token`: a connection token for the user of a cookie.
+//! `POST /token`: issues a connection token for the user of a cookie.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::connection::Peer;
-use super::registry::{Kind, Open};
-use super::trouble::unavailable;
-use super::validity::{digest, expiry};
+use super::expiry::{digest, expiry};
+use super::registry::{Grant, Kind};
+use super::unanswered::unavailable;
 use super::{Credentials, Web, limit, origin};
 use crate::access::token::{self, Claims};
 use crate::access::{self, Proof, Who};
 
-/// Seconds that a token lives. Nothing can call it back, and a connection that was cut can open another with it.
+/// The lifetime of a token in seconds. It cannot be revoked, and a client that was disconnected can connect again with it.
 const LIFETIME: u64 = 60;
 
-/// Answers with a token that lives as long as the session, and for a minute at most. A page of another site has another origin,
-/// which browsers do not let it hide, and no page without an origin has a reason to ask.
+/// Answers with a token that is valid as long as the session, for a minute at most. A page of another site has another origin, which
+/// browsers do not let it hide, and pages without an origin have no reason to ask.
 pub(super) async fn token(State(web): State<Arc<Web>>, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response {
     if !web.limiter.admits(limit::client(peer, &headers), Instant::now()) {
         let wait = [(RETRY_AFTER, HeaderValue::from_static("1"))];
@@ -34,18 +34,18 @@ pub(super) async fn token(State(web): State<Arc<Web>>, Extension(peer): Extensio
         return (StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     };
     let mut answer = issue(&web, &headers).await;
-    origin::tell(answer.headers_mut(), origin);
+    origin::add_cors_headers(answer.headers_mut(), origin);
     answer
 }
 
 async fn issue(web: &Web, headers: &HeaderMap) -> Response {
     let secrets = web.secrets();
     let Some(secret) = secrets.tokens.first() else {
-        return (StatusCode::NOT_FOUND, "no server takes tokens\n").into_response();
+        return (StatusCode::NOT_FOUND, "no server accepts tokens\n").into_response();
     };
-    if !web.is_heard() {
-        // The process that leads would not know of it after a log-out.
-        return (StatusCode::SERVICE_UNAVAILABLE, "no connection is taken for now\n").into_response();
+    if !web.reaches_subscribers() {
+        // The leader would not know of it after a log-out.
+        return (StatusCode::SERVICE_UNAVAILABLE, "no connections are accepted for now\n").into_response();
     }
     let (access, given) = (web.access(), Credentials::of(headers));
     let who = match access.identify(&given).await {
@@ -72,7 +72,7 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
     match token::sign(&claims, secret) {
         Ok(token) => {
             if let Some(session) = session {
-                remember(web, session, &claims);
+                record(web, session, &claims);
             }
             Json(json!({ "token": token, "expires": exp })).into_response()
         }
@@ -80,21 +80,20 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
     }
 }
 
-/// Remembers that connections may have been opened with a token, so that they can be cut.
-fn remember(web: &Web, session: Proof, claims: &Claims<'_>) {
-    let open = Open {
+/// Records that connections may have been opened with a token, so that they can be closed when access is revoked.
+fn record(web: &Web, session: Proof, claims: &Claims<'_>) {
+    let grant = Grant {
         kind: Kind::Token(claims.channels.to_vec()),
         user: claims.sub.to_owned(),
         proof: session,
         digest: Some(digest(claims.channels)),
-        rooms: BTreeSet::new(),
+        subscriptions: BTreeSet::new(),
         until: claims.exp,
     };
-    web.registry.opened(key(claims.sub, claims.sid, claims.channels), open);
+    web.registry.record(key(claims.sub, claims.sid, claims.channels), grant);
 }
 
-/// The key of what is remembered of a token. One with other channels does not take its place: connections may still be opened with
-/// either.
+/// The registry's key of a token. A token with other channels does not replace it: connections may still be opened with either.
 pub(super) fn key(user: &str, session: &str, channels: &[String]) -> String {
     format!("token {user} {session} {}", digest(channels))
 }

@@ -1,4 +1,4 @@
-//! The methods of the API.
+//! The methods of the hub's API.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) enum Command {
     Unsubscribe(Cut),
 }
 
-/// Commands that are called together.
+/// Commands that are sent together.
 #[derive(Debug, Deserialize)]
 pub(super) struct Batch {
     #[serde(default)]
@@ -44,7 +44,7 @@ pub(super) struct Member {
     unsubscribe: Option<Cut>,
 }
 
-/// A publication for one channel, or for several of them.
+/// A publication for one channel or for several.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Publication {
@@ -62,7 +62,7 @@ pub(super) struct Named {
     channel: String,
 }
 
-/// Whom to cut off, from everything or from a channel.
+/// The connections to close, or those to unsubscribe from a channel.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Cut {
@@ -93,7 +93,7 @@ impl Member {
 }
 
 impl Command {
-    /// The command of a method with the parameters in `body`; none: there is no such method.
+    /// The command of a method with the parameters in `body`; `None` if there is no such method.
     pub(super) fn parse(method: &str, body: &[u8]) -> serde_json::Result<Option<Self>> {
         Ok(Some(match method {
             "publish" => Self::Publish(serde_json::from_slice(body)?),
@@ -121,7 +121,7 @@ impl Command {
         }
     }
 
-    /// Does it; the result is a JSON object.
+    /// Runs the command; the result is a JSON object.
     pub(super) async fn run(self, hub: &Hub) -> Result<Bytes, Error> {
         match self {
             Self::Publish(publication) => publication.publish(hub, &publication.channel).await,

@@ -1,7 +1,7 @@
 //! `GET /live/events`: events as they are published, and the status, as server-sent events.
 //!
 //! `event` is `{ channel, refused, event }`, where `event` is null if it is too large to show; `skipped` is the number of events that
-//! passed while this browser was slow; `status` comes every two seconds.
+//! were published while this browser was slow; `status` comes every two seconds.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::super::Web;
 use super::super::emulation::UNBUFFERED;
-use super::door;
+use super::guests;
 use crate::publisher::Passed;
 
 /// Between two statuses, and two checks that the viewer may still see them.
@@ -94,7 +94,7 @@ impl Feed {
 
     /// The status; `None` if the viewer is no longer staff. A database that does not answer changes nothing.
     async fn status(&self) -> Option<Bytes> {
-        if matches!(door::enters(&self.web, &self.headers).await, Ok(false)) {
+        if matches!(guests::may_view(&self.web, &self.headers).await, Ok(false)) {
             return None;
         }
         let mut chunk = Vec::new();
@@ -153,7 +153,7 @@ mod tests {
     use crate::publisher::Rejection;
 
     #[test]
-    fn an_event_is_one_message_whatever_stands_in_it_and_a_huge_one_is_left_out() {
+    fn an_event_is_one_message_whatever_it_contains_and_a_huge_one_is_omitted() {
         let passed = |event: Option<&str>, refused| Passed {
             channel: "a\nb".into(),
             event: event.map(|event| event.as_bytes().into()),

@@ -1,5 +1,5 @@
-//! Cuts what tokens have opened at Centrifugo, which does not tell which connections these are. The hub does, and each is asked about by
-//! itself.
+//! Closes connections that tokens have opened to Centrifugo, which does not report which these are. The hub does, so that each is
+//! checked by itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use crate::access::{Access, Proof, Who};
 use crate::publisher::centrifugo::Centrifugo;
 use crate::web::Web;
 use crate::web::backend::{disconnect_others, unsubscribe};
-use crate::web::registry::{Kind, Open};
-use crate::web::validity::digest;
+use crate::web::expiry::digest;
+use crate::web::registry::{Grant, Kind};
 
-/// Cuts the connections of tokens, once for each change of what their user hears, and again and again where their session has ended.
+/// Closes the connections of tokens: once for each change of their user's channels, and at every check if their session has ended.
 ///
-/// A token opens new connections until it ends. Those that come with one from before the change lose what the user has lost, and the
-/// others, which came with another, go on.
-pub(super) async fn cut(web: &Web, server: &Centrifugo, access: &Access, all: &[(String, Arc<Open>, Who)], failures: &Failures) {
+/// A token opens new connections until it expires. Those with a token from before the change lose the channels that the user has lost;
+/// those with another token stay.
+pub(super) async fn cut(web: &Web, server: &Centrifugo, access: &Access, all: &[(String, Arc<Grant>, Who)], failures: &Failures) {
     let mut disconnected = BTreeSet::new();
-    for (key, open, who) in all {
+    for (key, grant, who) in all {
         if failures.are_many() {
             return;
         }
-        let Kind::Token(channels) = &open.kind else { continue };
-        let user = open.user.as_str();
+        let Kind::Token(channels) = &grant.kind else { continue };
+        let user = grant.user.as_str();
         let now = access.channels(who).unwrap_or_default();
-        if is_as_given(access, open, who) {
+        if is_as_given(access, grant, who) {
             for lost in channels.iter().filter(|channel| !now.contains(channel)) {
                 failures.note(unsubscribe(server, user, None, lost).await);
             }
@@ -41,19 +41,19 @@ pub(super) async fn cut(web: &Web, server: &Centrifugo, access: &Access, all: &[
             }
             info!(
                 user,
-                "the connections of a token were cut, since what they may hear has changed"
+                "the connections of a token were closed because their access has changed"
             );
             disconnected.insert(user);
         }
         if who.key() == user {
-            web.registry.told(key, digest(&now));
+            web.registry.set_digest(key, digest(&now));
         }
     }
 }
 
-/// The connections of a user that came with a session of their own, for which these are asked about by themselves.
-fn with_session<'a>(all: &'a [(String, Arc<Open>, Who)], user: &str) -> Vec<&'a str> {
-    let of_user = all.iter().map(|(_, open, _)| open).filter(|open| open.user == user);
-    let with_session = of_user.filter(|open| matches!(open.proof, Proof::Session(_)));
-    with_session.filter_map(|open| open.client()).collect()
+/// The connections of a user that have a session of their own, and are checked by themselves.
+fn with_session<'a>(all: &'a [(String, Arc<Grant>, Who)], user: &str) -> Vec<&'a str> {
+    let of_user = all.iter().map(|(_, grant, _)| grant).filter(|grant| grant.user == user);
+    let with_session = of_user.filter(|grant| matches!(grant.proof, Proof::Session(_)));
+    with_session.filter_map(|grant| grant.client()).collect()
 }

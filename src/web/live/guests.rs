@@ -1,4 +1,4 @@
-//! Who may see the page: the staff by the site's session, and anyone with a link.
+//! Who may see the page: staff by the site's session, and guests by a link.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::random::{NoRandomness, secret};
-use super::super::trouble::unavailable;
+use super::super::unanswered::unavailable;
 use super::super::{Credentials, Web};
 use crate::access::{Error, Who, cookie};
 use crate::django::mac;
@@ -22,20 +22,20 @@ const COOKIE: &str = "instant_live";
 pub(super) const REFUSAL: &str = "this page is for staff: log in to the site as staff or superuser, at the address of this \
                                   page, or open the link that `instant dev` prints\n";
 
-/// Admits guests.
+/// The guests of the page, who come with a link.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Guests {
     /// The key of the next guest.
     invitation: Mutex<Option<SecretString>>,
     /// The cookie of admitted guests.
-    guests: SecretString,
+    cookie: SecretString,
 }
 
-impl Door {
+impl Guests {
     pub(super) fn new() -> Result<Self, NoRandomness> {
         Ok(Self {
             invitation: Mutex::default(),
-            guests: secret()?.into(),
+            cookie: secret()?.into(),
         })
     }
 
@@ -50,12 +50,12 @@ impl Door {
     pub(super) fn redeem(&self, key: &str) -> Option<String> {
         let mut invitation = self.invitation.lock();
         invitation.take_if(|wanted| equal(key, wanted))?;
-        let value = self.guests.expose_secret();
+        let value = self.cookie.expose_secret();
         Some(format!("{COOKIE}={value}; Path=/live; HttpOnly; SameSite=Strict"))
     }
 
-    fn knows(&self, cookies: &[&str]) -> bool {
-        cookie::value(cookies, COOKIE).is_some_and(|value| equal(&value, &self.guests))
+    fn include(&self, cookies: &[&str]) -> bool {
+        cookie::value(cookies, COOKIE).is_some_and(|value| equal(&value, &self.cookie))
     }
 }
 
@@ -64,9 +64,9 @@ fn equal(given: &str, wanted: &SecretString) -> bool {
 }
 
 /// Whether the sender of these headers may see the events.
-pub(super) async fn enters(web: &Web, headers: &HeaderMap) -> Result<bool, Error> {
+pub(super) async fn may_view(web: &Web, headers: &HeaderMap) -> Result<bool, Error> {
     let given = Credentials::of(headers);
-    if web.live.door.knows(&given.cookies) {
+    if web.live.guests.include(&given.cookies) {
         return Ok(true);
     }
     let who = web.access().identify(&given).await?;
@@ -75,7 +75,7 @@ pub(super) async fn enters(web: &Web, headers: &HeaderMap) -> Result<bool, Error
 
 /// Accepts requests that may see the page.
 pub(super) async fn guard(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
-    match enters(&web, request.headers()).await {
+    match may_view(&web, request.headers()).await {
         Ok(true) => next.run(request).await,
         Ok(false) => (StatusCode::FORBIDDEN, REFUSAL).into_response(),
         Err(error) => unavailable(&error),
@@ -103,17 +103,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invitation_lets_one_in_once_and_the_next_takes_its_place() {
-        let door = Door::new().unwrap();
-        let cookie = |key: &str| door.redeem(key);
+    fn an_invitation_admits_one_guest_once_and_the_next_replaces_it() {
+        let guests = Guests::new().unwrap();
+        let cookie = |key: &str| guests.redeem(key);
         assert!(cookie("").is_none());
-        let (first, second) = (door.invite().unwrap(), door.invite().unwrap());
+        let (first, second) = (guests.invite().unwrap(), guests.invite().unwrap());
         assert!(cookie(&first).is_none());
         let given = cookie(&second).unwrap();
         assert!(cookie(&second).is_none());
         let pair = given.split(';').next().unwrap();
-        assert!(door.knows(&["a=1", pair]));
-        assert!(!door.knows(&[&pair[..pair.len() - 1]]) && !door.knows(&["instant_live="]) && !door.knows(&[]));
-        assert!(!Door::new().unwrap().knows(&[pair]), "each process has its own");
+        assert!(guests.include(&["a=1", pair]));
+        assert!(!guests.include(&[&pair[..pair.len() - 1]]) && !guests.include(&["instant_live="]) && !guests.include(&[]));
+        assert!(!Guests::new().unwrap().include(&[pair]), "each process has its own");
     }
 }

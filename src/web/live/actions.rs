@@ -1,4 +1,4 @@
-//! What can be done on the page: look at dead letters, send them again, send a message.
+//! The actions of the page: list dead letters, send them again, send a message.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::relay::RelatedLoader;
 /// The most letters that are sent again in one request.
 const LETTERS: usize = 1000;
 
-/// A message, as `instant send` has it.
+/// A message, as in `instant send`.
 #[derive(Deserialize)]
 pub(super) struct Draft {
     message: String,
@@ -32,7 +32,7 @@ pub(super) struct Chosen {
     ids: Vec<i64>,
 }
 
-/// Sends a message, which comes back as an event.
+/// Sends a message, which appears on the page as an event.
 pub(super) async fn send(State(web): State<Arc<Web>>, Json(draft): Json<Draft>) -> Response {
     let message = Message {
         text: draft.message,
@@ -76,8 +76,8 @@ pub(super) async fn letters(State(web): State<Arc<Web>>) -> Response {
     }
 }
 
-/// Sends dead letters again, as `instant dead retry` does. That outlives a cancelled request: what has been sent is settled, or it would be
-/// received twice when it is sent again later.
+/// Sends dead letters again, as `instant dead retry` does. This outlives a cancelled request: sent letters must be settled, or they would
+/// be received twice when sent again later.
 pub(super) async fn retry(State(web): State<Arc<Web>>, Json(chosen): Json<Chosen>) -> Response {
     if !(1..=LETTERS).contains(&chosen.ids.len()) {
         return (StatusCode::BAD_REQUEST, "give 1 to 1000 letters\n").into_response();
@@ -89,7 +89,7 @@ pub(super) async fn retry(State(web): State<Arc<Web>>, Json(chosen): Json<Chosen
 
 async fn redeliver(web: Arc<Web>, ids: Vec<i64>) -> Response {
     let Some(backend) = &web.backend else {
-        return (StatusCode::BAD_REQUEST, "there is nowhere to send letters\n").into_response();
+        return (StatusCode::BAD_REQUEST, "there is no server to send letters to\n").into_response();
     };
     let filter = LetterFilter {
         ids,
@@ -106,7 +106,7 @@ async fn redeliver(web: Arc<Web>, ids: Vec<i64>) -> Response {
     };
     match retried.await {
         Ok(done) => {
-            let interrupted = done.interrupted.map(|interrupted| interrupted.told());
+            let interrupted = done.interrupted.map(|interrupted| interrupted.with_hint());
             let (sent, obsolete, refused) = (done.sent, done.obsolete, done.refused);
             Json(json!({ "sent": sent, "obsolete": obsolete, "refused": refused, "interrupted": interrupted })).into_response()
         }
@@ -114,7 +114,7 @@ async fn redeliver(web: Arc<Web>, ids: Vec<i64>) -> Response {
     }
 }
 
-/// The staff may read why.
+/// Reports an error, whose cause the staff may see.
 fn failed(error: &Error) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")).into_response()
 }

@@ -1,29 +1,29 @@
-//! What the hub asks about one connection.
+//! The hub's questions about one connection, answered.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::registry::{FOREVER, Kind, Open};
-use super::trouble::told;
-use super::validity::digest;
+use super::expiry::digest;
+use super::registry::{FOREVER, Grant, Kind};
+use super::unanswered::log_failure;
 use super::{Credentials, DENIED, UNAUTHORIZED, Web};
 use crate::access::token::{self, Invalid, Token};
 use crate::access::{self, Kept, Proof};
 use crate::hub::code::{Disconnect, Error, Refusal};
 use crate::hub::{Admission, Authority, Permit};
 
-/// A connection to the hub: what it is known by, and the channels it was given.
+/// The authority over one connection to the hub: its credentials, and the channels it was given.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(super) struct HubAuthority {
     web: Arc<Web>,
     kept: Kept,
     /// A digest of the channels.
     given: Mutex<Option<String>>,
 }
 
-impl Caller {
+impl HubAuthority {
     pub(super) fn new(web: Arc<Web>, given: &Credentials<'_>) -> Self {
         Self {
             kept: web.access().kept(given),
@@ -43,8 +43,9 @@ impl Caller {
         of_its_key.next().unwrap_or(Err(Invalid::Forged))
     }
 
-    /// The user and channels of a connection token. Its user must still be one, where users are known, and a token of ours be of a session
-    /// that has not ended and say what the user hears: a client that was cut off because of that comes back with the same token.
+    /// The user and channels of a connection token. Where users can be looked up, its user must still be active, and a token of ours must
+    /// belong to a session that has not ended and name the user's current channels: a client that was disconnected because these changed
+    /// comes back with the same token.
     async fn connect_with(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
         let token = self.verify(token).map_err(|invalid| match invalid {
             Invalid::Expired => Refusal::Error(Error::TOKEN_EXPIRED),
@@ -68,7 +69,7 @@ impl Caller {
             }
         }
         *self.given() = Some(digest(&token.channels));
-        self.remember(client, &token);
+        self.record(client, &token);
         Ok(Admission {
             user: token.sub,
             channels: token.channels,
@@ -77,7 +78,7 @@ impl Caller {
         })
     }
 
-    /// What the user of a token is known by: the session that it was made for, where this process has given it out, or else the key alone.
+    /// What identifies the user of a token: the session that it was issued for, if this process issued it, or else only the key.
     fn proof(&self, token: &Token) -> Proof {
         let of_session = || {
             let key = super::token::key(&token.sub, &token.sid, &token.channels);
@@ -87,26 +88,27 @@ impl Caller {
         known.flatten().unwrap_or_else(|| Proof::Key(token.sub.clone()))
     }
 
-    /// Remembers a connection, so that it is cut when its session has ended, its user is no more, or may no longer hear what a token of
-    /// ours says. What a script has signed is the script's matter, and where the site itself says who asks, nothing is known of users.
-    fn remember(&self, client: &str, token: &Token) {
+    /// Records a connection, so that it is closed when its session ends, its user is gone, or the channels of a token of ours no longer
+    /// match. The channels that a script has signed are the script's responsibility; where the site itself identifies users, they cannot
+    /// be looked up.
+    fn record(&self, client: &str, token: &Token) {
         if token.sub.is_empty() || !self.web.access().knows_users() {
             return;
         }
-        let open = Open {
+        let grant = Grant {
             kind: Kind::Connection(client.to_owned()),
             user: token.sub.clone(),
             proof: self.proof(token),
             digest: (token.iss == token::ISSUER).then(|| digest(&token.channels)),
-            rooms: BTreeSet::new(),
+            subscriptions: BTreeSet::new(),
             until: if token.exp > 0 { token.exp } else { FOREVER },
         };
-        self.web.registry.opened(client.to_owned(), open);
+        self.web.registry.record(client.to_owned(), grant);
     }
 }
 
-// The questions to the database are on the heap while they last: tens of thousands of connections wait without one.
-impl Authority for Caller {
+// The futures that query the database are boxed: tens of thousands of connections are idle without one.
+impl Authority for HubAuthority {
     async fn connect(&self, client: &str, token: &str) -> Result<Admission, Refusal> {
         if !token.is_empty() {
             return Box::pin(self.connect_with(client, token)).await;
@@ -132,7 +134,7 @@ impl Authority for Caller {
                 Invalid::Forged => Error::PERMISSION_DENIED,
             })?;
             if token.channel.is_empty() {
-                // One of a connection, as Centrifugo answers it.
+                // A connection token; Centrifugo answers the same.
                 return Err(Error::PERMISSION_DENIED.into());
             }
             if token.channel != channel || token.sub != user || !(token.client.is_empty() || token.client == client) {
@@ -142,7 +144,7 @@ impl Authority for Caller {
             return Ok(Permit { expires });
         }
         let given = self.kept.credentials();
-        match Box::pin(self.web.lets_in(&given, client, user, channel)).await {
+        match Box::pin(self.web.may_subscribe(&given, client, user, channel)).await {
             Ok(true) => Ok(Permit::default()),
             Ok(false) => Err(DENIED.into()),
             Err(error) => Err(unknown(&error)),
@@ -167,23 +169,23 @@ impl Authority for Caller {
         if given != Some(digest(&token.channels)) {
             return Err(Disconnect::INSUFFICIENT_STATE.into());
         }
-        self.remember(client, &token);
-        // One without an end is asked about again in a year.
+        self.record(client, &token);
+        // A token without an expiry is checked again in a year.
         let forever = access::now() + 365 * 24 * 60 * 60;
         Ok(Some(if token.exp > 0 { token.exp } else { forever }))
     }
 
     fn left(&self, client: &str, channel: &str) {
-        self.web.registry.left(client, channel);
+        self.web.registry.remove_subscription(client, channel);
     }
 
     fn closed(&self, client: &str) {
-        self.web.registry.closed(client);
+        self.web.registry.remove(client);
     }
 }
 
-/// The answer where there is none: try again.
+/// The refusal when the answer cannot be determined: the client retries.
 fn unknown(error: &access::Error) -> Refusal {
-    told(error);
+    log_failure(error);
     Error::INTERNAL.into()
 }

@@ -1,4 +1,4 @@
-//! What is said where it cannot be known who may listen.
+//! The answer and the log message when access cannot be determined.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,23 +7,23 @@ use axum::response::{IntoResponse, Response};
 
 use crate::access::{self, Error};
 
-/// The answer where there is none: try again.
+/// The answer when access cannot be determined: the client must try again.
 pub(super) fn unavailable(error: &Error) -> Response {
-    told(error);
+    log_failure(error);
     (StatusCode::SERVICE_UNAVAILABLE, "try again\n").into_response()
 }
 
-/// Tells the operator alone why there is no answer; that too much is asked, once a second.
-pub(super) fn told(error: &Error) {
-    static TOLD: AtomicU64 = AtomicU64::new(0);
+/// Logs why access cannot be determined, which clients do not learn; [`Error::Busy`] at most once per second.
+pub(super) fn log_failure(error: &Error) {
+    static LOGGED: AtomicU64 = AtomicU64::new(0);
     let now = access::now();
-    if matches!(error, Error::Busy) && TOLD.swap(now, Ordering::Relaxed) == now {
+    if matches!(error, Error::Busy) && LOGGED.swap(now, Ordering::Relaxed) == now {
         return;
     }
-    tracing::warn!(error = %chain(error), "it cannot be said who may listen; clients are told to try again");
+    tracing::warn!(error = %chain(error), "access cannot be determined; clients are asked to try again");
 }
 
-/// What went wrong, and what came before it.
+/// An error with its sources.
 pub(super) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
