@@ -1,10 +1,10 @@
-//! The one test binary: every test can use the servers that the others have started.
+//! The one test binary, whose tests share the servers that they start.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that fails panics, also in its helpers"
+    reason = "a failing test panics, also in its helpers"
 )]
 
 mod access;

@@ -1,4 +1,4 @@
-//! What the tests stand on: real servers, a real Django project, a real subscriber, and faults between them.
+//! The test harness: real servers, a real Django project, a real subscriber, and faults between them.
 
 pub(crate) mod cache;
 pub(crate) mod capture;

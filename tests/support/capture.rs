@@ -1,4 +1,4 @@
-//! Capture with one of its mechanisms taken out: what that was good for shows without it.
+//! Capture with one of its mechanisms removed, which shows what the mechanism is for.
 
 use tokio_postgres::Client;
 

@@ -1,4 +1,4 @@
-//! The real Centrifugo, on free ports, with what the tests need switched on.
+//! The real Centrifugo on free ports, with the features that the tests need.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,16 +12,16 @@ use crate::support::process::memory;
 use crate::support::wait::{SOON, eventually};
 use crate::support::{cache, tether};
 
-/// A running server, killed when dropped. Its memory engine forgets everything at `stop`.
+/// A running server, killed when dropped. Its memory engine loses everything at `stop`.
 pub(crate) struct Centrifugo {
-    /// The base of its HTTP API, as `[centrifugo] url` wants it.
+    /// The base URL of its HTTP API, for `[centrifugo] url`.
     pub(crate) url: String,
     /// The key of its APIs.
     pub(crate) api_key: String,
-    /// The address of its gRPC API, where that is switched on.
+    /// The URL of its gRPC API, if that is enabled.
     #[allow(dead_code, reason = "the benchmarks configure it themselves")]
     pub(crate) grpc_url: String,
-    /// Where WebSocket clients connect.
+    /// The URL for WebSocket clients.
     pub(crate) ws_url: String,
     folder: Option<TempDir>,
     http: reqwest::Client,
@@ -29,12 +29,12 @@ pub(crate) struct Centrifugo {
 }
 
 impl Centrifugo {
-    /// A server where everyone may subscribe to any channel, users to their own `#ID` channel, and where `room:…` has history.
+    /// Starts a server where everyone may subscribe to any channel, users to their own `#ID` channel, and where `room:…` has history.
     pub(crate) async fn start_new() -> Self {
         Self::with(json!({})).await
     }
 
-    /// The same, with these top-level parts of its configuration put in place of the usual ones.
+    /// The same, with these top-level parts of its configuration in place of the usual ones.
     pub(crate) async fn with(changes: Value) -> Self {
         let port = free_port();
         let mut config = json!({
@@ -67,7 +67,7 @@ impl Centrifugo {
         Self::configured(&config).await
     }
 
-    /// A server with this configuration, which names its port and API key.
+    /// Starts a server with this configuration, which contains its port and API key.
     pub(crate) async fn configured(config: &Value) -> Self {
         let port = &config["http_server"]["port"];
         let folder = tempfile::tempdir().unwrap();
@@ -85,7 +85,7 @@ impl Centrifugo {
         server
     }
 
-    /// A server of the same protocols that something else has started.
+    /// A handle for a running server with the same protocols.
     pub(crate) fn at(url: &str, api_key: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -127,20 +127,20 @@ impl Centrifugo {
         tether::kill(&mut self.child.take().expect("Centrifugo runs")).await;
     }
 
-    /// Sends it a signal by name: TERM, as a service manager does, STOP, CONT.
+    /// Sends a signal by name: TERM, as a service manager does, STOP, CONT.
     pub(crate) async fn signal(&self, name: &str) {
         let pid = self.id().to_string();
         let status = Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
         assert!(status.success());
     }
 
-    /// The memory that it has resident now, in bytes.
-    #[allow(dead_code, reason = "the benchmarks ask for it")]
+    /// Its resident memory, in bytes.
+    #[allow(dead_code, reason = "the benchmarks use it")]
     pub(crate) fn memory(&self) -> u64 {
         memory(self.id(), "VmRSS:").expect("Linux says it")
     }
 
-    /// Its process.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.as_ref().and_then(Child::id).expect("Centrifugo runs")
     }
@@ -161,7 +161,7 @@ impl Centrifugo {
         assert!(reply.get("error").is_none(), "{reply}");
     }
 
-    /// A connection token for a user.
+    /// Issues a connection token for a user.
     pub(crate) async fn token(&self, user: &str) -> String {
         let mut command = Command::new(program());
         let output = command

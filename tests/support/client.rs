@@ -1,4 +1,4 @@
-//! A subscriber over WebSocket: what a browser would hear.
+//! A subscriber over WebSocket, which receives what a browser would.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct Publication {
     pub(crate) channel: String,
     /// Its data, byte for byte.
     pub(crate) raw: Vec<u8>,
-    /// Its place in the channel's history; 0 without one.
+    /// Its offset in the channel's history; 0 without one.
     pub(crate) offset: u64,
 }
 
@@ -33,8 +33,8 @@ impl Publication {
     }
 }
 
-/// A connected client that keeps the publications of all its channels in the order they arrived. It reconnects by itself, and
-/// does not ask for what it missed.
+/// A connected client that keeps the publications of all its channels in the order they arrived. It reconnects by itself, but does not
+/// recover missed publications.
 pub(crate) struct Subscriber {
     client: Client,
     sender: UnboundedSender<Publication>,
@@ -47,14 +47,14 @@ impl Subscriber {
         Self::with_token(server, String::new(), channels).await
     }
 
-    /// Connects as a user, who may hear the channel `#user` too, and subscribes.
+    /// Connects as a user, who may also subscribe to the channel `#user`, and subscribes.
     pub(crate) async fn user(server: &Centrifugo, user: &str, channels: &[&str]) -> Self {
         let token = server.token(user).await;
         Self::with_token(server, token, channels).await
     }
 
     async fn with_token(server: &Centrifugo, token: String, channels: &[&str]) -> Self {
-        // The JSON protocol of this client parses the data and writes it anew; the other one hands it over as it came.
+        // The JSON protocol of this client parses the data and writes it again; Protobuf delivers it unchanged.
         let url = format!("{}?format=protobuf", server.ws_url);
         let client = Client::new(&url, Config::new().use_protobuf().with_token(token));
         within(SOON, "a connection to Centrifugo", client.connect())
@@ -72,7 +72,7 @@ impl Subscriber {
         subscriber
     }
 
-    /// Subscribes to one more channel; false when the server refuses.
+    /// Subscribes to another channel; returns whether the server allowed it.
     pub(crate) async fn subscribe(&self, channel: &str) -> bool {
         let subscription = self.client.new_subscription(channel);
         let (name, sender) = (channel.to_owned(), self.sender.clone());
@@ -109,7 +109,7 @@ impl Subscriber {
         taken
     }
 
-    /// Asserts that nothing comes before the marker, which the test sends the same way as the event that must not come.
+    /// Asserts that nothing arrives before the marker, which the test sends the same way as the event that must not arrive.
     pub(crate) async fn expect_silence_until(&mut self, deadline: Duration, is_marker: impl Fn(&Value) -> bool) -> Publication {
         let publication = self.next(deadline).await;
         assert!(
@@ -124,7 +124,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        // Sent by the runtime, if it still turns.
+        // Sent by the runtime, if that still runs.
         drop(self.client.disconnect());
     }
 }

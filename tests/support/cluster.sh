@@ -1,7 +1,7 @@
-# Runs one PostgreSQL cluster for a test process, and removes it when that process is gone, however it went: the end of the standard
-# input tells. Reads commands, a line each, and answers `done` or `failed`.
+# Runs one PostgreSQL cluster for a test process, and removes it when that process is gone, however it ended: standard input then
+# ends. Reads commands, one per line, and answers `done` or `failed`.
 #
-# $1: the folder of PostgreSQL's programs; the rest: settings as `name=value`. Where PRIMARY is set, this is a standby of the server on
+# $1: the folder of PostgreSQL's programs; the rest: settings as `name=value`. If PRIMARY is set, this is a standby of the server on
 # that port.
 bin=$1
 shift

@@ -1,4 +1,4 @@
-//! Thousands of listeners of one channel, as light as they can be.
+//! Thousands of subscribers of one channel, as light as they can be.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,17 +13,17 @@ use crate::support::centrifugo::Centrifugo;
 use crate::support::site::ORIGIN;
 use crate::support::wait::{SOON, eventually};
 
-/// Connections that come up at once.
+/// Connections that are opened at once.
 const AT_ONCE: usize = 200;
-/// Every how many listeners one measures how long a publication took.
+/// One in this many subscribers measures how long publications take.
 const SAMPLE: usize = 20;
-/// Stands once in each publication, before the time in microseconds and a blank.
+/// Marks the time in each publication: it precedes the microseconds, which a space ends.
 pub(crate) const MARK: u8 = b'~';
 
-/// Listeners of the channel `public`, as light as they can be: they share two cores with the server.
+/// Subscribers of the channel `public`, which share two cores with the server.
 pub(crate) struct Crowd {
     heard: Arc<AtomicU64>,
-    /// How long publications took to some of them, in microseconds.
+    /// How long publications took to reach some of them, in microseconds.
     pub(crate) latencies: UnboundedReceiver<u64>,
     _listeners: JoinSet<()>,
 }
@@ -48,7 +48,7 @@ impl Crowd {
         }
     }
 
-    /// Waits until all of them together have heard this many.
+    /// Waits until they have received this many publications in total.
     pub(crate) async fn heard(&self, wanted: u64) {
         eventually(SOON * 6, "every delivery", async || {
             (self.heard.load(Ordering::Relaxed) >= wanted).then_some(())
@@ -57,7 +57,7 @@ impl Crowd {
     }
 }
 
-/// A WebSocket with a connected client behind it.
+/// Opens a WebSocket and connects a client.
 pub(crate) async fn open(address: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.set_nodelay(true).unwrap();
@@ -85,13 +85,13 @@ async fn read_until(socket: &mut TcpStream, end: &[u8]) {
     }
 }
 
-/// A text frame of a client, under a mask that changes nothing.
+/// Encodes a client's text frame, with a mask that changes nothing.
 pub(crate) fn frame(text: &[u8]) -> Vec<u8> {
     let length = u8::try_from(text.len()).unwrap();
     [&[0x81, 0x80 | length, 0, 0, 0, 0], text].concat()
 }
 
-/// Counts what comes, and answers pings.
+/// Counts publications, and answers pings.
 async fn listen(mut socket: TcpStream, heard: Arc<AtomicU64>, sample: Option<UnboundedSender<u64>>) {
     let mut buffer = vec![0; 8192];
     let mut times = Times::default();
@@ -111,7 +111,7 @@ async fn listen(mut socket: TcpStream, heard: Arc<AtomicU64>, sample: Option<Unb
     }
 }
 
-/// Finds the times in what is read, byte by byte: a mark, sixteen digits and a blank. A frame's length may look like a mark.
+/// Finds the times in a byte stream: a mark, sixteen digits and a space. A frame's length may look like a mark.
 #[derive(Default)]
 pub(crate) struct Times {
     number: u64,
@@ -144,7 +144,7 @@ pub(crate) fn micros() -> u64 {
     u64::try_from(since.as_micros()).unwrap()
 }
 
-/// A batch of publications of about 130 bytes, as the relay sends them.
+/// Encodes a batch of publications of about 130 bytes each, as the relay does.
 pub(crate) fn batch(size: usize, channel: impl Fn(usize) -> String) -> String {
     let command = |number| {
         let (channel, time) = (channel(number), micros());

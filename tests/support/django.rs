@@ -13,12 +13,12 @@ use crate::support::cache;
 use crate::support::postgres::{self, Cluster, Database};
 use crate::support::wait::{SOON, within};
 
-/// The database that is migrated once a cluster and cloned for each test.
+/// The database that is migrated once per cluster and cloned for each test.
 const TEMPLATE: &str = "django_template";
 /// The same for the project with a user model of its own.
 const CLUB_TEMPLATE: &str = "django_club";
 
-/// A way to run the project: an environment that the script makes, and settings.
+/// A variant of the project: a Python environment made by `tests/tools/setup`, and settings.
 #[derive(Clone, Copy)]
 struct Flavour {
     environment: &'static str,
@@ -51,7 +51,7 @@ impl Django {
         Self::new(&postgres::shared(version, &[]).await).await
     }
 
-    /// The same under the older Django that still has support: its sessions and log-ins on tables that the other has migrated.
+    /// The same under the older supported Django: its sessions and log-ins use tables that the current one has migrated.
     pub(crate) async fn lts_on(version: u32) -> Self {
         let Self { database, .. } = Self::on(version).await;
         let session = Session::of(LTS, &database.url);
@@ -61,7 +61,7 @@ impl Django {
         django
     }
 
-    /// The project with a user model of its own: `club.Member` in the table `people`, with a UUID for a key.
+    /// The project with a user model of its own: `club.Member` in the table `people`, with a UUID as its key.
     pub(crate) async fn club_on(version: u32) -> Self {
         let cluster = postgres::shared(version, &[]).await;
         cluster.club.get_or_init(|| migrate(&cluster, CLUB_TEMPLATE, CLUB)).await;
@@ -78,11 +78,11 @@ impl Django {
         Self { database, session }
     }
 
-    /// Runs Python with every model of `shop` by name, and returns what it prints. Names live on until the next piece; the code
-    /// may be indented as a whole.
+    /// Runs Python with every model of `shop` by name, and returns what it prints. Names are kept for the next call; the code may be
+    /// indented as a whole.
     ///
     /// # Panics
-    /// With the traceback when it raises.
+    /// With the traceback when it raises an exception.
     pub(crate) async fn run(&self, code: &str) -> String {
         self.session.run(code).await
     }
@@ -92,19 +92,19 @@ impl Django {
         self.session.try_run(code).await
     }
 
-    /// A second process on the same database, for what happens at the same time.
+    /// A second process on the same database, for concurrent code.
     pub(crate) fn another(&self) -> Session {
         Session::new(&self.database.url)
     }
 }
 
-/// A Python process that runs one piece after the other.
+/// A Python process that runs pieces of code one after the other.
 pub(crate) struct Session {
     pipes: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
     _child: Child,
 }
 
-/// What `run.py --serve` answers.
+/// An answer of `run.py --serve`.
 #[derive(Deserialize)]
 struct Answer {
     output: String,
@@ -112,13 +112,13 @@ struct Answer {
 }
 
 impl Session {
-    /// The project on this database, which is migrated.
+    /// The project on this database, which must be migrated.
     pub(crate) fn new(url: &str) -> Self {
         Self::of(CURRENT, url)
     }
 
     fn of(flavour: Flavour, url: &str) -> Self {
-        // It ends by itself when its input does, also when this process is killed.
+        // It ends when its input does, also when this process is killed.
         let mut child = python(flavour, url)
             .args(["run.py", "--serve"])
             .stdin(Stdio::piped())

@@ -9,15 +9,15 @@ use crate::support::cache::manifest;
 /// A fenced snippet.
 #[derive(Clone, Debug)]
 pub(crate) struct Snippet {
-    /// The first word after the fence; empty where there is none.
+    /// The first word after the fence; empty if there is none.
     pub(crate) language: String,
-    /// What stands between the fences.
+    /// The text between the fences.
     pub(crate) text: String,
-    /// The line of the page that its fence stands in.
+    /// The line of its opening fence in the page.
     pub(crate) line: usize,
 }
 
-/// The snippets of a page, in their order.
+/// Returns the snippets of a page, in order.
 pub(crate) fn snippets(page: &str) -> Vec<Snippet> {
     let text = read(page);
     let mut found: Vec<Snippet> = Vec::new();
@@ -40,14 +40,14 @@ pub(crate) fn snippets(page: &str) -> Vec<Snippet> {
     found
 }
 
-/// The texts of a page's snippets in one language.
+/// Returns the texts of a page's snippets in one language.
 pub(crate) fn in_language(page: &str, language: &str) -> Vec<String> {
     let mut found = snippets(page);
     found.retain(|snippet| snippet.language == language);
     found.into_iter().map(|snippet| snippet.text).collect()
 }
 
-/// Where the links and pictures of a page lead.
+/// Returns the targets of a page's links and pictures.
 pub(crate) fn links(page: &str) -> Vec<String> {
     let text = read(page);
     let parser = Parser::new_ext(&text, options());
@@ -59,7 +59,7 @@ pub(crate) fn links(page: &str) -> Vec<String> {
         .collect()
 }
 
-/// The anchors of a page's headings, as GitHub makes them.
+/// Returns the anchors of a page's headings, as GitHub makes them.
 pub(crate) fn anchors(page: &str) -> Vec<String> {
     let text = read(page);
     let mut anchors: Vec<String> = Vec::new();
@@ -83,7 +83,7 @@ pub(crate) fn anchors(page: &str) -> Vec<String> {
     anchors
 }
 
-/// Every page of the documentation, by its path in the repository.
+/// Returns the pages of the documentation, as paths in the repository.
 pub(crate) fn pages() -> Vec<String> {
     let mut found = vec!["README.md".to_owned()];
     for folder in ["docs", "client", "python"] {
@@ -98,7 +98,7 @@ pub(crate) fn is_page(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|extension| extension == "md")
 }
 
-/// The text of a page.
+/// Reads the text of a page.
 pub(crate) fn read(page: &str) -> String {
     std::fs::read_to_string(manifest(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
@@ -107,7 +107,7 @@ fn options() -> Options {
     Options::ENABLE_TABLES
 }
 
-/// Letters, digits, `-` and `_` in lower case, and a dash for each space.
+/// Makes an anchor: letters, digits, `-` and `_` in lower case, and a dash for each space.
 fn anchor(heading: &str) -> String {
     let letters = heading.trim().chars().filter_map(|letter| match letter {
         ' ' => Some('-'),

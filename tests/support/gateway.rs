@@ -1,4 +1,4 @@
-//! A gateway in front of the real Centrifugo that fails on one channel: what names no other passes.
+//! A gateway in front of the real Centrifugo that fails on one channel and forwards all other requests.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -16,20 +16,20 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-/// How it fails.
+/// How the gateway fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The channel's publications get this error of Centrifugo's; the others of their batch pass.
+    /// The channel's publications get this error of Centrifugo's; the others of their batch are forwarded.
     Code(u32),
-    /// A batch that names the channel gets this HTTP status, whole.
+    /// A batch that names the channel gets this HTTP status as a whole.
     Status(u16),
-    /// A batch that names the channel is done, and the connection breaks in the middle of its answer.
+    /// A batch that names the channel is executed, and the connection breaks in the middle of the answer.
     HalfAnswer,
 }
 
 /// A running gateway for `/api/batch`.
 pub(crate) struct Gateway {
-    /// In place of Centrifugo's, for `[centrifugo] url`.
+    /// The URL for `[centrifugo] url`, in place of Centrifugo's.
     pub(crate) url: String,
     shared: Arc<Shared>,
     serving: AbortHandle,
@@ -40,14 +40,14 @@ struct Shared {
     http: reqwest::Client,
     failing: Mutex<Option<(String, Failure)>>,
     keys_dropped: AtomicBool,
-    /// The idempotency keys of the publications it failed on, each time it did.
+    /// The idempotency keys of the publications that it has failed, once per attempt.
     failed: Mutex<Vec<String>>,
-    /// Those of the publications it passed on, each time it did.
+    /// Those of the publications that it has forwarded, once per attempt.
     passed: Mutex<Vec<String>>,
 }
 
 impl Gateway {
-    /// Listens on a free port and passes everything to the server at `url`.
+    /// Listens on a free port and forwards everything to the server at `url`.
     pub(crate) async fn to(url: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -73,22 +73,22 @@ impl Gateway {
         *self.shared.failing.lock() = Some((channel.to_owned(), failure));
     }
 
-    /// No longer fails on anything.
+    /// Stops failing.
     pub(crate) fn restore(&self) {
         *self.shared.failing.lock() = None;
     }
 
-    /// Takes the idempotency keys out of what it passes on.
+    /// Removes the idempotency keys from publications that it forwards.
     pub(crate) fn drop_keys(&self) {
         self.shared.keys_dropped.store(true, Ordering::Relaxed);
     }
 
-    /// The idempotency keys of the channel's publications, in the order of the attempts that it failed.
+    /// The idempotency keys of the channel's failed publications, in the order of the attempts.
     pub(crate) fn failed(&self) -> Vec<String> {
         self.shared.failed.lock().clone()
     }
 
-    /// The idempotency keys of the publications that it passed on, in their order.
+    /// The idempotency keys of the forwarded publications, in their order.
     pub(crate) fn passed(&self) -> Vec<String> {
         self.shared.passed.lock().clone()
     }
@@ -142,7 +142,7 @@ fn key(command: &Value) -> String {
 }
 
 impl Shared {
-    /// What the real server answers.
+    /// Forwards a request, and returns the real server's answer.
     async fn pass(&self, headers: &HeaderMap, request: &Value) -> (StatusCode, String) {
         let mut request = request.clone();
         let keys = request["commands"].as_array().unwrap().iter().map(key);

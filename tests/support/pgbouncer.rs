@@ -1,4 +1,4 @@
-//! A real PgBouncer in transaction mode before a test's database.
+//! A real PgBouncer in transaction mode in front of a test's database.
 
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpStream};
@@ -13,14 +13,14 @@ use crate::support::wait::{SOON, eventually};
 
 /// A running pooler, killed when dropped.
 pub(crate) struct PgBouncer {
-    /// The database through the pooler.
+    /// The URL of the database through the pooler.
     pub(crate) url: String,
     _process: Process,
     _folder: TempDir,
 }
 
 impl PgBouncer {
-    /// A pooler before `database`; none where PgBouncer is not installed.
+    /// Starts a pooler in front of `database`; `None` if PgBouncer is not installed.
     pub(crate) async fn before(database: &Database) -> Option<Self> {
         let program = find("pgbouncer")?;
         let port = free_port();

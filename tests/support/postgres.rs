@@ -14,11 +14,10 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::cache;
 
-/// Initialises a cluster, controls it, and removes it.
+/// The script that initialises a cluster, controls it, and removes it.
 const SUPERVISOR: &str = include_str!("cluster.sh");
 
-/// How every cluster differs from PostgreSQL's defaults. Commits stay synchronous: what was acknowledged survives `crash`, since the
-/// kernel keeps what was written.
+/// The settings of every cluster. Commits stay synchronous: acknowledged ones survive `crash`, since the kernel keeps what was written.
 const SETTINGS: [&str; 9] = [
     "listen_addresses='127.0.0.1'",
     "max_connections=200",
@@ -31,7 +30,7 @@ const SETTINGS: [&str; 9] = [
     "max_prepared_transactions=0",
 ];
 
-/// A free port may be taken by another process before PostgreSQL listens on it.
+/// Ports that are tried: another process may take a free one before PostgreSQL listens on it.
 const PORTS_TRIED: usize = 5;
 
 /// The clusters that tests share.
@@ -40,26 +39,26 @@ static SHARED: Mutex<BTreeMap<Flavour, Starting>> = Mutex::new(BTreeMap::new());
 /// A version and settings.
 type Flavour = (u32, Vec<String>);
 
-/// A cluster that is started by the first that asks; the others wait.
+/// A cluster that is started by the first test to ask; the others wait.
 type Starting = Arc<OnceLock<Arc<Cluster>>>;
 
-/// The versions to test on: `POSTGRES_VERSIONS`, or 15 and 18.
+/// Returns the versions to test on: `POSTGRES_VERSIONS`, or 15 and 18.
 pub(crate) fn versions() -> Vec<u32> {
     let list = std::env::var("POSTGRES_VERSIONS").unwrap_or_else(|_| "15 18".to_owned());
     list.split_whitespace().map(|version| version.parse().unwrap()).collect()
 }
 
-/// An empty database on the shared cluster of a version.
+/// Creates an empty database on the shared cluster of a version.
 pub(crate) async fn database(version: u32) -> Database {
     database_with(version, &[]).await
 }
 
-/// An empty database on the shared cluster of a version with these settings, such as `max_prepared_transactions=10`.
+/// Creates an empty database on the shared cluster of a version with these settings, such as `max_prepared_transactions=10`.
 pub(crate) async fn database_with(version: u32, settings: &[&str]) -> Database {
     shared(version, settings).await.database().await
 }
 
-/// The cluster that all tests of this version and settings share, started by the first. Tests that stop it start their own.
+/// Returns the cluster that all tests of this version and settings share, started by the first. Tests that stop a cluster start their own.
 pub(crate) async fn shared(version: u32, settings: &[&str]) -> Arc<Cluster> {
     let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
     let cell = Arc::clone(SHARED.lock().entry((version, settings.clone())).or_default());
@@ -69,18 +68,18 @@ pub(crate) async fn shared(version: u32, settings: &[&str]) -> Arc<Cluster> {
 
 /// A database. It lives as long as its cluster.
 pub(crate) struct Database {
-    /// For tokio-postgres, sqlx, Django and `instant.toml`, as a superuser over TCP.
+    /// The URL for tokio-postgres, sqlx, Django and `instant.toml`, as a superuser over TCP.
     pub(crate) url: String,
     /// The same for the database `postgres` of the cluster.
     pub(crate) admin_url: String,
     /// Its name.
     pub(crate) name: String,
-    /// Where it lives.
+    /// Its cluster.
     pub(crate) cluster: Arc<Cluster>,
 }
 
 impl Database {
-    /// A new connection.
+    /// Opens a connection.
     pub(crate) async fn connect(&self) -> Client {
         connect(&self.url).await
     }
@@ -95,9 +94,9 @@ impl Database {
 pub(crate) struct Cluster {
     /// Its major version.
     pub(crate) version: u32,
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub(crate) port: u16,
-    /// Its databases with a migrated Django project, made once, to be cloned.
+    /// Set once its database with the migrated Django project exists, to be cloned.
     pub(crate) django: tokio::sync::OnceCell<()>,
     /// The same for the project with a user model of its own.
     pub(crate) club: tokio::sync::OnceCell<()>,
@@ -107,7 +106,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster for one test alone.
+    /// Starts a cluster for one test only.
     pub(crate) async fn start_new(version: u32, settings: &[&str]) -> Arc<Self> {
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         tokio::task::spawn_blocking(move || Arc::new(Self::launch(version, &settings)))
@@ -115,18 +114,18 @@ impl Cluster {
             .unwrap()
     }
 
-    /// An empty database.
+    /// Creates an empty database.
     pub(crate) async fn database(self: &Arc<Self>) -> Database {
         self.clone_of("template1").await
     }
 
-    /// A copy of a database that nobody is connected to.
+    /// Clones a database that has no connections.
     pub(crate) async fn clone_of(self: &Arc<Self>, template: &str) -> Database {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.create(&name, template).await
     }
 
-    /// A database of this name.
+    /// Creates a database of this name.
     pub(crate) async fn create(self: &Arc<Self>, name: &str, template: &str) -> Database {
         let admin_url = self.url("postgres");
         let statement = format!("create database {name} template {template}");
@@ -139,7 +138,8 @@ impl Cluster {
         }
     }
 
-    /// A standby that replicates this cluster, which has `max_wal_senders`; none where PostgreSQL's programs lack `pg_basebackup`.
+    /// Starts a standby that replicates this cluster, which must have `max_wal_senders`; `None` if PostgreSQL's programs lack
+    /// `pg_basebackup`.
     pub(crate) async fn standby(self: &Arc<Self>) -> Option<Arc<Self>> {
         let (version, port) = (self.version, self.port);
         cache::path(&format!("postgres-{version}/bin"))
@@ -151,17 +151,17 @@ impl Cluster {
             .ok()
     }
 
-    /// Makes a standby the primary.
+    /// Promotes a standby to primary.
     pub(crate) async fn promote(&self) {
         self.order("promote").await;
     }
 
-    /// Ends the server as an operator would; open connections are closed.
+    /// Stops the server as an operator would; open connections are closed.
     pub(crate) async fn stop(&self) {
         self.order("stop").await;
     }
 
-    /// Ends the server as a power failure would: it recovers from its log at the next start.
+    /// Stops the server as a power failure would: it recovers from its log at the next start.
     pub(crate) async fn crash(&self) {
         self.order("crash").await;
     }
@@ -171,7 +171,7 @@ impl Cluster {
         self.order(&format!("start {}", self.port)).await;
     }
 
-    /// What the server has logged.
+    /// The server's log.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_else(|error| format!("no log: {error}"))
     }
@@ -232,7 +232,7 @@ impl Supervisor {
             .args(["-c", SUPERVISOR, "sh"])
             .arg(programs)
             .env("PRIMARY", primary.map(|port| port.to_string()).unwrap_or_default())
-            // A standby's come with its copy.
+            // A standby's settings come with its copy.
             .args(SETTINGS.iter().filter(|_| primary.is_none()))
             .args(settings)
             // The server's user may not be allowed to enter this process's folder.
@@ -266,20 +266,20 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         drop(self.commands.take());
-        // Removed before the test goes on, so that many clusters of their own do not pile up.
+        // Removed before the test continues, so that tests' own clusters do not pile up.
         let _ = self.child.wait();
     }
 }
 
-/// A connection, driven in the background.
+/// Opens a connection, driven in the background.
 pub(crate) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-/// A port of 127.0.0.1 that nothing listened on a moment ago, and that this process gives once. It is below those that the system
-/// takes for outgoing connections: one of these could be taken before a server listens.
+/// Returns a port of 127.0.0.1 that was free a moment ago, and that this process hands out once. It is below the ephemeral ports, one of
+/// which could be taken before a server listens.
 pub(crate) fn free_port() -> u16 {
     const PORTS: u32 = 20_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -293,7 +293,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// A command, as another user when this one is root: PostgreSQL refuses to run as root.
+/// Returns a command that runs as another user if this one is root: PostgreSQL refuses to run as root.
 fn as_server_user(program: &str) -> Command {
     match server_user() {
         None => Command::new(program),
@@ -305,7 +305,7 @@ fn as_server_user(program: &str) -> Command {
     }
 }
 
-/// The user that servers run as, when this one is root.
+/// Returns the user that servers run as; `None` if this one is not root.
 pub(crate) fn server_user() -> Option<&'static str> {
     static USER: LazyLock<Option<&str>> = LazyLock::new(|| {
         let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;

@@ -17,10 +17,10 @@ use crate::support::wait::{SOON, eventually, within};
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_instant");
 
-/// How long what an ended process wrote last may be on its way.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the last output of an ended process may take to arrive.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
-/// A program that this machine may have, on the search path or where Debian puts servers.
+/// Finds a program on the search path or where Debian installs servers; `None` if this machine does not have it.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
@@ -48,7 +48,7 @@ async fn collect(mut child: Child) -> Output {
 pub(crate) struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    /// What reads its two streams.
+    /// The tasks that read its two streams.
     readers: [JoinHandle<()>; 2],
 }
 
@@ -71,22 +71,22 @@ impl Process {
         Self { child, lines, readers }
     }
 
-    /// Everything it has written so far, both streams.
+    /// All output so far, of both streams.
     pub(crate) fn output(&self) -> String {
         self.lines.lock().join("\n")
     }
 
-    /// How many lines with this text it has written so far.
+    /// The number of lines with this text so far.
     pub(crate) fn count(&self, text: &str) -> usize {
         self.lines.lock().iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits until it has written a line with this text, and returns the first such line.
+    /// Waits for a line with this text, and returns the first.
     pub(crate) async fn line(&self, text: &str, deadline: Duration) -> String {
         self.another_line(text, 0, deadline).await
     }
 
-    /// Waits until it has written one more line with this text than so many, and returns that line.
+    /// Waits for another line with this text after `before` of them, and returns it.
     pub(crate) async fn another_line(&self, text: &str, before: usize, deadline: Duration) -> String {
         let found = || {
             let lines = self.lines.lock();
@@ -115,13 +115,13 @@ impl Process {
         assert!(status.success(), "no process to signal: {}", self.output());
     }
 
-    /// Waits for its end, and for what it wrote last.
+    /// Waits for its end, and for its last output.
     pub(crate) async fn wait(&mut self, deadline: Duration) -> ExitStatus {
         // `Child::wait` would close the pipe that the tether watches.
         let child = &mut self.child;
         let status = eventually(deadline, "the end of a process", async || child.try_wait().unwrap()).await;
         // A process that it started may hold the streams open for longer.
-        let end = Instant::now() + LAST_WORDS;
+        let end = Instant::now() + LAST_OUTPUT;
         while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -133,28 +133,28 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// The most memory it has had resident, in bytes.
+    /// The peak of its resident memory, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.try_peak_memory().expect("it runs, and Linux says it")
     }
 
-    /// The same; none once it has ended.
+    /// The same; `None` once it has ended.
     pub(crate) fn try_peak_memory(&self) -> Option<u64> {
         memory(self.child.id()?, "VmHWM:")
     }
 
-    /// The memory that it has resident now, in bytes.
+    /// Its resident memory, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         memory(self.id(), "VmRSS:").expect("it runs, and Linux says it")
     }
 
-    /// Its number.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 }
 
-/// Appends what a stream says, line by line.
+/// Appends the lines of a stream.
 fn collect_lines(stream: impl AsyncRead + Unpin + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     let lines = Arc::clone(lines);
     tokio::spawn(async move {
@@ -165,7 +165,7 @@ fn collect_lines(stream: impl AsyncRead + Unpin + Send + 'static, lines: &Arc<Mu
     })
 }
 
-/// A figure of a process's memory, in bytes.
+/// Returns a figure of a process's memory, in bytes; `None` if the process has ended.
 pub(crate) fn memory(pid: u32, figure: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let found = status.lines().find_map(|line| line.strip_prefix(figure))?;

@@ -9,35 +9,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// Read at once in either direction.
+/// Bytes read at once in either direction.
 const BUFFER: usize = 65536;
 
-/// What the proxy does with its connections.
+/// How the proxy treats its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Passes everything on.
+    /// Forwards everything.
     Pass,
-    /// Keeps connections, old and new, and passes nothing on: a network that swallows packets.
+    /// Keeps connections, old and new, and forwards nothing, like a network that drops packets.
     Stall,
     /// Resets connections, old and new.
     Cut,
-    /// Passes requests on and resets the connection when the reply comes: done, but nobody knows.
+    /// Forwards requests and resets the connection when the reply arrives, so that the outcome is unknown.
     LoseReplies,
-    /// Answers new connections with this HTTP status, without the target.
+    /// Answers new connections with this HTTP status, without contacting the target.
     Answer(u16),
 }
 
 /// A running proxy; its connections are reset when it is dropped.
 pub(crate) struct Proxy {
     address: SocketAddr,
-    /// The first server, whose URLs lead here.
+    /// The first server, whose URLs are redirected here.
     target: SocketAddr,
     state: watch::Sender<State>,
     met: Met,
     accepting: AbortHandle,
 }
 
-/// How often a connection met a failure.
+/// The number of failures that connections have met.
 #[derive(Clone, Default)]
 struct Met(Arc<AtomicU64>);
 
@@ -47,8 +47,8 @@ impl Met {
     }
 }
 
-/// The mode, and how often connections were reset or stranded: each connection lives, or passes anything on, only as long as the
-/// count it began with.
+/// The mode, and how often connections were reset or stranded: a connection lives, and forwards anything, only while these counts are
+/// those it began with.
 #[derive(Clone, Copy, Debug)]
 struct State {
     mode: Mode,
@@ -58,7 +58,7 @@ struct State {
 }
 
 impl Proxy {
-    /// Listens on a free port and passes everything to the server that a URL names.
+    /// Listens on a free port and forwards everything to the server of a URL.
     pub(crate) async fn to(url: &str) -> Self {
         let target: SocketAddr = authority(url).parse().unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -80,12 +80,12 @@ impl Proxy {
         }
     }
 
-    /// The URL with the proxy in the target's place.
+    /// The URL with the proxy in place of the target.
     pub(crate) fn url(&self, url: &str) -> String {
         url.replacen(&self.target.to_string(), &self.address.to_string(), 1)
     }
 
-    /// Changes what happens from now on. Open connections go on under the new mode, but for `Cut` and `Answer`, which reset them.
+    /// Changes the mode. Open connections continue under the new one, except for `Cut` and `Answer`, which reset them.
     pub(crate) fn set(&self, mode: Mode) {
         let resets = matches!(mode, Mode::Cut | Mode::Answer(_));
         self.state.send_modify(|state| {
@@ -94,12 +94,12 @@ impl Proxy {
         });
     }
 
-    /// How often a connection was reset, refused, answered or held up so far.
+    /// How often a connection has been reset, refused, answered or delayed so far.
     pub(crate) fn met(&self) -> u64 {
         self.met.0.load(Ordering::Relaxed)
     }
 
-    /// Resets the open connections, and passes new ones on to another server.
+    /// Resets the open connections, and forwards new ones to another server.
     pub(crate) fn retarget(&self, url: &str) {
         let target = authority(url).parse().unwrap();
         self.state.send_modify(|state| {
@@ -108,12 +108,12 @@ impl Proxy {
         });
     }
 
-    /// Keeps the open connections for ever and passes nothing on through them; new ones are welcome.
+    /// Keeps the open connections forever without forwarding anything; new ones work.
     pub(crate) fn strand(&self) {
         self.state.send_modify(|state| state.strandings += 1);
     }
 
-    /// Resets the open connections once; new ones are welcome.
+    /// Resets the open connections once; new ones work.
     pub(crate) fn reset(&self) {
         self.state.send_modify(|state| state.resets += 1);
     }
@@ -169,7 +169,7 @@ async fn serve(mut client: TcpStream, mut state: watch::Receiver<State>, met: Me
 /// Answers one HTTP request, whatever it is.
 async fn answer(client: &mut TcpStream, status: u16) {
     let mut request = vec![0; BUFFER];
-    // The first bytes are enough to be answered. The rest is read too, since closing on unread data would lose the answer.
+    // The first bytes are enough to answer. The rest is read too, since closing with unread data would lose the answer.
     if client.read(&mut request).await.unwrap_or(0) == 0 {
         return;
     }
@@ -179,7 +179,7 @@ async fn answer(client: &mut TcpStream, status: u16) {
     }
 }
 
-/// Passes bytes both ways as long as the mode says so.
+/// Forwards bytes both ways as the mode says.
 async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver<State>, met: &Met) {
     let strandings = state.borrow().strandings;
     let Ok(mut server) = TcpStream::connect(target).await else {
@@ -196,7 +196,7 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
                 break;
             }
         }
-        // A network that swallows packets swallows the last one too.
+        // A network that drops packets drops the last one too.
         flowing(&mut requests_state, strandings, met).await;
     };
     let mut replies_state = state;
@@ -219,7 +219,7 @@ async fn pass(client: &mut TcpStream, target: SocketAddr, state: watch::Receiver
     }
 }
 
-/// Waits while the proxy stalls or has stranded a connection, which began at `strandings`, and returns the mode that it went on in.
+/// Waits while the proxy stalls or has stranded a connection, which began at `strandings`, and returns the mode after that.
 async fn flowing(state: &mut watch::Receiver<State>, strandings: u64, met: &Met) -> Mode {
     let flows = |state: &State| state.mode != Mode::Stall && state.strandings == strandings;
     if !flows(&state.borrow()) {

@@ -1,4 +1,4 @@
-//! A real Redis, which keeps what a Centrifugo has published when that is killed.
+//! A real Redis, which keeps Centrifugo's publications when Centrifugo is killed.
 
 use std::net::{Ipv4Addr, TcpStream};
 
@@ -10,14 +10,14 @@ use crate::support::wait::{SOON, eventually};
 
 /// A running server, killed when dropped.
 pub(crate) struct Redis {
-    /// Where it listens.
+    /// The URL that it listens on.
     pub(crate) address: String,
     _process: Process,
     _folder: TempDir,
 }
 
 impl Redis {
-    /// A server; none where Redis is not installed.
+    /// Starts a server; `None` if Redis is not installed.
     pub(crate) async fn start() -> Option<Self> {
         let program = find("redis-server")?;
         let port = free_port();

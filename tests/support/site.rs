@@ -1,4 +1,4 @@
-//! A Django site with Centrifugo as `gen centrifugo` configures it, and Instant between the two; or with Instant's own hub.
+//! A Django site with Instant and either Centrifugo, configured by `gen centrifugo`, or Instant's own hub.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::support::wait::{SOON, within};
 /// The origin of the site's pages.
 pub(crate) const ORIGIN: &str = "http://shop.example";
 
-/// What Python needs to log in through Django's own view.
+/// Python functions that log in through Django's own view.
 const PYTHON: &str = "
 from django.test import Client
 from django.test.utils import override_settings
@@ -37,27 +37,27 @@ def cookie(client):
     return client.cookies['sessionid'].value
 ";
 
-/// The site.
+/// A running site.
 pub(crate) struct Site {
     pub(crate) django: Django,
     /// Centrifugo, or the hub, whose API and socket are the same.
     pub(crate) centrifugo: Centrifugo,
     pub(crate) instant: Process,
-    /// Where Instant's server listens.
+    /// The URL of Instant's server.
     pub(crate) url: String,
-    /// The port of localhost whose pages may connect, beside those of [`ORIGIN`].
+    /// The port of localhost whose pages may connect, in addition to those of [`ORIGIN`].
     pub(crate) pages: u16,
     pub(crate) folder: TempDir,
     pub(crate) http: reqwest::Client,
 }
 
 impl Site {
-    /// The site on this version of PostgreSQL, with these lines at the end of `instant.toml`.
+    /// Starts the site on this version of PostgreSQL, with these lines at the end of `instant.toml`.
     pub(crate) async fn start(version: u32, toml: &str) -> Self {
         Self::of(Django::on(version).await, toml).await
     }
 
-    /// The same on every version, with Centrifugo, and on the newest with the hub.
+    /// The same on every version with Centrifugo, and on the newest with the hub.
     pub(crate) async fn everywhere(toml: &str) -> Vec<Self> {
         let mut sites = Vec::new();
         for version in versions() {
@@ -67,12 +67,12 @@ impl Site {
         sites
     }
 
-    /// The same with Centrifugo, and with the hub.
+    /// The same with Centrifugo and with the hub.
     pub(crate) async fn both(toml: &str) -> [Self; 2] {
         [Self::start(18, toml).await, Self::on_hub(18, toml).await]
     }
 
-    /// The same for a Django project that is there already.
+    /// The same for an existing Django project.
     pub(crate) async fn of(django: Django, toml: &str) -> Self {
         let port = free_port();
         let centrifugo = format!("[centrifugo]\nurl = 'http://127.0.0.1:{port}'\napi_key = 'an api key'\n");
@@ -84,7 +84,7 @@ impl Site {
         Self::run(folder, django, centrifugo, (url, pages)).await
     }
 
-    /// The site on this version of PostgreSQL, whose browsers connect to the hub.
+    /// Starts the site on this version of PostgreSQL, whose browsers connect to the hub.
     pub(crate) async fn on_hub(version: u32, toml: &str) -> Self {
         Self::on_hub_with(version, "", toml).await
     }
@@ -96,7 +96,7 @@ impl Site {
         Self::on_hub_at(django, &database, hub, toml).await
     }
 
-    /// The same for a Django project that is there already, with this URL that leads to its database.
+    /// The same for an existing Django project, with this URL of its database.
     pub(crate) async fn on_hub_at(django: Django, database: &str, hub: &str, toml: &str) -> Self {
         let hub = format!("[hub]\napi_key = 'an api key'\n{hub}");
         let (folder, django, url, pages) = Self::prepare(django, database, &hub, toml).await;
@@ -133,17 +133,17 @@ impl Site {
         }
     }
 
-    /// What a piece of Python prints, without the line's end.
+    /// Runs Python, and returns what it prints without the trailing line break.
     pub(crate) async fn python(&self, code: &str) -> String {
         self.django.run(code).await.trim_end().to_owned()
     }
 
-    /// The session cookie of a new user of this name.
+    /// Creates a user of this name, and returns its session cookie.
     pub(crate) async fn new_user(&self, name: &str) -> String {
         self.python(&format!("user('{name}')\nprint(cookie(login('{name}')))")).await
     }
 
-    /// Whether Instant answers Centrifugo here.
+    /// Whether Instant answers Centrifugo's proxy requests here.
     pub(crate) fn has_proxies(&self) -> bool {
         self.url != self.centrifugo.url
     }
@@ -156,7 +156,7 @@ impl Site {
         (reply.status().as_u16(), reply.json().await.unwrap_or_default())
     }
 
-    /// The header's value by which Centrifugo is known.
+    /// The value of the header that authenticates Centrifugo.
     pub(crate) fn secret(&self) -> String {
         let (config, _) = instant::config::load(&self.folder.path().join("instant.toml")).unwrap();
         let secret = instant::access::token::proxy_secret(config.centrifugo.as_ref().unwrap());
@@ -166,16 +166,16 @@ impl Site {
 
 /// A page of the site: a WebSocket with a browser's headers, and Centrifugo's protocol in JSON.
 ///
-/// It reads all the while, and answers pings, as a browser does.
+/// It reads continuously and answers pings, as a browser does.
 pub(crate) struct Browser {
     commands: mpsc::UnboundedSender<Message>,
-    /// What comes, but for pings; the error is the close code.
+    /// The received messages except pings; the error is the close code.
     messages: mpsc::UnboundedReceiver<Result<Value, u64>>,
     /// The channels that the server subscribed it to, sorted.
     pub(crate) channels: Vec<String>,
-    /// The server's name of the connection.
+    /// The server's id of the connection.
     pub(crate) client: String,
-    /// What arrived while an answer was waited for.
+    /// Messages that arrived while waiting for an answer.
     pushes: Vec<Value>,
     last_id: u32,
 }
@@ -186,7 +186,7 @@ impl Browser {
         Self::try_open(site, cookie, json!({})).await.unwrap()
     }
 
-    /// Connects; the error is the close code, or the code of the answer.
+    /// Connects; the error is the close code or the code of the answer.
     pub(crate) async fn try_open(site: &Site, cookie: &str, connect: Value) -> Result<Self, u64> {
         Self::of_page(&site.centrifugo, ORIGIN, cookie, connect).await
     }
@@ -201,7 +201,7 @@ impl Browser {
         Self::with_headers(server, &[("origin", origin), ("cookie", &cookie)], connect).await
     }
 
-    /// The same with these headers; those that are empty are left out.
+    /// The same with these headers; empty ones are omitted.
     pub(crate) async fn with_headers(server: &Centrifugo, headers: &[(&'static str, &str)], connect: Value) -> Result<Self, u64> {
         let mut request = server.ws_url.as_str().into_client_request().unwrap();
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
@@ -210,9 +210,9 @@ impl Browser {
         let (socket, _) = within(SOON, "a WebSocket", tokio_tungstenite::connect_async(request))
             .await
             .unwrap();
-        let (commands, said) = mpsc::unbounded_channel();
-        let (heard, messages) = mpsc::unbounded_channel();
-        tokio::spawn(speak(socket, said, heard));
+        let (commands, outgoing) = mpsc::unbounded_channel();
+        let (incoming, messages) = mpsc::unbounded_channel();
+        tokio::spawn(drive(socket, outgoing, incoming));
         let mut browser = Self {
             commands,
             messages,
@@ -229,23 +229,23 @@ impl Browser {
         Ok(browser)
     }
 
-    /// Asks for a channel; the error is the code of the answer.
+    /// Subscribes to a channel; the error is the code of the answer.
     pub(crate) async fn subscribe(&mut self, channel: &str) -> Result<(), u64> {
         self.command("subscribe", json!({ "channel": channel })).await.map(drop)
     }
 
-    /// Leaves a channel.
+    /// Unsubscribes from a channel.
     pub(crate) async fn unsubscribe(&mut self, channel: &str) {
         self.command("unsubscribe", json!({ "channel": channel })).await.unwrap();
     }
 
-    /// Asks for a channel with a token; the error is the code of the answer, or the close code.
+    /// Subscribes to a channel with a token; the error is the code of the answer or the close code.
     pub(crate) async fn subscribe_with(&mut self, channel: &str, token: &str) -> Result<(), u64> {
         let ask = json!({ "channel": channel, "token": token });
         self.command("subscribe", ask).await.map(drop)
     }
 
-    /// Brings another token for the connection; the error is the code of the answer, or the close code.
+    /// Refreshes the connection with another token; the error is the code of the answer or the close code.
     pub(crate) async fn refresh(&mut self, token: &str) -> Result<(), u64> {
         self.command("refresh", json!({ "token": token })).await.map(drop)
     }
@@ -254,7 +254,7 @@ impl Browser {
     async fn command(&mut self, name: &str, parameters: Value) -> Result<Value, u64> {
         self.last_id += 1;
         let id = self.last_id;
-        // Where the connection has ended, its code waits to be heard.
+        // If the connection has ended, its close code is received below.
         let _ = self
             .commands
             .send(Message::text(json!({ "id": id, name: parameters }).to_string()));
@@ -270,7 +270,7 @@ impl Browser {
         }
     }
 
-    /// The next publication, as channel and data; the error is the close code.
+    /// Waits for the next publication, as channel and data; the error is the close code.
     pub(crate) async fn next(&mut self) -> Result<(String, Value), u64> {
         loop {
             while !self.pushes.is_empty() {
@@ -284,7 +284,7 @@ impl Browser {
         }
     }
 
-    /// The channels that publications come through until that of `marker`, sorted.
+    /// Returns the channels of the publications until that of `marker`, sorted.
     pub(crate) async fn heard(&mut self, marker: &str) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
@@ -297,7 +297,7 @@ impl Browser {
         }
     }
 
-    /// The next message; the error is the close code.
+    /// Waits for the next message; the error is the close code.
     async fn message(&mut self) -> Result<Value, u64> {
         within(SOON, "a message of Centrifugo", self.messages.recv())
             .await
@@ -305,17 +305,17 @@ impl Browser {
     }
 }
 
-/// Says what is `said` and tells what is `heard`, until either side ends it.
-async fn speak(
+/// Sends `outgoing` messages and forwards received ones to `incoming`, until either side ends the connection.
+async fn drive(
     mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    mut said: mpsc::UnboundedReceiver<Message>,
-    heard: mpsc::UnboundedSender<Result<Value, u64>>,
+    mut outgoing: mpsc::UnboundedReceiver<Message>,
+    incoming: mpsc::UnboundedSender<Result<Value, u64>>,
 ) {
     loop {
         let frame = tokio::select! {
-            command = said.recv() => {
+            command = outgoing.recv() => {
                 let Some(command) = command else { return };
-                // Where the other side has closed, its code is still to be read.
+                // If the other side has closed, its code must still be read.
                 let _ = socket.send(command).await;
                 continue;
             }
@@ -330,12 +330,12 @@ async fn speak(
                     }
                     let message: Value = serde_json::from_str(line).unwrap();
                     let code = message["push"]["disconnect"]["code"].as_u64();
-                    // A test that has dropped its browser hears nothing more.
-                    let _ = heard.send(code.map_or(Ok(message), Err));
+                    // The receiver is gone if the test has dropped its browser.
+                    let _ = incoming.send(code.map_or(Ok(message), Err));
                 }
             }
             Some(Ok(Message::Close(frame))) => {
-                let _ = heard.send(Err(frame.map_or(0, |frame| u16::from(frame.code).into())));
+                let _ = incoming.send(Err(frame.map_or(0, |frame| u16::from(frame.code).into())));
                 return;
             }
             Some(Ok(_)) => {}

@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
-/// Becomes the program, so that the child's id and exit status are the program's. A watcher stays behind and kills it when the
-/// pipe to the test process breaks, unless the program has ended before: its id may be another's by then.
+/// Replaces itself with the program, so that the child's id and exit status are the program's. A watcher stays behind and kills the
+/// program when the pipe to the test process breaks, unless it has already ended: its id may then belong to another process.
 const SCRIPT: &str = r#"
 exec 3<&0 </dev/null
 (

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two looks. Short, since tests wait often; long enough not to load the machine that is waited for.
+/// The interval between two checks: short, since tests wait often, but long enough not to load the machine.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Long enough for anything that should happen at once, on a machine that runs many tests.
+/// Long enough for anything that should happen immediately, on a machine that runs many tests.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// Asks again until there is an answer.
+/// Asks repeatedly until there is an answer.
 ///
 /// # Panics
-/// At the deadline, with `what` was waited for.
+/// At the deadline, naming `what` was awaited.
 pub(crate) async fn eventually<T>(deadline: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let end = Instant::now() + deadline;
     loop {
@@ -26,7 +26,7 @@ pub(crate) async fn eventually<T>(deadline: Duration, what: &str, mut ask: impl 
 /// Waits for a future.
 ///
 /// # Panics
-/// At the deadline, with `what` was waited for.
+/// At the deadline, naming `what` was awaited.
 pub(crate) async fn within<T>(deadline: Duration, what: &str, future: impl IntoFuture<Output = T>) -> T {
     tokio::time::timeout(deadline, future)
         .await
