@@ -1,4 +1,4 @@
-//! Who may listen: the real Django signs and logs in, the real Centrifugo asks, and each hears what it may.
+//! Access: the real Django signs and logs in, the real Centrifugo asks, and each browser receives what it may.
 
 mod attacks;
 mod burst;

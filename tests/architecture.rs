@@ -7,7 +7,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::support::cache::manifest;
 
-/// The rooms, in the order of a change's path. Each may use those before it; `cli` therefore all of them.
+/// The rooms in the order of a change's path. Each may use those before it, and so `cli` all of them.
 const ROOMS: [&str; 12] = [
     "change",
     "config",
@@ -23,7 +23,7 @@ const ROOMS: [&str; 12] = [
     "cli",
 ];
 
-/// Rooms and files that compute and touch nothing.
+/// Rooms and files that only compute.
 const PURE: [&str; 6] = [
     "change",
     "config",
@@ -33,10 +33,10 @@ const PURE: [&str; 6] = [
     "capture::watch",
 ];
 
-/// The one pure place that may read a file: it finds and reads `instant.toml`.
+/// The one pure file that may read files: it finds and reads `instant.toml`.
 const LOADER: &str = "config::file";
 
-/// Paths that do I/O, as their first words.
+/// Paths that do I/O, by their first segments.
 const IO: [&[&str]; 7] = [
     &["tokio"],
     &["sqlx"],
@@ -47,7 +47,7 @@ const IO: [&[&str]; 7] = [
     &["std", "process"],
 ];
 
-/// A path in the source, with what `use` groups and `super` stand for written out.
+/// A path in the source, with `use` groups and `super` expanded.
 type Words = Vec<String>;
 
 #[test]
@@ -124,7 +124,7 @@ fn a_room_that_the_design_does_not_name_is_found() {
     assert_eq!(check("utils", ""), ["utils is not a room of the design"]);
 }
 
-/// The complaints about one module's source.
+/// The violations in one module's source.
 fn check(module: &str, source: &str) -> Vec<String> {
     let place: Words = module.split("::").map(str::to_owned).collect();
     let Some(own) = order(&place[0]) else {
@@ -159,7 +159,7 @@ fn order(room: &str) -> Option<usize> {
     ROOMS.iter().position(|name| *name == room)
 }
 
-/// Collects every path of a token stream, also inside macros. `place` is the module that the tokens stand in.
+/// Collects every path of a token stream, also inside macros. `place` is the module that contains the tokens.
 fn collect(tokens: TokenStream, place: &[String], paths: &mut Vec<Words>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut at = 0;
@@ -182,7 +182,7 @@ fn collect(tokens: TokenStream, place: &[String], paths: &mut Vec<Words>) {
     }
 }
 
-/// Reads one path that starts with an identifier, `before` prefixed, and returns how many tokens it took.
+/// Reads one path that starts with an identifier, prefixed with `before`, and returns its number of tokens.
 fn path(tokens: &[TokenTree], before: &[String], place: &[String], paths: &mut Vec<Words>) -> usize {
     let mut words = before.to_vec();
     let mut at = 0;
@@ -216,7 +216,7 @@ fn is_open(tokens: &[TokenTree], at: usize) -> bool {
     at >= 2 && matches!(&tokens[at - 1], TokenTree::Punct(colon) if colon.as_char() == ':')
 }
 
-/// Writes `self::` and `super::` out.
+/// Expands `self::` and `super::`.
 fn resolve(words: Words, place: &[String]) -> Words {
     let supers = words.iter().take_while(|word| *word == "super").count();
     let is_relative = supers > 0 || words.first().is_some_and(|word| word == "self");
@@ -232,7 +232,7 @@ fn resolve(words: Words, place: &[String]) -> Words {
         .collect()
 }
 
-/// `outbox/window.rs` is `outbox::window`.
+/// Converts a path such as `outbox/window.rs` to `outbox::window`.
 fn module(path: &Path) -> String {
     let words: Vec<_> = path
         .with_extension("")

@@ -1,4 +1,4 @@
-//! The triggers, and the commands that put them there and take them away, on real tables.
+//! The triggers, and the commands that create and remove them, on real tables.
 
 mod announcements;
 mod audience;

@@ -1,7 +1,7 @@
-//! Chaos: writers keep a ledger of what they have committed, while everything that can be killed, cut or crashed is. At the end a
-//! subscriber has heard each committed change once, none that was rolled back, and those of a row in their order.
+//! Chaos: writers keep a ledger of what they have committed, while every part is killed, disconnected or crashed. In the end a
+//! subscriber has received each committed change once, none that was rolled back, and those of a row in order.
 //!
-//! `make chaos ROUNDS=200 SEED=7` runs it for long. The seed decides the faults and their order; the moments are the machine's.
+//! `make chaos ROUNDS=200 SEED=7` runs it for long. The seed determines the faults and their order; their exact timing varies.
 
 mod fault;
 mod listener;
@@ -15,9 +15,9 @@ use crate::support::wait::eventually;
 use fault::schedule;
 use scene::Scene;
 
-/// The rounds of a run that says nothing else.
+/// The default number of rounds.
 const ROUNDS: usize = 15;
-/// How long the last change may take once every fault is over.
+/// How long the last change may take after the last fault.
 const CATCH_UP: Duration = Duration::from_mins(2);
 
 fn setting<T: std::str::FromStr>(name: &str, otherwise: T) -> T {

@@ -1,4 +1,4 @@
-//! The client: its bundle is what its source gives, Instant serves it, and a real browser hears what happens.
+//! The client: its bundle matches its source, Instant serves it, and a real browser receives events.
 
 mod assets;
 mod bundle;

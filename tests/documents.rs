@@ -1,4 +1,4 @@
-//! The documentation: every snippet is run, every link leads somewhere, and what is listed is what there is.
+//! The documentation: every snippet is run, every link has a target, and the lists are complete.
 
 mod centrifugo_redis;
 mod cli;

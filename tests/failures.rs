@@ -1,4 +1,4 @@
-//! `docs/failures.md` says what the code does, and `docs/guarantees.md` which tests prove it.
+//! `docs/failures.md` matches the code, and `docs/guarantees.md` names tests that exist.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::support::cache::manifest;
 
-/// A row of a table: what it is about, and its last columns.
+/// A row of a table: its subject, and its last columns.
 struct Row {
     names: Vec<String>,
     answer: String,
@@ -136,7 +136,7 @@ fn names(rows: &[Row]) -> Vec<&String> {
     rows.iter().flat_map(|row| &row.names).collect()
 }
 
-/// The rows of the table with this head.
+/// The rows of the table with this header.
 fn table(head: &str) -> Vec<Row> {
     let text = std::fs::read_to_string(manifest("docs/failures.md")).unwrap();
     let (_, body) = text.split_once(head).expect("the table is there");

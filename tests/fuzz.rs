@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets, and a few thousand inputs made of it. `make fuzz` goes on from there for as long as one likes.
+//! The corpus of the fuzz targets, and a few thousand inputs derived from it. `make fuzz` continues from there for as long as wanted.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::support::cache::manifest;
 #[path = "../fuzz/src/targets.rs"]
 mod targets;
 
-/// Inputs made of each file of the corpus.
+/// Inputs derived from each file of the corpus.
 const MADE: usize = 200;
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
@@ -20,7 +20,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Does what a fuzzer does: flips, cuts, repeats and joins.
+/// Mutates like a fuzzer: flips, cuts, repeats and joins.
 fn mutated(random: &mut fastrand::Rng, corpus: &[Vec<u8>], input: &[u8]) -> Vec<u8> {
     let mut input = input.to_vec();
     for _ in 0..random.usize(1..6) {

@@ -1,4 +1,4 @@
-//! The harness itself: the servers answer, the faults happen, and nothing is left behind.
+//! The harness itself: the servers answer, the faults occur, and nothing is left behind.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The hub: what browsers hear through it, that it answers as Centrifugo does, and where it ends.
+//! The hub: what browsers receive through it, that it answers as Centrifugo does, and its limits.
 
 mod comparison;
 mod crowd;

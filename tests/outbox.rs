@@ -1,4 +1,4 @@
-//! The relay's own sessions on the outbox, without a relay: the cursor, plans, the purge, and what an old snapshot keeps.
+//! The relay's sessions on the outbox, without a relay: the cursor, plans, the purge, and what an old snapshot keeps.
 
 mod cursor;
 mod horizon;
@@ -23,7 +23,7 @@ pub(crate) fn schema() -> String {
     files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
 }
 
-/// A database with Instant's own tables, and nothing that fills them.
+/// A database with Instant's own tables, which nothing fills.
 struct Outbox {
     database: Database,
     url: SecretString,
@@ -31,7 +31,7 @@ struct Outbox {
 }
 
 impl Outbox {
-    /// A database on a cluster of its own: a transaction that is open in any other holds the purge up.
+    /// A database on a cluster of its own: an open transaction in any other database delays the purge.
     async fn alone(version: u32) -> Self {
         Self::on(Cluster::start_new(version, &[]).await.database().await).await
     }
@@ -55,7 +55,7 @@ impl Outbox {
         self.client.batch_execute(sql).await.unwrap();
     }
 
-    /// A number that the database tells.
+    /// A number from the database.
     async fn one(&self, query: &str) -> i64 {
         self.client.query_one(query, &[]).await.unwrap().get(0)
     }
@@ -81,7 +81,7 @@ async fn page(reader: &mut Reader) -> (Vec<i64>, Option<Position>) {
     (ids, ended)
 }
 
-/// The ids of everything that is left to read.
+/// The ids of all changes that are left to read.
 async fn rest(reader: &mut Reader) -> Vec<i64> {
     let mut ids = Vec::new();
     loop {

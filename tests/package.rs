@@ -1,4 +1,4 @@
-//! The Python package under each Django and each driver, on projects that the documentation's own examples make.
+//! The Python package under each Django and each driver, on projects made from the documentation's examples.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::support::document::{Snippet, snippets};
 use crate::support::postgres::{self, Database};
 use crate::support::wait::{SOON, within};
 
-/// Each Django that has support, with each driver.
+/// Each supported Django, with each driver.
 const ENVIRONMENTS: [&str; 6] = [
     "package-4.2-psycopg",
     "package-4.2-psycopg2",
@@ -48,7 +48,7 @@ struct Project {
 }
 
 impl Project {
-    /// The project of the documentation's page, under this environment; none where setup could not make that.
+    /// The project of the documentation's page in this environment; `None` if setup could not make that.
     async fn of_the_page(environment: &str) -> Option<Self> {
         let bin = cache::find(&format!("{environment}/bin"))?;
         let project = Self {
@@ -85,7 +85,7 @@ impl Project {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
-    /// Runs a program of the environment; whether it ended well, and all that it said.
+    /// Runs a program of the environment; returns whether it succeeded, and its output.
     async fn run(&self, program: &str, arguments: &[&str]) -> (bool, String) {
         let mut command = Command::new(self.bin.join(program));
         command

@@ -1,4 +1,4 @@
-//! How Instant comes to a machine: shell completions, the manual, the packed crate, the wheel, and containers.
+//! How Instant is installed: shell completions, the manual, the packed crate, the wheel, and containers.
 
 mod archive;
 mod compose;
@@ -16,11 +16,11 @@ use tokio::process::Command;
 
 use crate::support::cache::manifest;
 
-/// In which a build ends that makes way for all other tests, and may begin with the crates that `make test` builds beforehand.
+/// The time limit of a low-priority build, which may begin with the crates that `make test` builds beforehand.
 const BUILT: Duration = Duration::from_mins(20);
 
-/// The files that the binary was built from, by what the compiler has noted, as paths inside the crate's folder. Of the builds that are
-/// kept, the newest is meant: `cargo test` makes the library once for the binary and for the tests.
+/// The files that the binary was built from, by the compiler's dependency files, as paths inside the crate's folder. Of the builds that are
+/// kept, the newest counts: `cargo test` builds the library once for the binary and the tests.
 fn sources() -> Vec<String> {
     let builds = Path::new(env!("CARGO_BIN_EXE_instant")).with_file_name("deps");
     let notes = fs::read_dir(builds).unwrap().map(|entry| entry.unwrap().path());
@@ -44,12 +44,12 @@ fn sources() -> Vec<String> {
     files
 }
 
-/// Where builds of these tests keep their objects: apart from the binary that other tests run meanwhile, and from one run to the next.
+/// The target folder of these tests' builds: separate from that of the binary that other tests run meanwhile, and kept between runs.
 fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("packaging")
 }
 
-/// A program that finds Rust and a C compiler and nothing else. It makes way for all others, which wait with a deadline.
+/// A command with only Rust and a C compiler on its path. It runs at low priority, since the other tests wait with a deadline.
 fn bare(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("nice");
     command.args(["-n", "19"]).arg(manifest("tests/tools/bare")).arg(program);

@@ -14,7 +14,7 @@ use crate::support::document;
 
 /// A file with every key of this version.
 const FULL: &str = include_str!("fixtures/full.toml");
-/// What every file has.
+/// The lines that every file has.
 const HEAD: &str = "[database]\nurl = 'postgres://localhost/shop'\n";
 
 /// The codes of a file's problems.
@@ -45,7 +45,7 @@ fn the_published_schema_is_that_of_this_version() {
     );
 }
 
-/// Every example of a file in the documentation, with the page that it stands in.
+/// Every example of a file in the documentation, with its page.
 fn examples() -> Vec<(String, String)> {
     let mut examples = Vec::new();
     for page in document::pages() {
@@ -59,7 +59,7 @@ fn examples() -> Vec<(String, String)> {
     examples
 }
 
-/// An example with what is around it in a file.
+/// An example with the lines around it in a file.
 fn whole(example: &str) -> String {
     let inside = ["[[watch.rule]]", "related =", "table ="]
         .iter()

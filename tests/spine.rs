@@ -61,7 +61,7 @@ impl Stack {
         Self::on(Django::on(version).await, watches).await
     }
 
-    /// The same on a cluster of its own: what waits for the end of transactions waits for those of all its databases.
+    /// The same on a cluster of its own: waiting for the end of transactions includes those of all its databases.
     async fn alone(version: u32, watches: &str) -> Self {
         let cluster = Cluster::start_new(version, &[]).await;
         Self::on(Django::new(&cluster).await, watches).await
@@ -86,7 +86,7 @@ impl Stack {
         }
     }
 
-    /// The events that `code` makes, up to the one of the marker that is saved after it.
+    /// The events of `code`, up to the one of a marker that is saved after it.
     pub(crate) async fn events(&mut self, code: &str) -> Vec<Value> {
         self.django.run(code).await;
         self.django
@@ -115,7 +115,7 @@ impl Stack {
         self.relay.line("leading", SOON).await;
     }
 
-    /// Puts something else into the configuration.
+    /// Changes a part of the configuration.
     fn reconfigure(&self, from: &str, to: &str) {
         let path = self.folder.path().join("instant.toml");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -123,7 +123,7 @@ impl Stack {
         std::fs::write(path, text.replacen(from, to, 1)).unwrap();
     }
 
-    /// What a command prints, once it has ended with `code`.
+    /// Runs a command, which must end with `code`; returns its output.
     async fn command(&self, arguments: &[&str], code: i32) -> String {
         let output = instant(self.folder.path(), arguments, &[]).await;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -137,7 +137,7 @@ impl Stack {
         self.sleeper().await.is_some()
     }
 
-    /// The server process of a relay that sleeps: it holds the doze lock of its database.
+    /// The server process of a sleeping relay, which holds the doze lock of its database.
     async fn sleeper(&self) -> Option<i32> {
         let held = format!(
             "select pid from pg_locks where locktype = 'advisory' and objsubid = 1 and mode = 'ExclusiveLock' and granted
@@ -148,7 +148,7 @@ impl Stack {
         client.query_opt(&held, &[]).await.unwrap().map(|row| row.get(0))
     }
 
-    /// A number that the database tells.
+    /// A number from the database.
     async fn count(&self, query: &str) -> i64 {
         self.django
             .database

@@ -29,7 +29,7 @@ enum Step {
     Write(i32),
     /// Counts a row up inside a savepoint, which is rolled back or kept.
     Savepoint { row: i32, rolls_back: bool },
-    /// Lets the others go on: the transaction becomes a long one.
+    /// Lets the others continue: the transaction becomes a long one.
     Wait(u64),
 }
 
@@ -47,7 +47,7 @@ fn scripts() -> impl Strategy<Value = Vec<Vec<Transaction>>> {
     prop::collection::vec(prop::collection::vec(transaction, 1..16), 4..9)
 }
 
-/// What a reader received: the counts of each row, in order.
+/// The counts of each row that a reader received, in order.
 type Received = BTreeMap<i32, Vec<i64>>;
 
 /// A database with the schema, and a table whose every update writes its count to the outbox.
@@ -117,7 +117,7 @@ fn record(received: &mut Received, row: &str) {
     received.entry(id).or_default().push(row["count"].as_i64().unwrap());
 }
 
-/// Reads windows until the writers have ended and one more window was read.
+/// Reads windows until the writers have ended and another window was read.
 async fn windows(url: String, done: watch::Receiver<bool>) -> Received {
     let url = SecretString::from(url);
     let leader = Leader::elect(&url, None, || ()).await.unwrap();
@@ -165,9 +165,9 @@ async fn naive(url: String, done: watch::Receiver<bool>) -> Received {
     }
 }
 
-/// Runs the writers beside a reader. The counts of a row that were committed are 1, 2, … up to what the table says now, since
-/// each writer counts on from the last committed one: whoever received just these, in this order, lost nothing, got nothing
-/// twice, and saw each row's changes in commit order. Returns what was received, and what was committed.
+/// Runs the writers concurrently with a reader. The committed counts of a row are 1, 2, … up to its count in the table now, since
+/// each writer continues from the last committed one: a reader that received exactly these, in this order, lost nothing, got nothing
+/// twice, and saw each row's changes in commit order. Returns the received and the committed counts.
 async fn round<R>(
     version: u32,
     scripts: Vec<Vec<Transaction>>,
@@ -200,10 +200,10 @@ where
     (received, committed)
 }
 
-/// What a round fails with whose reader received something else than was committed.
+/// The failure message of a round whose reader received anything but the committed counts.
 const NOT_THE_SAME: &str = "received and committed differ";
 
-/// Tries so many rounds; the first that fails, with its transactions.
+/// Tries this many rounds; returns the first that fails, with its transactions.
 fn try_rounds<R>(
     version: u32,
     cases: u32,

@@ -1,4 +1,4 @@
-//! What a penetration tester tries, and the code that each attempt ends in.
+//! Attempts of a penetration tester, and the code that each ends in.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ allow = 'select 1 from shop_order where id = $room_id and $user_id > 0'
 allow = 'select 1 from shop_tag where name = $name'
 ";
 
-/// Asks, sixteen at a time, until there is an answer that too much was asked.
+/// Sends requests, sixteen at a time, until one is refused as too many.
 pub(super) async fn refused_at_last(what: &str, ask: impl AsyncFn() -> u16) {
     eventually(SOON * 3, what, async || {
         let codes = futures_util::future::join_all((0..16).map(|_| ask())).await;
@@ -26,7 +26,7 @@ pub(super) async fn refused_at_last(what: &str, ask: impl AsyncFn() -> u16) {
     .await;
 }
 
-/// Sends bytes, and returns what comes back until the connection ends.
+/// Sends bytes, and returns the answer up to the end of the connection.
 async fn raw(site: &Site, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(site.url.trim_start_matches("http://")).await.unwrap();
     // A server that has answered may have closed its end already.

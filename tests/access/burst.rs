@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::support::site::Site;
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-/// Asks as many times at once as `count` says; returns the answers' codes and prints how long they took.
+/// Sends `count` requests at once; returns the answers' codes and prints how long they took.
 async fn burst(site: &Arc<Site>, cookie: &str, count: usize) -> Vec<u16> {
     let started = Instant::now();
     let mut asked = JoinSet::new();

@@ -1,4 +1,4 @@
-//! `doctor` meets Centrifugo as browsers do: each fault is one of its configuration.
+//! `doctor` connects to Centrifugo as browsers do: each fault is one of Centrifugo's configuration.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ presence = true
 allow = 'everyone'
 ";
 
-/// The codes of what is found, with the places.
+/// The codes of the findings, with their places.
 async fn findings(site: &Site, arguments: &[&str]) -> Vec<(String, String)> {
     let arguments = [&["doctor", "--json"], arguments].concat();
     let output = instant(site.folder.path(), &arguments, &[]).await;
@@ -27,7 +27,7 @@ async fn findings(site: &Site, arguments: &[&str]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What is found when Centrifugo runs with this in the place of what `gen centrifugo` says.
+/// The findings when Centrifugo runs with this in place of the output of `gen centrifugo`.
 async fn with(site: &mut Site, place: &str, value: Value) -> Vec<(String, String)> {
     let made = instant(site.folder.path(), &["gen", "centrifugo"], &[]).await;
     let mut made: Value = serde_json::from_slice(&made.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! `doctor --as` says what an answer to a browser would be, and why.
+//! `doctor --as` reports what the answer to a browser would be, and why.
 
 use serde_json::{Value, json};
 

@@ -48,7 +48,7 @@ fn user(who: &Who) -> &str {
     who.key()
 }
 
-/// A session's row for a user of this key and password hash, signed as Django signs; returns the cookie.
+/// Inserts a session for a user with this key and password hash, signed as Django signs; returns the cookie.
 async fn session(client: &tokio_postgres::Client, key: &str, password: &str, secret: &str) -> String {
     let secret = SecretString::from(secret);
     let purpose = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";

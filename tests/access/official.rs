@@ -1,4 +1,4 @@
-//! The official JavaScript client, as a page of the site has it.
+//! The official JavaScript client, as in a page of the site.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const ROOMS: &str = "
 allow = 'select 1 from chat_membership where room_id = $room_id and user_id = $user_id'
 ";
 
-/// A page with this session, that subscribes to the channel.
+/// Opens a page with this session that subscribes to the channel.
 fn page(site: &Site, session: &str, channel: &str) -> Process {
     let script = manifest("tests/tools/client/browser.mjs");
     let (client, cookie) = (cache::path("client"), format!("sessionid={session}"));

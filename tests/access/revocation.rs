@@ -1,4 +1,4 @@
-//! What is taken away is taken from open sockets too.
+//! Revoked access ends on open sockets too.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::process::Process;
 use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::{SOON, eventually};
 
-/// What is promised.
+/// The promised time.
 const LIMIT: Duration = Duration::from_secs(5);
 
 const ROOM: &str = "
@@ -20,7 +20,7 @@ const ROOM: &str = "
 allow = 'select 1 from chat_membership where room_id = $room_id and user_id = $user_id'
 ";
 
-/// What is done to a user, and what its browser hears after that.
+/// What is done to a user, and what its browser receives after that.
 const DEEDS: [(&str, &str, &[&str]); 8] = [
     ("logged out", "clients['{}'].post('/accounts/logout/')", &["public"]),
     (

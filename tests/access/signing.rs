@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::django::Django;
 
-/// Payloads a direction; sizes from nothing to where compression pays.
+/// Payloads per direction, of sizes from nothing to where compression pays off.
 const PAYLOADS: usize = 2000;
 
 fn keys() -> Keys {

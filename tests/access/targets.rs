@@ -4,7 +4,7 @@ use crate::support::django::Django;
 use crate::support::postgres::versions;
 use crate::support::site::{Browser, Site};
 
-/// The document whose table says who hears what.
+/// The document whose table lists who receives what.
 const DOCUMENT: &str = include_str!("../../docs/access.md");
 
 /// Python that prints the cookie of each row of the table, and the user's key.
@@ -52,7 +52,7 @@ pub(super) fn persona(who: &str) -> &'static str {
     }
 }
 
-/// The rows of the table: who, and what they hear.
+/// The rows of the table: who, and the channels they receive.
 pub(super) fn table() -> Vec<(String, Vec<String>)> {
     let rows = DOCUMENT.lines().skip_while(|line| *line != "| who | receives |").skip(2);
     rows.take_while(|line| line.starts_with('|'))

@@ -1,4 +1,4 @@
-//! Tokens: whom they are given to, and what they are good for.
+//! Tokens: who gets them, and what they allow.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use crate::support::site::{Browser, ORIGIN, Site};
 
 const LOBBY: &str = "[channels.'lobby:{x}']\nallow = 'users'\n";
 
-/// Asks for a token: status and body.
+/// Requests a token; returns the status and the body.
 async fn token(site: &Site, headers: &[(&str, &str)]) -> (u16, Value) {
     let mut request = site.http.post(format!("{}/token", site.url));
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! The site itself says who asks.
+//! The site itself identifies users (`[django] whoami`).
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::process::{Process, instant};
 use crate::support::site::{Browser, ORIGIN, Site};
 use crate::support::wait::{SOON, eventually};
 
-/// Serves the project's pages in its Python, and returns the line of `[django]` that names the view.
+/// Serves the project's pages from its Python process, and returns the line of `[django]` with the view's URL.
 async fn served(django: &Django) -> String {
     let port = django
         .run(

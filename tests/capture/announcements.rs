@@ -1,4 +1,4 @@
-//! What a transaction announces while the relay sleeps, and who hears it.
+//! What a transaction announces while the relay sleeps, and who receives it.
 
 use std::future::poll_fn;
 
@@ -14,11 +14,11 @@ use crate::support::wait::{SOON, within};
 
 const TABLE: &str = "create table item (id int primary key, name text)";
 
-/// A session that listens, and what it hears: channels and payloads.
+/// A session that listens, and its notifications: channels and payloads.
 pub(super) struct Listener {
     pub(super) client: Client,
     heard: mpsc::UnboundedReceiver<(String, String)>,
-    /// What the server tells beside its answers.
+    /// The server's messages in addition to its answers.
     shown: mpsc::UnboundedReceiver<String>,
 }
 
@@ -43,7 +43,7 @@ impl Listener {
         Self { client, heard, shown }
     }
 
-    /// The payloads that come through `channel` up to this one.
+    /// The payloads on `channel` up to this one.
     pub(super) async fn payloads(&mut self, channel: &str, last: &str) -> Vec<String> {
         let mut payloads = Vec::new();
         loop {
@@ -55,7 +55,7 @@ impl Listener {
         }
     }
 
-    /// What was announced up to the next wake-up.
+    /// The announcements up to the next wake-up.
     async fn announced(&mut self) -> Vec<Value> {
         let mut announced = Vec::new();
         loop {
@@ -203,7 +203,7 @@ async fn serializable_writers_do_not_depend_on_each_other_by_what_they_announce(
     }
 }
 
-/// Two serializable transactions that write rows of their own, in turns; the code that one of them fails with.
+/// Interleaves two serializable transactions that write rows of their own; returns the code that one of them fails with.
 async fn beside_each_other(one: &Client, other: &Client, first: i32) -> Option<SqlState> {
     let insert = |number: i32| format!("insert into item values ({}, 'a')", first + number);
     for client in [one, other] {

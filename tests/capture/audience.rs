@@ -1,11 +1,11 @@
-//! What `check --db` says of audiences.
+//! What `check --db` reports about audiences.
 
 use instant::capture;
 
 use super::fixture::{Fixture, config};
 use crate::support::postgres::versions;
 
-/// A project whose members are children of a model `person`, as multi-table inheritance makes them.
+/// A project whose members are children of a model `person` by multi-table inheritance.
 const PROJECT: &str = "
     create table people (id bigint primary key);
     create table club_member (person_id bigint primary key references people, password text);

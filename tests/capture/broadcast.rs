@@ -1,4 +1,4 @@
-//! `instant.broadcast`: what it takes, what it refuses, and who may call it.
+//! `instant.broadcast`: what it accepts, what it refuses, and who may call it.
 
 use std::future::poll_fn;
 
@@ -92,7 +92,7 @@ async fn bad_input_is_an_error_of_the_caller_that_says_what_is_wrong() {
     }
 }
 
-/// A connection, and what it is notified of.
+/// A connection, and its notifications.
 async fn listener(url: &str) -> (Client, UnboundedReceiver<String>) {
     let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     let (sender, receiver) = unbounded_channel();

@@ -1,4 +1,4 @@
-//! The controls of the tests beside this: each takes one mechanism out of the function or trigger of its own database, and the fault bites.
+//! The controls of the other tests here: each removes one mechanism from the function or trigger in its own database, and the fault shows.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use super::fixture::{Captured, Fixture, watch};
 use super::{rows, settings, survival};
 use crate::support::postgres::{database_with, versions};
 
-/// The guard of a transaction's first insert, and one that catches nothing.
+/// The guard of a transaction's first insert, and a replacement that catches nothing.
 const GUARD: (&str, &str) = (
     "exception when others then\n            -- The write wins",
     "exception when division_by_zero then\n            -- The write wins",
 );
-/// The limit on waiting for the outbox's lock, and the setting that takes it back.
+/// The limit on waiting for the outbox's lock, and the setting that lifts it.
 const LIMIT: &str = "state := set_config('lock_timeout', '50ms', true);";
 const UNLIMITED: &str = "SET lock_timeout TO '0'";
-/// The guard of the row's json, and one that catches nothing.
+/// The guard of the row's JSON, and a replacement that catches nothing.
 const ROW_GUARD: (&str, &str) = (
     "exception when others then\n        -- A column was dropped",
     "exception when division_by_zero then\n        -- A column was dropped",

@@ -1,4 +1,4 @@
-//! What `plan` sees, and `apply` fixes.
+//! What `plan` detects and `apply` fixes.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -256,7 +256,7 @@ async fn two_applies_at_once_both_succeed() {
     }
 }
 
-/// A write that gives up behind whoever waits for its table for long.
+/// A write that fails if it is queued for 4 s behind a session that waits for its table.
 const IMPATIENT: &str = "set lock_timeout = '4s'; insert into item select coalesce(max(id), 1) + 1 from item";
 
 #[tokio::test(flavor = "multi_thread")]

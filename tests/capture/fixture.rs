@@ -1,4 +1,4 @@
-//! A database with tables and watches, and what its outbox holds.
+//! A database with tables and watches, and the contents of its outbox.
 
 use std::path::PathBuf;
 
@@ -16,15 +16,15 @@ use crate::support::postgres::{self, Database};
 
 /// A watched database.
 pub(super) struct Fixture {
-    /// Where it lives.
+    /// Its database.
     pub(super) database: Database,
-    /// What commands connect with.
+    /// The connection for commands.
     pub(super) pool: PgPool,
     /// An application's session.
     pub(super) client: Client,
 }
 
-/// One change in the outbox: the operation's letter, the old and the new version as they were captured.
+/// One change in the outbox: the operation's letter, and the captured old and new versions.
 #[derive(Debug, PartialEq)]
 pub(super) struct Captured {
     pub(super) source: String,
@@ -50,7 +50,7 @@ fn parsed(text: Option<&String>) -> Value {
 }
 
 impl Fixture {
-    /// A database with the tables that `sql` makes, and nothing of Instant.
+    /// A database with the tables that `sql` creates, without Instant.
     pub(super) async fn without_watches(version: u32, sql: &str) -> Self {
         let database = postgres::database(version).await;
         Self::on(database, sql).await
@@ -64,14 +64,14 @@ impl Fixture {
         Self { database, pool, client }
     }
 
-    /// A database with the tables that `sql` makes, and the watches of `toml` applied.
+    /// A database with the tables that `sql` creates and the watches of `toml` applied.
     pub(super) async fn new(version: u32, sql: &str, toml: &str) -> Self {
         let fixture = Self::without_watches(version, sql).await;
         fixture.apply(toml).await;
         fixture
     }
 
-    /// What the names of `toml` resolve to.
+    /// Resolves the names of `toml`.
     pub(super) async fn resolve(&self, toml: &str) -> Resolved {
         capture::resolve(&self.pool, &config(toml)).await.unwrap()
     }
@@ -81,7 +81,7 @@ impl Fixture {
         self.try_plan(toml).await.unwrap()
     }
 
-    /// What `apply` would do, or why nothing.
+    /// What `apply` would do, or why it would refuse.
     pub(super) async fn try_plan(&self, toml: &str) -> Result<Plan, capture::Error> {
         capture::plan(&self.pool, &config(toml), &self.watches(toml).await).await
     }
@@ -93,7 +93,7 @@ impl Fixture {
         resolved.watches
     }
 
-    /// Applies the watches of `toml`; returns what was done.
+    /// Applies the watches of `toml`; returns the changes made.
     pub(super) async fn apply(&self, toml: &str) -> Vec<String> {
         let watches = self.watches(toml).await;
         let mut done = Vec::new();
@@ -112,12 +112,12 @@ impl Fixture {
         capture::script(&self.pool, &config(toml), &resolved.watches).await.unwrap()
     }
 
-    /// Takes a mechanism out of the function of the table `item`.
+    /// Removes a mechanism from the function of the table `item`.
     pub(super) async fn without(&self, part: &str, instead: &str) {
         replace(&self.client, "capture_public_item", part, instead).await;
     }
 
-    /// The code of the error that statements of the application end with; none when they succeed.
+    /// The code of the error of the application's statements; `None` if they succeed.
     pub(super) async fn refusal(&self, sql: &str) -> Option<SqlState> {
         let refused = self.client.batch_execute(sql).await.err();
         if refused.is_some() {
@@ -126,14 +126,14 @@ impl Fixture {
         refused.map(|error| error.code().expect("PostgreSQL says why").clone())
     }
 
-    /// Runs statements as the application; each call is a transaction, unless it says otherwise.
+    /// Runs statements as the application; each call is a transaction unless its statements say otherwise.
     pub(super) async fn run(&self, sql: &str) {
         if let Err(error) = self.client.batch_execute(sql).await {
             panic!("{sql}: {error:?}");
         }
     }
 
-    /// The changes captured since the last look, in order.
+    /// The changes captured since the last call, in order.
     pub(super) async fn changes(&self) -> Vec<Captured> {
         let rows = self
             .client
@@ -154,7 +154,7 @@ impl Fixture {
             .collect()
     }
 
-    /// The only change since the last look.
+    /// The only change captured since the last call.
     pub(super) async fn change(&self) -> Captured {
         let mut changes = self.changes().await;
         assert_eq!(changes.len(), 1, "{changes:?}");
@@ -167,7 +167,7 @@ impl Fixture {
             .await
     }
 
-    /// A number that the database tells.
+    /// A number from the database.
     pub(super) async fn one(&self, query: &str) -> i64 {
         self.client.query_one(query, &[]).await.unwrap().get(0)
     }
@@ -183,7 +183,7 @@ pub(super) fn config(watches: &str) -> Config {
     config.unwrap_or_else(|| panic!("{diagnostics:?}"))
 }
 
-/// A watch of `table` with these fields and one rule that hears everything.
+/// A watch of `table` with these fields and one rule for every operation.
 pub(super) fn watch(table: &str, fields: &str) -> String {
     format!("[[watch]]\ntable = '{table}'\nfields = [{fields}]\n[[watch.rule]]\ntarget = 'public'\n")
 }

@@ -1,4 +1,4 @@
-//! What `apply` makes of tables that were swapped, retyped or partitioned.
+//! How `apply` handles tables that were swapped, retyped or partitioned.
 
 use super::fixture::{Fixture, watch};
 use crate::support::postgres::versions;

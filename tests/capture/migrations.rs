@@ -1,4 +1,4 @@
-//! Migrations of Instant's own tables beside writers.
+//! Migrations of Instant's own tables while others write.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::support::postgres::versions;
 use crate::support::wait::{SOON, eventually};
 
 const TABLE: &str = "create table item (id int primary key)";
-/// What the migration makes is taken back.
+/// Undoes what the migration creates.
 const OLDER: &str = "delete from instant._sqlx_migrations where version = 8; alter table instant.outbox replica identity default";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What becomes of the configuration's names.
+//! How the configuration's names are resolved.
 
 use instant::capture::watch::Encoding;
 
@@ -12,7 +12,7 @@ const PROJECT: &str = "
     insert into django_content_type values (1, 'shop', 'order'), (2, 'shop', 'customer'), (3, 'shop', 'legacy');
     create view shop_summary as select * from shop_order";
 
-/// The problems of `toml` as a person sees them.
+/// The problems of `toml` as displayed.
 async fn problems(fixture: &Fixture, toml: &str) -> String {
     let diagnostics = fixture.resolve(toml).await.diagnostics;
     diagnostics.render(&config(toml).source, false)

@@ -1,4 +1,4 @@
-//! The pages of what only a database shows.
+//! The diagnostics' pages about problems that only a database shows.
 
 use instant::access::Access;
 use instant::capture;

@@ -1,4 +1,4 @@
-//! Pause and resume beside other commands, and when something fails.
+//! Pause and resume next to other commands, and when something fails.
 
 use instant::capture::{self, DOZE_LOCK};
 use tokio_postgres::Client;
@@ -12,7 +12,7 @@ const TABLE: &str = "create table item (id int primary key, name text)";
 const APPLY_LOCK: i64 = DOZE_LOCK + 2;
 
 impl Fixture {
-    /// Another command, which holds the lock.
+    /// Another command that holds the lock.
     async fn other_command(&self) -> Client {
         let other = self.database.connect().await;
         other.execute("select pg_advisory_lock($1)", &[&APPLY_LOCK]).await.unwrap();

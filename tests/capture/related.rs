@@ -1,4 +1,4 @@
-//! Where the names of `related` lead, and what of it is granted.
+//! What the names of `related` resolve to, and what is granted for them.
 
 use super::fixture::{Fixture, config};
 use crate::support::postgres::versions;

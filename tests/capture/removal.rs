@@ -1,4 +1,4 @@
-//! `remove` leaves nothing of ours, and takes nothing of anybody else's.
+//! `remove` leaves nothing of Instant's, and removes nothing else.
 
 use instant::capture::{self, Error};
 
@@ -10,7 +10,7 @@ const TABLES: &str = "create table item (id int primary key, name text);
     create table part_0 partition of part for values with (modulus 1, remainder 0);
     create table heir () inherits (item)";
 
-/// Everything that a database holds, but for the bodies of PostgreSQL's own objects.
+/// Everything in a database, except the bodies of PostgreSQL's own objects.
 const INVENTORY: &str = "select array(
     select 'class ' || oid::regclass || ' ' || coalesce(relacl::text, '') || relhastriggers from pg_class where oid >= 16384
     union all select 'function ' || oid::regprocedure from pg_proc where oid >= 16384

@@ -1,4 +1,4 @@
-//! What a write leaves in the outbox.
+//! What a write adds to the outbox.
 
 use std::fmt::Write;
 
@@ -161,7 +161,7 @@ pub(super) const TOUCH: &str = "
     end $$;
     create trigger \"0_first\" after insert or update on item for each row execute function touch()";
 
-/// What is heard of a row that is inserted as `new`, in order.
+/// What is captured of a row that is inserted as `new`, in order.
 pub(super) async fn touched(fixture: &Fixture) -> Vec<Value> {
     fixture.run("insert into item values (1, 'a', 1, 'new')").await;
     let changes = fixture.changes().await;

@@ -1,4 +1,4 @@
-//! What a writer's session may set, without any difference to what is captured.
+//! Settings of a writer's session, none of which changes what is captured.
 
 use instant::capture::DOZE_LOCK;
 use serde_json::json;
@@ -15,13 +15,13 @@ pub(super) const INSERT: &str =
     "insert into item values (1, '2026-11-24 12:00:00.5+00', '2026-11-24', '1 day 02:00:03', '\\x01ff'::bytea, 0.1::float8 + 0.2,
     daterange('2026-11-24', '2026-12-01'), array['1 hour'::interval], 'n')";
 
-/// What a session may set to write its values otherwise.
+/// Settings that change how a session writes values as text.
 pub(super) const FORMATS: &str =
     "set timezone = 'Asia/Kathmandu'; set datestyle = 'German'; set intervalstyle = 'postgres_verbose';
                  set bytea_output = 'escape'; set extra_float_digits = -10; set standard_conforming_strings = off;
                  set backslash_quote = off; set xmlbinary = 'hex'; set quote_all_identifiers = on; set array_nulls = off";
 
-/// A session that would have the function take its own objects for PostgreSQL's.
+/// A session whose own objects would shadow PostgreSQL's in the function.
 pub(super) const HOSTILE: &str = "
     create schema evil;
     create function evil.left(text, int) returns text language sql as $$ select 'X'::text $$;

@@ -1,4 +1,4 @@
-//! A write never fails and never waits because of us.
+//! A write never fails and never waits because of Instant.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ pub(super) const TABLE: &str =
     "create table item (id int primary key, name text, price numeric(12, 2), prices numeric[], other int)";
 pub(super) const FIELDS: &str = "'name', 'price', 'prices', 'other'";
 
-/// What can be done to the outbox.
+/// Faults of the outbox.
 pub(super) const ATTACKS: [&str; 7] = [
     "drop table instant.outbox",
     "alter table instant.outbox rename column source to origin",

@@ -1,10 +1,10 @@
-//! The faults, and which come when.
+//! The faults, and their schedule.
 
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-/// What is done to whom.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// `kill -9` of one of the two relays.
@@ -19,25 +19,25 @@ pub(super) enum Fault {
     CentrifugoAnswers(u16),
     /// Connections to Centrifugo are reset.
     CutCentrifugo,
-    /// The network to Centrifugo swallows everything.
+    /// The network to Centrifugo drops everything.
     StallCentrifugo,
-    /// Centrifugo does what it is asked, and its answers are lost.
+    /// Centrifugo executes requests, and its answers are lost.
     LoseReplies,
     /// The relays' connections to PostgreSQL are reset.
     CutPostgres,
-    /// The network between the relays and PostgreSQL swallows everything.
+    /// The network between the relays and PostgreSQL drops everything.
     StallPostgres,
     /// `pg_terminate_backend` of the relays.
     TerminateRelays,
     /// `pg_terminate_backend` of the writers.
     TerminateWriters,
-    /// PostgreSQL stops as an operator stops it.
+    /// PostgreSQL is stopped as an operator would.
     RestartPostgres,
     /// PostgreSQL stops without a checkpoint, and recovers.
     CrashPostgres,
 }
 
-/// A fault, how long it lasts, and how long all is well after it.
+/// A fault, how long it lasts, and the quiet time after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Round {
     pub(super) fault: Fault,
@@ -46,7 +46,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Whether it outlasts all that the relay waits for.
+    /// Whether it outlasts all of the relay's timeouts.
     pub(super) fn is_long(self) -> bool {
         self.lasts.as_millis() >= u128::from(LONG.start)
     }
@@ -59,7 +59,7 @@ impl fmt::Display for Round {
 }
 
 impl Fault {
-    /// Whether something waits for its end: what is done at once has none, and nobody waits for a relay that is gone.
+    /// Whether something waits for its end: an instant fault has none, and nothing waits for a relay that is gone.
     const fn is_waited_for(self) -> bool {
         !matches!(
             self,
@@ -70,11 +70,11 @@ impl Fault {
 
 /// Milliseconds of most faults.
 const SHORT: Range<u64> = 20..1_500;
-/// Milliseconds of one that outlasts all that the relay waits for, which is 15 s at most.
+/// Milliseconds of a fault that outlasts all of the relay's timeouts, which are 15 s at most.
 const LONG: Range<u64> = 16_000..20_000;
 
-/// The rounds of a seed, each fault once before any comes again, and one of them long. Centrifugo is killed only where its broker keeps
-/// what was published.
+/// The rounds of a seed, with each fault once before any is repeated, and one of them long. Centrifugo is killed only if its broker keeps
+/// publications.
 pub(super) fn schedule(seed: u64, rounds: usize, kills_centrifugo: bool) -> Vec<Round> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut waiting = Vec::new();

@@ -1,4 +1,4 @@
-//! A subscriber that asks for what it missed, as the official clients do.
+//! A subscriber that recovers what it missed, as the official clients do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::verdict::{Deed, Heard};
 
-/// Before it connects again.
+/// The delay before it reconnects.
 const RECONNECT: Duration = Duration::from_millis(20);
 /// Centrifugo sends a ping every 25 seconds; without one for longer the connection is dead.
 const SILENCE: Duration = Duration::from_secs(35);
 
-/// The subscriber. It ends when it is dropped.
+/// The subscriber, which ends when dropped.
 pub(super) struct Listener {
     state: Arc<Mutex<State>>,
     task: AbortHandle,
@@ -33,11 +33,11 @@ struct State {
     connections: u32,
 }
 
-/// The value of a row that is no deed.
+/// The value of a row that is not a deed.
 pub(super) const MARKER: &str = "marker";
 
 impl Listener {
-    /// Listens to these channels.
+    /// Subscribes to these channels.
     pub(super) fn start(url: &str, channels: &[String]) -> Self {
         let state = Arc::<Mutex<State>>::default();
         let (url, channels, shared) = (url.to_owned(), channels.to_vec(), Arc::clone(&state));
@@ -54,12 +54,12 @@ impl Listener {
         }
     }
 
-    /// Whether the channels are subscribed to.
+    /// Whether all channels are subscribed.
     pub(super) fn is_there(&self, channels: usize) -> bool {
         self.state().positions.len() == channels
     }
 
-    /// Whether something was missed that nobody has any more.
+    /// Whether something was missed that cannot be recovered.
     pub(super) fn has_gap(&self) -> bool {
         self.state().gap
     }

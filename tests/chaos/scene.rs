@@ -1,4 +1,4 @@
-//! Everything that plays a part, and what a fault does to it.
+//! The parts of the scene, and what a fault does to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ use crate::support::wait::{SOON, eventually};
 
 /// The channels, which the lanes share.
 const CHANNELS: i64 = 8;
-/// The publications that a subscriber may ask for after an outage, and those that are kept for it.
+/// The most publications that a subscriber may recover after an outage, and how many are kept.
 const KEPT: u32 = 1_000_000;
 
 /// The parts.
@@ -31,7 +31,7 @@ pub(super) struct Scene {
     to_postgres: Proxy,
     to_centrifugo: Proxy,
     relays: [Process; 2],
-    /// How often a relay was started again because it had ended by itself.
+    /// How often a relay was restarted because it had ended by itself.
     ended: u32,
     said: String,
     pub(super) listener: Listener,
@@ -40,7 +40,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// All parts, at work.
+    /// Starts all parts.
     pub(super) async fn start() -> Self {
         let database = Cluster::start_new(15, &[]).await.database().await;
         database.connect().await.batch_execute(TABLES).await.unwrap();
@@ -82,12 +82,12 @@ impl Scene {
         }
     }
 
-    /// Whether what was published outlives Centrifugo.
+    /// Whether publications outlive Centrifugo.
     pub(super) const fn has_lasting_broker(&self) -> bool {
         self.redis.is_some()
     }
 
-    /// Does a fault, and fixes it when its time is over.
+    /// Injects a fault, and fixes it after its time.
     pub(super) async fn suffer(&mut self, round: Round) {
         self.raise().await;
         match round.fault {
@@ -133,7 +133,7 @@ impl Scene {
         tokio::time::sleep(round.then).await;
     }
 
-    /// Starts relays again that have ended by themselves, as a service manager does: one that finds no database at its start.
+    /// Restarts relays that have ended by themselves, as a service manager does: one that finds no database at its start.
     async fn raise(&mut self) {
         for number in 0..self.relays.len() {
             if self.relays[number].has_ended() {
@@ -157,13 +157,13 @@ impl Scene {
         self.database.connect().await.batch_execute(&statement).await.unwrap();
     }
 
-    /// Lets the writers end; what they have done.
+    /// Lets the writers finish; returns what they have done.
     pub(super) async fn end_writers(&mut self) -> Arc<Written> {
         self.raise().await;
         self.writers.take().expect("they write").stop().await
     }
 
-    /// What was committed, in the order of its rows.
+    /// The committed changes, in order per row.
     pub(super) async fn truth(&self) -> Vec<Deed> {
         let query = "select operation, row_id, value from truth order by number";
         let rows = self.database.connect().await.query(query, &[]).await.unwrap();
@@ -176,13 +176,13 @@ impl Scene {
             .collect()
     }
 
-    /// What was committed and is not heard yet.
+    /// The committed changes that have not been received yet.
     pub(super) fn missing(&self, truth: &[Deed]) -> BTreeSet<Deed> {
         let heard: BTreeSet<Deed> = self.listener.heard().into_iter().map(|heard| heard.deed).collect();
         truth.iter().filter(|deed| !heard.contains(deed)).cloned().collect()
     }
 
-    /// Writes a row into each channel, and waits until all are heard.
+    /// Writes a row for each channel, and waits until all are received.
     pub(super) async fn mark(&mut self) {
         self.raise().await;
         let client = self.database.connect().await;
@@ -195,7 +195,7 @@ impl Scene {
         .await;
     }
 
-    /// What was injected, and what it did to the parts.
+    /// The injected faults, and their effects on the parts.
     pub(super) fn report(&self, rounds: &[Round]) -> String {
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
         for round in rounds {
@@ -226,7 +226,7 @@ impl Scene {
         report
     }
 
-    /// What the relays have said.
+    /// The relays' output.
     pub(super) fn logs(&self) -> String {
         let [first, second] = self.relays.each_ref().map(Process::output);
         format!("{}--- relay 0:\n{first}\n--- relay 1:\n{second}", self.said)
@@ -249,7 +249,7 @@ async fn through(proxy: &Proxy, mode: Mode, round: Round) {
     }
 }
 
-/// Centrifugo keeps what was published in Redis, where there is one, and lets a subscriber ask for all of it.
+/// Centrifugo's configuration: publications are kept in Redis, if installed, and a subscriber may recover all of them.
 fn server(redis: Option<&Redis>) -> serde_json::Value {
     let namespace = json!({
         "name": "log",

@@ -1,8 +1,8 @@
-//! Whether what was heard is what was committed.
+//! Whether the received events match the committed changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What happened to a row. The values of a run differ, so that operation, row and value name a change.
+/// A change of a row. The values of a run are distinct, so that operation, row and value identify a change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Deed {
     pub(super) operation: String,
@@ -10,7 +10,7 @@ pub(super) struct Deed {
     pub(super) value: String,
 }
 
-/// A deed as a subscriber hears it.
+/// A deed as a subscriber receives it.
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
     /// The event's id.
@@ -18,10 +18,10 @@ pub(super) struct Heard {
     pub(super) deed: Deed,
 }
 
-/// Holds what was heard, in its order by channel, against what was committed, in its order by row.
+/// Compares the received deeds, in order per channel, with the committed ones, in order per row.
 ///
 /// # Errors
-/// What is wrong first.
+/// The first mismatch.
 pub(super) fn verdict(committed: &[Deed], heard: &[Heard]) -> Result<(), String> {
     let mut ids = BTreeSet::new();
     if let Some(twice) = heard.iter().find(|heard| !ids.insert(&heard.id)) {
@@ -65,7 +65,7 @@ fn deed(operation: &str, row: i64, value: &str) -> Deed {
     Deed { operation, row, value }
 }
 
-/// Two rows, and how they are heard when all is well.
+/// Two rows, and how they are received without faults.
 fn well() -> (Vec<Deed>, Vec<Heard>) {
     let committed = vec![
         deed("insert", 1, "a"),

@@ -1,4 +1,4 @@
-//! Writers: transactions that write rows and, in the same transaction, what they did to them.
+//! Writers: transactions that write rows and, in the same transaction, record what they did to them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Writers at once.
 const WRITERS: u64 = 4;
-/// Between two transactions of a writer.
+/// The pause between two transactions of a writer.
 const PAUSE: Duration = Duration::from_millis(15);
-/// Before a writer connects again.
+/// The delay before a writer reconnects.
 const RECONNECT: Duration = Duration::from_millis(50);
 
-/// The rows, and the truth about them. A row's lock is held when its deed is numbered, so that the numbers order a row's deeds.
+/// The rows, and the ledger of their deeds. A row's lock is held when its deed is numbered, so that the numbers order a row's deeds.
 pub(super) const TABLES: &str = "
 create table account (id bigserial primary key, value text not null);
 create table truth (number bigserial primary key, operation text, row_id bigint, value text);
@@ -71,7 +71,7 @@ impl Writers {
         Self { tasks, stop, written }
     }
 
-    /// Lets the transactions under way end.
+    /// Lets the transactions in progress finish.
     pub(super) async fn stop(mut self) -> Arc<Written> {
         self.stop.cancel();
         while let Some(ended) = self.tasks.join_next().await {

@@ -1,4 +1,4 @@
-//! What is checked in, against its source.
+//! The checked-in bundle, compared with its source.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::support::cache::{self, manifest};
 use crate::support::process::Process;
 use crate::support::wait::SOON;
 
-/// Bytes that the script may have when it is compressed.
+/// The largest compressed size of the script, in bytes.
 const LARGEST: usize = 40_000;
 
-/// A copy of `client/` with its packages, where things can be built.
+/// A copy of `client/` with its packages, to build in.
 fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for part in ["src", "test", "dist"] {
@@ -36,7 +36,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs a script of `package.json`, and returns what it says.
+/// Runs a script of `package.json`, and returns its output.
 async fn npm(folder: &TempDir, script: &str) -> String {
     let mut npm = Process::new("npm", folder.path(), &["run", script], &[]);
     let ended = npm.wait(SOON * 6).await;

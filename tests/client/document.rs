@@ -10,7 +10,7 @@ use crate::support::wait::SOON;
 
 const DOCUMENT: &str = "docs/client.md";
 
-/// The one snippet of a page that says this.
+/// The one snippet of a page that contains this text.
 pub(super) fn snippet(text: &str) -> String {
     let mut found = in_language(DOCUMENT, "html");
     found.retain(|snippet| snippet.contains(text));
@@ -18,8 +18,8 @@ pub(super) fn snippet(text: &str) -> String {
     found.remove(0)
 }
 
-/// Opens a page with a snippet in it, and saves orders: each must be seen there, or on the console, and nothing else may go wrong.
-/// The first ones may still come with what the page loads when it opens; the last can only come with its event.
+/// Opens a page with a snippet in it, and saves orders: each must appear there or on the console, without any error.
+/// The first ones may be part of what the page loads when it opens; the last can only arrive as an event.
 async fn shows_saved_rows(site: &Site, pages: &Pages, session: &str, body: &str) {
     site.python("Order.objects.all().delete()").await;
     let page = pages.open(site, session, body).await;

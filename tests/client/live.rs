@@ -70,7 +70,7 @@ async fn the_live_page_shows_filters_pauses_sends_retries_and_ends_with_the_sess
 }
 
 impl Pages {
-    /// The live page, used as a person would. Pictures of it are kept in the folder that `PICTURES` names.
+    /// Uses the live page as a person would. Screenshots are kept in the folder that `PICTURES` names.
     fn live(&self, site: &Site, session: &str) -> Process {
         let url = format!("{}/live", site.url.replace("127.0.0.1", "localhost"));
         let pictures = std::env::var("PICTURES").unwrap_or_default();

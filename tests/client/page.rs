@@ -10,7 +10,7 @@ use crate::support::process::Process;
 use crate::support::site::Site;
 use crate::support::wait::{SOON, eventually};
 
-/// What pages find under `/static/`: where it is in the cache.
+/// The files that pages find under `/static/`, as paths in the cache.
 const SCRIPTS: [(&str, &str); 3] = [
     ("htmx.min.js", "browser/node_modules/htmx.org/dist/htmx.min.js"),
     ("htmx4.min.js", "browser/node_modules/htmx4/dist/htmx.min.js"),
@@ -19,7 +19,7 @@ const SCRIPTS: [(&str, &str); 3] = [
 
 /// Django's web server for one site, with pages that a test writes.
 pub(super) struct Pages {
-    /// `http://localhost:…`, which the site lets connect.
+    /// `http://localhost:…`, an allowed origin of the site.
     origin: String,
     folder: TempDir,
     chromium: PathBuf,
@@ -27,12 +27,12 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Starts Django's own server. None, which is said, where there is no Chromium.
+    /// Starts Django's own server; `None`, with a message, if there is no Chromium.
     pub(super) async fn of(site: &Site) -> Option<Self> {
         Self::at(site, site.pages).await
     }
 
-    /// The same, where it is on another port than the one that browsers see.
+    /// The same on another port than the one that browsers use.
     pub(super) async fn at(site: &Site, port: u16) -> Option<Self> {
         let chromium = chromium()?;
         let folder = tempfile::tempdir().unwrap();
@@ -70,15 +70,15 @@ impl Pages {
         }
     }
 
-    /// A page with this in its body, opened with a session and connected. What happens in it is written line by line: `text: …` is
-    /// what can be read there after each change.
+    /// Opens a page with this in its body and a session, and waits until it is connected. Its events are logged line by line: `text: …` is
+    /// the visible text after each change.
     pub(super) async fn open(&self, site: &Site, session: &str, body: &str) -> Process {
         let page = self.visit(site, session, body);
         page.line("page: ready", SOON * 2).await;
         page
     }
 
-    /// Where Chromium is.
+    /// The path of Chromium.
     pub(super) fn chromium(&self) -> &Path {
         &self.chromium
     }
@@ -100,7 +100,7 @@ impl Pages {
     }
 }
 
-/// Opens an address in a Chromium of its own, with a session cookie or none. What happens in the page is written line by line.
+/// Opens an address in a Chromium of its own, with or without a session cookie. The page's events are logged line by line.
 pub(crate) fn browse(chromium: &Path, profile: &Path, url: &str, session: &str) -> Process {
     let (script, packages) = (manifest("tests/client/browser.mjs"), cache::path("browser"));
     let [script, packages, chromium, folder] = [&script, &packages, chromium, profile].map(|path| path.to_str().unwrap());
@@ -112,7 +112,7 @@ pub(crate) fn browse(chromium: &Path, profile: &Path, url: &str, session: &str) 
     )
 }
 
-/// Puts the ports of a site in the place of those that the documents name.
+/// Replaces the ports in the documents with those of a site.
 fn adapt(site: &Site, html: &str) -> String {
     let port = |url: &str| url.rsplit_once(':').unwrap().1.to_owned();
     html.replace("localhost:8001", &format!("localhost:{}", port(&site.url)))
@@ -120,7 +120,7 @@ fn adapt(site: &Site, html: &str) -> String {
         .replace("\"/static/", "\"/pages/")
 }
 
-/// Fails where the page had an error, or asked anybody but the site.
+/// Fails if the page had an error, or sent a request to anything but the site.
 pub(crate) fn is_clean(page: &Process) {
     let output = page.output();
     let wrong = output

@@ -7,7 +7,7 @@ use crate::support::proxy::{Mode, Proxy};
 use crate::support::site::Site;
 use crate::support::wait::SOON;
 
-/// What the document's pages hear: orders in public, and in a room with history.
+/// The events of the document's pages: orders in public, and in a room with history.
 pub(super) const WATCH: &str = "
 [[watch]]
 model = 'shop.Order'
@@ -30,7 +30,7 @@ presence = true
 publish = 'users'
 ";
 
-/// A page that connects where Centrifugo or the hub is, or a proxy before it.
+/// Opens a page that connects to Centrifugo or the hub, or to a proxy in front of it.
 pub(super) fn tag(url: &str, attributes: &str) -> String {
     let url = url.replace("127.0.0.1", "localhost");
     format!("<script src=\"http://localhost:8001/instant.js\" data-url=\"{url}\" {attributes}></script>")
@@ -182,7 +182,7 @@ async fn a_visitor_is_there_as_a_member_with_an_empty_key() {
     }
 }
 
-/// A page whose policy lets nothing in but the client, and whose tag stands there twice, beside an element of the client's name.
+/// A page whose policy allows only the client, with the script's tag twice and an element of the client's name.
 fn strict(attributes: &str) -> String {
     let script = format!("<script src=\"http://localhost:8001/instant.js\" {attributes}></script>");
     format!(

@@ -1,4 +1,4 @@
-//! Pages whose user may not hear something, or no more.
+//! Pages whose user may not receive something, or no longer.
 
 use instant::access::token::{self, Claims};
 use instant::{access, config};
@@ -57,7 +57,7 @@ async fn a_groups_channel_that_the_page_asks_for_before_its_connection_has_it_is
     }
 }
 
-/// A connection token of user 1 that ends in some seconds.
+/// A connection token of user 1 that expires in some seconds.
 fn brief_token(site: &Site) -> String {
     let (config, _) = config::load(&site.folder.path().join("instant.toml")).unwrap();
     let claims = Claims {

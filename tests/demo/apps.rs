@@ -1,4 +1,4 @@
-//! Each app in real browsers: somebody acts in one, and others see it in theirs.
+//! Each app in real browsers: a user acts in one, and others see it in theirs.
 
 use super::script::Demo;
 use crate::client::page::{chromium, is_clean};
@@ -19,7 +19,7 @@ async fn what_one_person_does_in_any_app_others_see_through_centrifugo() {
     act_and_see(true).await;
 }
 
-/// Uses every app. Pictures are kept in the folder that `PICTURES` names.
+/// Uses every app. Screenshots are kept in the folder that `PICTURES` names.
 async fn act_and_see(has_centrifugo: bool) {
     let Some(chromium) = chromium() else { return };
     let database = postgres::shared(18, &[]).await.database().await;

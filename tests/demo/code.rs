@@ -1,11 +1,11 @@
-//! The demo's Django code is that of any project: it knows nothing of Instant.
+//! The demo's Django code is that of any project: it does not depend on Instant.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::cache::manifest;
 
-/// What would make a project's own code tell of its changes.
+/// Words of code that would publish a project's changes itself.
 const FORBIDDEN: [&str; 8] = [
     "instant",
     "centrifug",
@@ -17,7 +17,7 @@ const FORBIDDEN: [&str; 8] = [
     "m2m_changed",
 ];
 
-/// The files below a folder whose names end so.
+/// The files below a folder whose names have this ending.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

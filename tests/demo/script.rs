@@ -10,10 +10,10 @@ use crate::support::postgres::free_port;
 use crate::support::process::Process;
 use crate::support::wait::SOON;
 
-/// The database of a project of one's own, whose address stands in the environment. Nothing listens there.
+/// The database of the user's own project, whose URL is in the environment. Nothing listens there.
 const ANOTHER: &str = "postgres://nobody@127.0.0.1:1/project";
 
-/// A running demo, on ports of its own.
+/// A running demo on ports of its own.
 pub(super) struct Demo {
     pub(super) process: Process,
     pub(super) url: String,
@@ -21,7 +21,7 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    /// Starts the demo on a temporary database, with the hub and without traffic, but for what these variables say.
+    /// Starts the demo on a temporary database, with the hub and without traffic unless these variables say otherwise.
     pub(super) async fn start(variables: &[(&str, &str)]) -> Self {
         let ports = [free_port(), free_port(), free_port()];
         let process = run(ports, variables);
@@ -30,7 +30,7 @@ impl Demo {
         Self { process, url, ports }
     }
 
-    /// Ends it by a signal: `INT` is what Ctrl-C sends, `HUP` a terminal that is closed.
+    /// Ends it with a signal: `INT` is sent by Ctrl-C, `HUP` by a terminal that is closed.
     pub(super) async fn end(mut self, signal: &str) {
         let folder = self.process.line("tail -f", SOON).await;
         let log = PathBuf::from(folder.rsplit_once(' ').unwrap().1);
@@ -101,7 +101,7 @@ async fn the_demo_goes_on_without_its_traffic_and_leaves_nothing_when_its_termin
     demo.end("HUP").await;
 }
 
-/// The id of the process whose words end so.
+/// The id of the process whose command line has this ending.
 fn find(words: &str) -> String {
     let mut processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
     let is_it = |path: &PathBuf| fs::read_to_string(path.join("cmdline")).is_ok_and(|line| line.ends_with(words));

@@ -5,7 +5,7 @@ use crate::support::postgres;
 use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
-/// How many messages show that it goes on: every tenth deed is one, and as many are orders.
+/// The messages that show that it continues: one deed in ten is a message, and as many are orders.
 const MESSAGES: i64 = 10;
 
 #[tokio::test(flavor = "multi_thread")]

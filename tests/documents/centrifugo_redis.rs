@@ -14,7 +14,7 @@ use crate::support::postgres::free_port;
 use crate::support::redis::Redis;
 use crate::support::wait::{SOON, eventually};
 
-/// The site of the how-to for production, with this page's locations in the place of its own.
+/// The site of the how-to for production, with this page's locations in place of its own.
 fn site(lesson: &mut Lesson) {
     let (upstream, locations) = (lesson.take("nginx"), lesson.take("nginx"));
     let page = snippets("docs/how-to/production.md");

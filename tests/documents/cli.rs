@@ -9,7 +9,7 @@ use crate::support::cache::manifest;
 
 const PAGE: &str = "docs/cli.md";
 
-/// What comes before the commands.
+/// The text before the commands.
 const HEAD: &str = "\
 # Commands
 

@@ -98,7 +98,7 @@ const RUN: &[(&str, &str, &str)] = &[
     ("python/README.md", "*", "the_packages_own_page_is_right"),
 ];
 
-/// Snippets that no test runs as they stand, and what is done instead.
+/// Snippets that no test runs unchanged, and what is done instead.
 const NOT_RUN: &[(&str, &str, &str)] = &[
     (
         "docs/how-to/docker.md",
@@ -117,10 +117,10 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What tries the examples of diagnostics, and those of every page for what editors make of them.
+/// The tests of the examples in diagnostics' pages, and of all pages' examples against the editors' schema.
 const EXAMPLES: &str = "every_example_of_the_documentation_fits_the_schema_and_those_of_its_mistakes_do_not";
 
-/// The pages whose examples have tests of their own: a code a page.
+/// The pages whose examples have tests of their own: one code per page.
 const DIAGNOSTICS: &str = "docs/diagnostics/";
 
 /// Whether a function of this name is marked as a test.

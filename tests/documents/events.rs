@@ -7,12 +7,12 @@ use crate::support::wait::SOON;
 
 const PAGE: &str = "docs/events.md";
 
-/// A page's event in one line, as it is sent.
+/// A page's event in one line, as sent.
 fn one_line(example: &str) -> String {
     example.trim_end().replace("\n ", "")
 }
 
-/// What was published, with what no page can know as this one writes it.
+/// The published event, with values that no page can predict as this page writes them.
 fn as_the_page_has_it(published: &str) -> String {
     let mut text = published.to_owned();
     for (member, shown) in [("\"id\":\"", None), ("\"at\":\"", Some("2026-11-24T12:00:00.000Z"))] {

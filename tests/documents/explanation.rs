@@ -1,4 +1,4 @@
-//! The pages that explain: their SQL is run in sessions by name, and shows what they say it shows.
+//! The explanation pages: their SQL is run in named sessions, and its output matches the pages.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use crate::support::postgres::{database, versions};
 /// A terminal with psql.
 struct Session {
     client: Client,
-    /// The channels of the notifications that have come.
+    /// The channels of the notifications received.
     notified: UnboundedReceiver<String>,
 }
 
@@ -33,7 +33,7 @@ impl Session {
         Self { client, notified }
     }
 
-    /// Runs statements; the rows, as `psql -A` prints them, and what notified.
+    /// Runs statements; returns the rows, as `psql -A` prints them, and the notifications.
     async fn run(&mut self, sql: &str) -> String {
         let messages = self
             .client
@@ -70,7 +70,7 @@ impl Session {
     }
 }
 
-/// Runs a page's SQL in the sessions that its first lines name, and compares what is shown. How many results were compared.
+/// Runs a page's SQL in the sessions that its first lines name, and compares the output. Returns the number of results compared.
 async fn follow(page: &str, version: u32) -> usize {
     let database = database(version).await;
     let mut sessions: BTreeMap<String, Session> = BTreeMap::new();

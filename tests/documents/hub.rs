@@ -1,11 +1,11 @@
-//! `docs/hub.md`: turned on with what the page says, heard by the official client, asked through its API, and developed with.
+//! `docs/hub.md`: the hub as the page enables it, with the official client, the API and `instant dev`.
 
 use super::lesson::Lesson;
 use crate::support::cache;
 use crate::support::django::Django;
 use crate::support::wait::SOON;
 
-/// Node has no `Centrifuge` of its own; this is what a page has loaded before.
+/// Defines `Centrifuge` in Node, which a page has loaded before.
 const BEFORE: &str = "
 import { createRequire } from 'node:module'
 const require = createRequire('PACKAGES/package.json')

@@ -1,8 +1,8 @@
-//! A page that is followed as a reader would, snippet by snippet, in a folder of its own.
+//! A page that is followed as by a reader, snippet by snippet, in a folder of its own.
 //!
-//! A snippet whose first line is a comment with a path is that file (`# shop/models.py`), or a part that is put at its end
-//! (`# instant.toml, at the end`). A snippet of shell is run. Ports are those of this run, and whatever else must be another
-//! here than at a reader's is said where the lesson begins.
+//! A snippet whose first line is a comment with a path is that file (`# shop/models.py`), or a part that is appended to it
+//! (`# instant.toml, at the end`). A snippet of shell is run. Ports are those of this run, and any other difference from a
+//! reader's machine is set at the start of the lesson.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,15 +18,15 @@ use crate::support::process::Process;
 use crate::support::tether;
 use crate::support::wait::{SOON, eventually, within};
 
-/// What ends the name of a file that a snippet goes on with.
+/// The suffix after the name of a file that a snippet is appended to.
 const AT_THE_END: &str = ", at the end";
 
-/// A page on the way from its first snippet to its last.
+/// A page that is followed from its first snippet to its last.
 pub(super) struct Lesson {
     page: &'static str,
     rest: std::vec::IntoIter<Snippet>,
     folder: TempDir,
-    /// What is another here, in snippets and in commands.
+    /// The replacements in snippets and in commands.
     replaced: Vec<(String, String)>,
     environment: Vec<(String, String)>,
 }
@@ -58,24 +58,24 @@ impl Lesson {
         lesson
     }
 
-    /// Sets a variable for everything that is run from here on.
+    /// Sets a variable for all later commands.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Puts a folder before the others of the search path.
+    /// Prepends a folder to the search path.
     pub(super) fn add_to_path(&mut self, folder: &str) {
         let path = self.environment.iter_mut().find(|(name, _)| name == "PATH").unwrap();
         path.1 = format!("{folder}:{}", path.1);
     }
 
-    /// From here on `theirs` in a snippet is `ours`.
+    /// From here on, replaces `theirs` in a snippet with `ours`.
     pub(super) fn replace(&mut self, theirs: &str, ours: &str) {
         self.replaced.push((theirs.to_owned(), ours.to_owned()));
     }
 
-    /// A free port in place of one that the page names.
+    /// Uses a free port in place of one on the page.
     pub(super) fn port(&mut self, named: u16) -> u16 {
         let ours = free_port();
         for before in [':', '='] {
@@ -84,7 +84,7 @@ impl Lesson {
         ours
     }
 
-    /// Puts a copy of the test project into the reader's folder.
+    /// Copies the test project into the reader's folder.
     pub(super) fn copy_project(&self) {
         copy(&manifest("tests/project"), self.folder());
     }
@@ -94,7 +94,7 @@ impl Lesson {
         self.folder.path()
     }
 
-    /// The next snippet, which is in this language.
+    /// Returns the next snippet, which must be in this language.
     pub(super) fn take(&mut self, language: &str) -> String {
         let snippet = self.rest.next().unwrap_or_else(|| panic!("{} has ended", self.page));
         assert_eq!(
@@ -105,13 +105,13 @@ impl Lesson {
         self.adapted(&snippet.text)
     }
 
-    /// Passes over a snippet that is there to be read; `why` says what stands in its place here.
+    /// Skips a snippet that is only for reading; `why` says what replaces it here.
     pub(super) fn pass(&mut self, language: &str, why: &str) {
         assert!(!why.is_empty());
         self.take(language);
     }
 
-    /// Writes the files that the next snippets are, as many as there are in a row.
+    /// Writes the files that the next snippets define, as many as there are in a row.
     pub(super) fn write_files(&mut self) {
         let mut count = 0;
         while let Some((name, is_more)) = self.rest.as_slice().first().and_then(|snippet| file(&snippet.text)) {
@@ -131,13 +131,13 @@ impl Lesson {
         assert!(count > 0, "{}: the next snippet is no file", self.page);
     }
 
-    /// Runs the next snippet, of shell, to its end; what it prints on both streams.
+    /// Runs the next snippet, of shell, to its end; returns the output of both streams.
     pub(super) async fn run(&mut self) -> String {
         let script = self.take("sh");
         self.sh(&script).await
     }
 
-    /// Runs the next snippet, of shell, which may fail; what it prints.
+    /// Runs the next snippet, of shell, which may fail; returns its output.
     pub(super) async fn try_run(&mut self) -> String {
         let script = self.take("sh");
         self.try_sh(&script).await.1
@@ -161,7 +161,7 @@ impl Lesson {
         said
     }
 
-    /// The same where commands may fail: whether the last has not, and what all have printed.
+    /// The same for commands that may fail: returns whether the last succeeded, and all output.
     pub(super) async fn try_sh(&self, script: &str) -> (bool, String) {
         let mut command = tether::command("sh");
         // Both streams in one, as on a terminal.
@@ -177,7 +177,7 @@ impl Lesson {
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Runs Node's page of a site, the official client with a browser's headers, at a server.
+    /// Runs Node's page of a site, the official client with a browser's headers, against a server.
     pub(super) fn client(&self, url: &str, origin: &str, session: &str, channels: &[&str]) -> Process {
         let script = manifest("tests/tools/client/browser.mjs");
         let (packages, cookie) = (cache::path("client"), format!("sessionid={session}"));
@@ -187,13 +187,13 @@ impl Lesson {
         Process::new("node", self.folder(), &arguments, &variables)
     }
 
-    /// Starts the next snippet, of shell, which is one command that goes on.
+    /// Starts the next snippet, of shell, which is one long-running command.
     pub(super) fn start(&mut self) -> Process {
         let script = self.take("sh");
         self.begin(script.trim())
     }
 
-    /// Starts a command that goes on.
+    /// Starts a long-running command.
     pub(super) fn begin(&self, command: &str) -> Process {
         let variables: Vec<(&str, &str)> = self.environment.iter().map(|(name, value)| (&**name, &**value)).collect();
         Process::new("sh", self.folder(), &["-c", &format!("exec env {command}")], &variables)
@@ -208,13 +208,13 @@ impl Lesson {
         server
     }
 
-    /// Runs Python in the project's shell; what it prints.
+    /// Runs Python in the project's shell; returns its output.
     pub(super) async fn python(&self, code: &str) -> String {
         std::fs::write(self.folder().join("piece.py"), code).unwrap();
         self.sh("python manage.py shell -v 0 < piece.py").await.trim().to_owned()
     }
 
-    /// The session cookie of a log-in of this user.
+    /// Logs in as this user; returns the session cookie.
     pub(super) async fn session(&self, name: &str) -> String {
         let code = format!(
             "from django.test import Client; from django.contrib.auth import get_user_model; client = Client(); \
@@ -229,7 +229,7 @@ impl Lesson {
         browse(chromium, &profile, url, session)
     }
 
-    /// Compares what was printed with the next snippet, line by line; `…` in the page stands for anything.
+    /// Compares output with the next snippet, line by line; `…` in the page matches anything.
     pub(super) fn shows(&mut self, printed: &str) {
         let snippet = self.take("text");
         self.printed(&snippet, printed);
@@ -247,7 +247,7 @@ impl Lesson {
         }
     }
 
-    /// Runs the command of the next snippet, which shows what a terminal does: `$ command`, and what it prints.
+    /// Runs the command of the next snippet, a terminal session: `$ command` and its output.
     pub(super) async fn transcript(&mut self) {
         let snippet = self.take("text");
         let (command, wanted) = snippet.split_once('\n').unwrap();
@@ -258,14 +258,14 @@ impl Lesson {
         assert!(is_same, "{}: {wanted:#?}\n{printed:#?}", self.page);
     }
 
-    /// Says that the page is over.
+    /// Asserts that no snippet is left.
     pub(super) fn finish(mut self) {
         if let Some(snippet) = self.rest.next() {
             panic!("{}:{} was not run", self.page, snippet.line);
         }
     }
 
-    /// A text with what is another here.
+    /// Applies the replacements to a text.
     pub(super) fn adapted(&self, text: &str) -> String {
         let replaced = self.replaced.iter();
         replaced.fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
@@ -285,7 +285,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The file that a snippet is, and whether it is put at its end.
+/// The file that a snippet defines, and whether the snippet is appended to it.
 fn file(text: &str) -> Option<(String, bool)> {
     let first = text.lines().next()?;
     let comment = [("# ", ""), ("// ", ""), ("<!-- ", " -->"), ("-- ", "")];
@@ -298,7 +298,7 @@ fn file(text: &str) -> Option<(String, bool)> {
     is_file.then(|| (name.trim_start_matches('/').to_owned(), is_more))
 }
 
-/// Whether a line is as the page has it.
+/// Whether a line matches that of the page.
 fn fits(wanted: &str, line: &str) -> bool {
     let mut parts = wanted.split('…');
     let Some(rest) = parts.next().and_then(|start| line.strip_prefix(start)) else {

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::support::cache::manifest;
 use crate::support::document::{anchors, is_page, links, pages};
 
-/// A path without `.` and `..`.
+/// Resolves `.` and `..` in a path.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

@@ -1,4 +1,4 @@
-//! A real nginx with a site's configuration, as a page has it, and a certificate that it has made itself.
+//! A real nginx with a page's configuration of a site, and a self-signed certificate.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use crate::support::cache;
 use crate::support::process::{Process, find};
 use crate::support::wait::{SOON, eventually};
 
-/// Where a page has the certificate of its site.
+/// The path of the site's certificate on a page.
 const CERTIFICATES: &str = "etc/ssl/localhost";
 
-/// The lines around the sites' own, which a distribution has in its nginx.conf. One process, which ends when it is killed.
+/// The lines around those of the sites, as in a distribution's nginx.conf. One process, which ends when killed.
 const MAIN: &str = "\
 daemon off;
 master_process off;
@@ -31,12 +31,12 @@ http {
 }
 ";
 
-/// nginx as `tests/tools/setup` has found it, or on the search path.
+/// Finds nginx as `tests/tools/setup` has found it, or on the search path.
 fn program() -> Option<PathBuf> {
     cache::find("nginx/program").or_else(|| find("nginx"))
 }
 
-/// Whether nginx is here; where not, that is said.
+/// Whether nginx is installed; if not, prints that.
 pub(super) fn is_installed() -> bool {
     let is_installed = program().is_some();
     if !is_installed {
@@ -46,7 +46,7 @@ pub(super) fn is_installed() -> bool {
     is_installed
 }
 
-/// Makes the certificate of the site, and has this lesson's clients trust it. Where it is.
+/// Makes the certificate of the site, and has this lesson's clients trust it. Returns its path.
 pub(super) fn certify(lesson: &mut Lesson) -> String {
     let folder = lesson.folder().join(CERTIFICATES);
     std::fs::create_dir_all(&folder).unwrap();
@@ -60,7 +60,7 @@ pub(super) fn certify(lesson: &mut Lesson) -> String {
     certificate
 }
 
-/// Starts nginx with what the lesson has in `/etc/nginx/conf.d`, and waits for this port.
+/// Starts nginx with the lesson's files of `/etc/nginx/conf.d`, and waits for this port.
 pub(super) async fn start(lesson: &Lesson, port: u16) -> Process {
     let folder = lesson.folder().to_str().unwrap();
     std::fs::write(lesson.folder().join("nginx.conf"), MAIN.replace("FOLDER", folder)).unwrap();

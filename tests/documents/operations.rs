@@ -1,4 +1,4 @@
-//! `docs/operations.md`: its commands, and what they print.
+//! `docs/operations.md`: its commands and their output.
 
 use super::lesson::Lesson;
 use crate::spine::{FAILING, ORDERS, Stack};
@@ -8,7 +8,7 @@ use crate::support::wait::{SOON, eventually};
 
 const PAGE: &str = "docs/operations.md";
 
-/// A relay with parked publications, and a reader beside it.
+/// A relay with parked publications, and a lesson that follows the page next to it.
 async fn beside_a_relay() -> (Stack, Lesson) {
     let mut stack = Stack::start(18, &format!("{ORDERS}{FAILING}")).await;
     stack.events("Tag.objects.create(name='a')").await;
@@ -42,7 +42,7 @@ async fn the_commands_of_the_page_are_commands() {
     }
 }
 
-/// What lines begin with, up to two spaces: the names of what they tell, each once.
+/// The labels of lines: their beginnings up to two spaces, each once.
 fn labels(text: &str) -> Vec<&str> {
     let mut labels: Vec<&str> = text.lines().map(|line| line.split("  ").next().unwrap()).collect();
     labels.dedup();

@@ -1,4 +1,4 @@
-//! `docs/how-to/production.md`: a real nginx with TLS before Django and Instant, and the unit's own command line.
+//! `docs/how-to/production.md`: a real nginx with TLS in front of Django and Instant, and the unit's own command line.
 
 use tokio::io::AsyncReadExt as _;
 
@@ -10,7 +10,7 @@ use crate::support::postgres::{Cluster, free_port};
 use crate::support::process::{Process, find};
 use crate::support::wait::SOON;
 
-/// A key as Django makes them: unquoted, it would be half a dozen things to a shell.
+/// A key as Django generates it: unquoted, a shell would interpret many of its characters.
 const KEY: &str = "a$b&(c)*#d!e=f^%g@h-_+";
 
 const ROWS: &str = "
@@ -20,10 +20,10 @@ User.objects.create_user('ada', password='secret')
 Order.objects.create(number='17')
 ";
 
-/// Changes every order, in Python.
+/// Python that changes every order.
 const UPDATE: &str = "from shop.models import Order; Order.objects.update";
 
-/// Logs in as a browser does, whose forms Django takes from its own origin alone, and prints the session cookie.
+/// Logs in as a browser does, whose forms Django accepts only from its own origin, and prints the session cookie.
 const LOG_IN: &str = r#"
 curl -sS --fail -o page -c jar ORIGIN/admin/login/
 token=$(awk '$6 == "csrftoken" { print $7 }' jar)
@@ -31,8 +31,8 @@ curl -sS --fail -o page -b jar -c jar -e ORIGIN/ -H "Origin: ORIGIN" -H "X-CSRFT
 grep sessionid jar
 "#;
 
-/// Sets the variables of the file that the unit reads, as systemd takes them: between single quotes everything stands for itself.
-/// A shell takes the same.
+/// Sets the variables of the file that the unit reads, as systemd parses them: single-quoted text is literal.
+/// A shell parses it the same way.
 async fn environment(lesson: &mut Lesson) {
     let text = std::fs::read_to_string(lesson.folder().join("etc/instant/environment")).unwrap();
     for line in text.lines() {
@@ -47,7 +47,7 @@ async fn environment(lesson: &mut Lesson) {
     }
 }
 
-/// Starts what the unit starts.
+/// Starts the unit's command.
 async fn service(lesson: &Lesson) -> Process {
     let path = lesson.folder().join("etc/systemd/system/instant.service");
     let unit = std::fs::read_to_string(&path).unwrap();
@@ -81,7 +81,7 @@ async fn second(lesson: &Lesson, port: u16) -> Process {
     second
 }
 
-/// Stops the service of the first machine, whose clients nginx leads to the second one.
+/// Stops the service of the first machine, whose clients nginx sends to the second one.
 async fn takes_over(lesson: &Lesson, (origin, port): (&str, u16), first: &Process, client: &Process, second: Process) {
     let leads = |address: &str| format!("curl -sS -o /dev/null -w '%{{http_code}}' 'http://{address}:{port}/readyz?leading'");
     let asked = [lesson.sh(&leads("127.0.0.1")).await, lesson.sh(&leads("127.0.0.2")).await];

@@ -9,7 +9,7 @@ use crate::support::postgres::{self, Database};
 use crate::support::process::Process;
 use crate::support::wait::SOON;
 
-/// Whom the pages are shown to: one of the staff, and the customer of the order.
+/// The users of the pages: a member of staff, and the customer of the order.
 const PEOPLE: &str = "
 from django.contrib.auth.models import User
 User.objects.create_user('ada')
@@ -29,7 +29,7 @@ fn copy_project(lesson: &Lesson) {
     std::fs::write(models, text.replacen(theirs, ours, 1)).unwrap();
 }
 
-/// What `init` proposes for orders, without the `#`, holds what the README's file says.
+/// What `init` proposes for orders, without the `#`, contains what the README's file does.
 fn proposal_fits(proposal: &str, readme: &str) {
     let (_, rest) = proposal.split_once("# model = \"shop.Order\"").expect("orders are proposed");
     let watch = rest.split("# [[watch]]").next().unwrap();
@@ -50,7 +50,7 @@ fn proposal_fits(proposal: &str, readme: &str) {
     assert_eq!(targets(&taken), targets(&readme));
 }
 
-/// The page of a template with this in its body, opened.
+/// Opens the page of a template with this in its body.
 async fn open(lesson: &Lesson, name: &str, body: &str, (port, session): (u16, &str)) -> Option<Process> {
     let chromium = chromium()?;
     std::fs::create_dir_all(lesson.folder().join("pages")).unwrap();

@@ -1,4 +1,4 @@
-//! Snippets of the pages to look things up in.
+//! Snippets of the reference pages.
 
 use serde_json::Value;
 
@@ -112,14 +112,14 @@ async fn a_problem_is_shown_as_the_page_has_it() {
     assert!(said.contains(wanted.trim_end()), "{wanted}\n{said}");
 }
 
-/// The channels of the next two publications: different ones have no order among each other.
+/// The channels of the next two publications; publications of different channels have no order.
 async fn next_channels(subscriber: &mut Subscriber) -> [String; 2] {
     let mut channels = [subscriber.next(SOON).await.channel, subscriber.next(SOON).await.channel];
     channels.sort();
     channels
 }
 
-/// The members of an event, as they are written. None of the examples has such a name in its data or texts.
+/// The members of an event, in order. None of the examples has such a name in its data or texts.
 fn members(event: &str) -> Vec<&str> {
     let mut found: Vec<(usize, &str)> = Vec::new();
     for name in MEMBERS {

@@ -8,14 +8,14 @@ use crate::support::postgres;
 use crate::support::process::Process;
 use crate::support::wait::SOON;
 
-/// What a reader's shell still knows of the orders from the pieces before.
+/// The names for orders that a reader's shell keeps from earlier pieces.
 const OF_ORDERS: &str = "
 from django.contrib.auth.models import User
 from shop.models import Order
 ada, bob = User.objects.get(username='ada'), User.objects.get(username='bob')
 order = Order.objects.get(number='17')
 ";
-/// The same of the room.
+/// The same for the room.
 const OF_ROOMS: &str = "
 from django.contrib.auth.models import User
 from chat.models import Membership, Message, Room
@@ -23,11 +23,11 @@ ada, bob = User.objects.get(username='ada'), User.objects.get(username='bob')
 tea = Room.objects.get()
 ";
 
-/// The reader, on the way.
+/// The reader of the tutorial.
 struct Reader<'a> {
     lesson: Lesson,
     chromium: &'a Path,
-    /// Where Django is.
+    /// The URL of Django.
     port: u16,
     server: Option<Process>,
     ada: String,
@@ -35,13 +35,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Runs the next piece of Python in a shell that knows some names already.
+    /// Runs the next piece of Python in a shell that already has some names.
     async fn shell(&mut self, known: &str) {
         let piece = self.lesson.take("python");
         self.lesson.python(&format!("{known}{piece}")).await;
     }
 
-    /// Opens a page, which connects.
+    /// Opens a page, and waits until it is connected.
     async fn open(&self, path: &str, session: &str) -> Process {
         let url = format!("http://127.0.0.1:{}/{path}", self.port);
         let page = self.lesson.visit(self.chromium, &url, session);
@@ -49,13 +49,13 @@ impl Reader<'_> {
         page
     }
 
-    /// Starts Django's server, or starts it again: this one does not see by itself that a file has changed.
+    /// Starts or restarts Django's server, which does not reload changed files here.
     async fn serve(&mut self) {
         drop(self.server.take());
         self.server = Some(self.lesson.serve(self.port).await);
     }
 
-    /// A plain site with its first order, and Django's server.
+    /// Follows the page to a plain site with its first order, and starts Django's server.
     async fn make_the_site(&mut self) {
         self.lesson.exports();
         self.lesson.run().await;
@@ -77,7 +77,7 @@ impl Reader<'_> {
         assert!(page.contains("16: placed") && page.contains("Orders of ada"), "{page}");
     }
 
-    /// Orders that move in their customers' pages.
+    /// Follows the page to orders that update in their customers' pages.
     async fn move_orders(&mut self) -> Process {
         let said = self.lesson.run().await;
         assert!(said.contains("instant.toml"), "{said}");
@@ -115,7 +115,7 @@ impl Reader<'_> {
         dev
     }
 
-    /// A room whose channel keeps what was said.
+    /// Follows the page to a room whose channel has history.
     async fn talk(&mut self, dev: &Process) {
         self.lesson.run().await;
         self.lesson.write_files();
@@ -149,7 +149,7 @@ impl Reader<'_> {
         self.lesson.shows(&said);
     }
 
-    /// A badge for visitors.
+    /// Follows the page to a badge for visitors.
     async fn show_a_badge(&mut self) {
         self.lesson.write_files();
         self.lesson.run().await;

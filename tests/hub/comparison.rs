@@ -1,4 +1,4 @@
-//! The same frames to the real Centrifugo and to the hub, and the same answers.
+//! The same frames sent to the real Centrifugo and to the hub, and the same answers.
 
 use std::collections::HashMap;
 
@@ -21,15 +21,15 @@ history = { size = 5, ttl = '1m' }
 recover = false
 ";
 
-/// What one server said, by what was asked.
+/// One server's answers, by request.
 type Said = Vec<(String, Value)>;
 
-/// Names that differ from one server to the other.
+/// Values that differ between the servers.
 #[derive(Default)]
 struct Names(HashMap<String, String>);
 
 impl Names {
-    /// The value with the same names for the same things, in the order of their first mention.
+    /// The value with names in place of such values, numbered in the order of their first mention.
     fn normal(&mut self, value: Value) -> Value {
         match value {
             Value::Array(values) => values.into_iter().map(|value| self.normal(value)).collect(),
@@ -56,7 +56,7 @@ impl Names {
     }
 }
 
-/// A conversation: each frame with the number of messages that it must bring.
+/// A conversation: each frame with the number of messages that must answer it.
 async fn talk(wire: &mut Wire, frames: &[(&str, usize)], said: &mut Said) {
     for (frame, count) in frames {
         let answer = wire.ask(frame, *count).await;
@@ -64,7 +64,7 @@ async fn talk(wire: &mut Wire, frames: &[(&str, usize)], said: &mut Said) {
     }
 }
 
-/// Runs the script against both and compares what they say.
+/// Runs the script against both and compares their answers.
 async fn compare(script: impl AsyncFn(&Site, &mut Said)) {
     let mut both = Vec::new();
     for site in [Site::start(18, ROOMS).await, Site::on_hub(18, ROOMS).await] {

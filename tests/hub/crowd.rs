@@ -32,7 +32,7 @@ async fn ten_thousand_idle_connections_are_held_and_hear_and_others_come_and_go(
     assert!(memory < 400 << 20, "{} MB", memory >> 20);
 }
 
-/// How many files this process may have open.
+/// The limit on this process's open files.
 fn descriptors() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();

@@ -1,4 +1,4 @@
-//! `instant dev`: from a file to moving rows with one command.
+//! `instant dev`: from a file to live rows with one command.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ changed = 'status'
 target = 'public'
 ";
 
-/// A folder with an instant.toml that also names a Centrifugo, which is not there.
+/// A folder with an instant.toml that also names a Centrifugo, which is not running.
 fn project(django: &Django, port: u16, watches: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(&folder, django, port, watches);

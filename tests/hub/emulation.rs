@@ -9,7 +9,7 @@ use crate::support::wait::{SOON, eventually, within};
 
 const CONNECT: &str = r#"{"id":1,"connect":{}}"#;
 
-/// Lines of an answer that goes on.
+/// Lines of a streamed answer.
 struct Lines {
     response: reqwest::Response,
     text: String,
@@ -29,7 +29,7 @@ impl Lines {
         }
     }
 
-    /// The next message; none at the end.
+    /// The next message; `None` at the end.
     async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.text.find('\n') {
@@ -195,7 +195,7 @@ async fn one_that_reads_nothing_is_closed_and_the_others_hear_everything() {
 }
 
 impl Site {
-    /// How many clients the hub has.
+    /// The number of the hub's clients.
     async fn clients(&self) -> u64 {
         let request = self
             .http

@@ -1,4 +1,4 @@
-//! How a server ends a connection, which takes its time: the same codes and reasons as Centrifugo's, in the same times.
+//! How a server ends a connection, with the same codes, reasons and delays as Centrifugo.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -15,16 +15,16 @@ const ROOM: &str = "
 [channels.'room:{id}']
 allow = 'everyone'
 ";
-/// More than the slowest end takes.
+/// Longer than the slowest end takes.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// When a client is gone that never says a word. Here and below the ends of ranges leave a loaded machine its time.
+/// When a client that sends nothing is disconnected. Here and below, the ends of ranges allow for a loaded machine.
 const STALE: Range<Duration> = Duration::from_secs(9)..Duration::from_secs(24);
-/// When one is gone that answers no ping: the first comes after 12.5 to 25 s by chance, and 8 s are for the answer.
+/// When one that answers no ping is disconnected: the first is sent after a random 12.5 to 25 s, and 8 s are for the answer.
 const NO_PONG: Range<Duration> = Duration::from_secs(20)..Duration::from_secs(48);
-/// When one is gone that has not read what it could not: as soon as it reads.
+/// When one that does not read is disconnected: as soon as it reads.
 const SLOW: Range<Duration> = Duration::ZERO..Duration::from_secs(20);
 
-/// An end as both servers must tell it, and when it came.
+/// An end as both servers must report it, and when it came.
 #[derive(Debug)]
 struct End {
     said: Option<(u16, String)>,
@@ -38,17 +38,17 @@ async fn ended(wire: Wire) -> End {
     End { said, after }
 }
 
-/// Of somebody who opens a socket and never says a word.
+/// The end of a client that opens a socket and sends nothing.
 async fn silent(site: &Site) -> End {
     ended(Wire::open(site, "").await).await
 }
 
-/// Of a client that does not answer a ping.
+/// The end of a client that does not answer a ping.
 async fn pongless(site: &Site) -> End {
     ended(Wire::connect(site, "").await.0).await
 }
 
-/// Of a client that does not read while more is published than the network and its queue hold.
+/// The end of a client that does not read while more is published than the network and its queue hold.
 async fn slow(site: &Site) -> End {
     let (mut wire, _) = Wire::connect(site, "").await;
     wire.ask(r#"{"subscribe":{"channel":"room:1"},"id":2}"#, 1).await;

@@ -23,7 +23,7 @@ history = { size = 10, ttl = '1m' }
 presence = true
 ";
 
-/// How soon what is revoked must be gone.
+/// How soon a revocation must take effect.
 const LIMIT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Publications that commands send again, to the hub of the process that runs.
+//! Publications that commands send again, to the hub of the running process.
 
 use crate::spine::UNSETTLED;
 use crate::support::postgres::free_port;
@@ -18,18 +18,18 @@ target = 'public'
 message = '{{ row.name.nothing.here }}'
 ";
 
-/// The file of the process that runs.
+/// The file of the running process.
 pub(super) const OWN: &str = "instant.toml";
 
 impl Site {
-    /// Writes a file that is as `from`, but that `theirs` is `ours`.
+    /// Writes a copy of `from` with `theirs` replaced by `ours`.
     pub(crate) fn variant(&self, name: &str, from: &str, theirs: &str, ours: &str) {
         let text = std::fs::read_to_string(self.folder.path().join(from)).unwrap();
         assert!(text.contains(theirs), "{theirs} in {text}");
         std::fs::write(self.folder.path().join(name), text.replace(theirs, ours)).unwrap();
     }
 
-    /// Waits until there are so many dead letters, and everything else is settled, which a replay sends alone.
+    /// Waits until there are this many dead letters and everything else is settled, since a replay sends only settled changes.
     pub(super) async fn letters(&self, count: i64) {
         let client = self.django.database.connect().await;
         let ask = async |query| client.query_one(query, &[]).await.unwrap().get::<_, i64>(0);
@@ -40,7 +40,7 @@ impl Site {
         .await;
     }
 
-    /// What a command with this file prints, which fails.
+    /// Runs a command with this file, which must fail; returns its output.
     pub(super) async fn fails(&self, file: &str, command: &[&str]) -> String {
         let output = instant(self.folder.path(), &[&["--config", file], command].concat(), &[]).await;
         let said = String::from_utf8(output.stderr).unwrap();

@@ -43,7 +43,7 @@ impl Stream {
         }
     }
 
-    /// The data of the next message of this name that `wanted` likes.
+    /// The data of the next message of this name that `wanted` accepts.
     async fn next(&mut self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let start = format!("event: {name}\ndata: ");
         within(SOON, name, async {
@@ -76,7 +76,7 @@ impl Site {
         (answer.status(), answer.text().await.unwrap())
     }
 
-    /// The only dead letter, once it is there.
+    /// Waits for the only dead letter.
     async fn letter(&self, cookie: &str) -> Value {
         eventually(SOON, "a dead letter", async || {
             let letters: Vec<Value> = self.get("/live/dead", cookie).await.json().await.unwrap();
@@ -100,7 +100,7 @@ impl Site {
         self.post("/live/dead/retry", cookie, &json!({ "ids": [letter["id"]] })).await
     }
 
-    /// The `Cookie` header of a new user of the staff.
+    /// The `Cookie` header of a new staff user.
     pub(super) async fn staff(&self) -> String {
         let session = self
             .python("u = user('boss', is_staff=True); c = login('boss'); print(cookie(c))")

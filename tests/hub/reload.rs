@@ -1,4 +1,4 @@
-//! A file that is read again: what counts at once, and what waits for a restart.
+//! Reloading the file: what applies immediately, and what needs a restart.
 
 use serde_json::json;
 
@@ -9,13 +9,13 @@ use crate::support::site::{Browser, Site};
 use crate::support::wait::{SOON, eventually};
 
 impl Site {
-    /// Has the process read its file again.
+    /// Has the process reload its file.
     async fn reload(&self) {
         self.instant.signal("HUP").await;
         self.instant.line("the rules were read again", SOON).await;
     }
 
-    /// What a command prints that succeeds.
+    /// Runs a command, which must succeed; returns its output.
     async fn says(&self, command: &[&str]) -> String {
         let output = instant(self.folder.path(), command, &[]).await;
         let said = String::from_utf8(output.stderr).unwrap();

@@ -1,4 +1,4 @@
-//! The edge of the hub: who gets a socket, and what a socket may do to the others.
+//! The edge of the hub: who gets a socket, and how far one socket can affect the others.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const OPEN: &str = "
 allow = 'everyone'
 ";
 
-/// The status that a WebSocket is refused with; none: it is opened.
+/// The status that a WebSocket is refused with; `None` if it is opened.
 async fn refusal(url: &str, headers: &[(&str, &str)]) -> Option<u16> {
     let mut request = url.into_client_request().unwrap();
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! Two processes with a hub on one database: browsers are connected to the one that leads, and to nobody else.
+//! Two processes with a hub on one database: browsers are connected only to the one that leads.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::support::wait::SOON;
 const OTHER: &str = "other.toml";
 
 impl Site {
-    /// Another process on another port, and its hub.
+    /// Starts another process on another port, and its hub.
     async fn standby(&self) -> (Process, Centrifugo) {
         let own = self.url.rsplit_once(':').unwrap().1;
         let other = free_port().to_string();

@@ -1,4 +1,4 @@
-//! Tokens that end, with the official clients: each server asks for another one in the same way.
+//! Tokens that expire, with the official clients: each server asks for another one in the same way.
 
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -15,7 +15,7 @@ allow = 'users'
 history = { size = 5, ttl = '1m' }
 ";
 
-/// Centrifugo, which here leaves it to clients to bring another token, and the hub, each with the key of tokens.
+/// Centrifugo, which here expects clients to send another token, and the hub, each with the key of tokens.
 async fn both() -> [(Site, String); 2] {
     let [mut site, hub] = Site::both(ROOM).await;
     let made = instant(site.folder.path(), &["gen", "centrifugo"], &[]).await;
@@ -34,7 +34,7 @@ async fn both() -> [(Site, String); 2] {
     })
 }
 
-/// What a program says of either server, which must be the same.
+/// A program's output against either server, which must be the same.
 async fn said(program: &std::path::Path, script: &str, options: &[&str]) -> String {
     let folder = cache::path("client/node_modules");
     let mut said = Vec::new();

@@ -1,4 +1,4 @@
-//! A client of the bare protocol: it sends what a test says, and keeps what comes.
+//! A client of the bare protocol, which sends a test's frames and keeps the answers.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::support::wait::{SOON, within};
 /// A WebSocket to a site's Centrifugo or hub.
 pub(super) struct Wire {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Lines of frames that were not waited for.
+    /// Lines of frames that have not been taken yet.
     left: Vec<Value>,
 }
 
 impl Wire {
-    /// Opens a socket with a session cookie, and says nothing.
+    /// Opens a socket with a session cookie, and sends nothing.
     pub(super) async fn open(site: &Site, cookie: &str) -> Self {
         let mut request = site.centrifugo.ws_url.as_str().into_client_request().unwrap();
         request.headers_mut().insert("origin", ORIGIN.parse().unwrap());
@@ -53,7 +53,7 @@ impl Wire {
         let _ = self.socket.send(Message::text(frame)).await;
     }
 
-    /// Waits for the end of the connection, whatever comes before it, and says nothing: its code and reason; none where it breaks off.
+    /// Waits for the end of the connection, whatever precedes it, without sending; returns its code and reason, `None` if it breaks off.
     pub(super) async fn end(mut self, patience: Duration) -> Option<(u16, String)> {
         let end = async {
             while let Some(Ok(message)) = self.socket.next().await {

@@ -1,4 +1,4 @@
-//! What `init` finds of a project's models, whatever their shape.
+//! What `init` finds in a project's models, whatever their shape.
 
 use super::SHOP;
 use super::project::Project;

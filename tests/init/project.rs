@@ -1,4 +1,4 @@
-//! A Django project in a folder of its own, and what the commands make of it.
+//! A Django project in a folder of its own, for the commands.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// `startproject` under this environment, with these apps (name and `models.py`) and further settings.
+    /// Runs `startproject` in this environment, with these apps (name and `models.py`) and further settings.
     pub(super) async fn start(environment: &str, apps: &[(&str, &str)], settings: &str) -> Self {
         let project = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -78,7 +78,7 @@ impl Project {
         [("DATABASE_URL", &self.database.url), ("DJANGO_SECRET_KEY", "a key")]
     }
 
-    /// What a command prints, which ends well.
+    /// Runs a command, which must succeed; returns its output.
     pub(super) async fn instant(&self, arguments: &[&str]) -> String {
         let output = instant(self.path(), arguments, &self.environment()).await;
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -94,7 +94,7 @@ impl Project {
         std::fs::read_to_string(self.path().join("instant.toml")).unwrap_or_default()
     }
 
-    /// Takes the `#` off everything that is proposed, and goes all the way.
+    /// Uncomments everything that is proposed, and follows all steps to the end.
     pub(super) async fn take_all_and_run(&self) {
         let said = self.instant(&["check", "--db"]).await;
         assert!(said.contains("no errors"), "{said}");

@@ -1,11 +1,11 @@
-//! The cursor after the database has gone back in time, or elsewhere.
+//! The cursor after the database has been restored to an earlier state or moved.
 
 use instant::outbox::{Error, Reader};
 
 use super::{Outbox, page, rest};
 use crate::support::postgres::{Cluster, versions};
 
-/// The number of the next transaction.
+/// The id of the next transaction.
 const NEXT: &str = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
 
 #[tokio::test(flavor = "multi_thread")]

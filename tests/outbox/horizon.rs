@@ -1,4 +1,4 @@
-//! A transaction that stays open, as a dump's does, keeps PostgreSQL from removing what is dead.
+//! A transaction that stays open, as a dump's does, keeps PostgreSQL from removing dead rows.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{Outbox, page, rest};
 use crate::support::postgres::versions;
 use crate::support::wait::{SOON, eventually};
 
-/// Pages of the outbox's index that have been touched, once the session of this name has ended: then what it counted is told.
+/// Pages of the outbox's index that have been touched, after the session of this name has ended: its counts are reported then.
 async fn pages(outbox: &Outbox, session: &str) -> i64 {
     let sessions =
         format!("select count(*) from pg_stat_activity where application_name = '{session}' and datname = current_database()");
@@ -21,12 +21,12 @@ async fn pages(outbox: &Outbox, session: &str) -> i64 {
         .await
 }
 
-/// How many pages there are.
+/// The size of the index in pages.
 async fn index(outbox: &Outbox) -> i64 {
     outbox.one("select pg_relation_size('instant.outbox_window') / 8192").await
 }
 
-/// A snapshot that has a number too, so that every other names it.
+/// A snapshot with a transaction id too, so that every other snapshot includes it as running.
 async fn dump(outbox: &Outbox) -> Client {
     let dump = outbox.database.connect().await;
     dump.batch_execute("begin isolation level repeatable read; select pg_current_xact_id(), count(*) from instant.outbox")
@@ -88,7 +88,7 @@ async fn a_held_horizon_does_not_make_the_feed_read_what_is_dead() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_under_a_held_horizon_reads_what_is_dead_once_and_not_for_each_chunk() {
-    /// What the purge deletes at once, and how often it has to.
+    /// How much the purge deletes at once, and how often.
     const CHUNK: usize = 2_000;
     const CHUNKS: usize = 30;
     let write = format!(

@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use super::{Outbox, rest};
 use crate::support::postgres::{database_with, versions};
 
-/// The process of a session.
+/// The process id of a session.
 async fn process(client: &Client, name: &str) -> i32 {
     let query = "select pid from pg_stat_activity where application_name = $1 and datname = current_database()";
     client.query_one(query, &[&name]).await.unwrap().get(0)

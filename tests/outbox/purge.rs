@@ -1,4 +1,4 @@
-//! The purge: in chunks, behind the stored cursor, and past what is dead.
+//! The purge: in chunks, before the stored cursor, and past dead rows.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use instant::outbox::Error;
 use super::{Outbox, page, rest};
 use crate::support::postgres::versions;
 
-/// Everything that is settled.
+/// The retention with which everything that is settled is purged.
 const AT_ONCE: Duration = Duration::ZERO;
-/// After this long without an answer a standby thinks that its leader hangs.
+/// After this long without an answer, a standby assumes that its leader hangs.
 const SILENCE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]

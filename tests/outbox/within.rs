@@ -1,4 +1,4 @@
-//! A stored cursor that stands inside of a window: what commands make of it.
+//! A stored cursor inside a window, and how commands handle it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Outbox, page, rest};
 use crate::support::postgres::versions;
 
-/// An outbox whose cursor is inside of a window: the first is what is settled, and the second what is not.
+/// An outbox whose cursor is inside a window: the first change is settled, and the second is not.
 async fn settled_in_part(version: u32) -> (Outbox, Vec<i64>, Vec<i64>) {
     let outbox = Outbox::alone(version).await;
     // Has the first id, and is committed after the window's end.

@@ -15,7 +15,7 @@ async fn output(mut command: Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A command of cargo, which asks no registry.
+/// A cargo command, offline.
 fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new("cargo");
     command.args([subcommand, "--offline"]).current_dir(manifest(""));

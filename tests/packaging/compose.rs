@@ -18,9 +18,9 @@ pub(super) struct Compose {
 /// A service.
 #[derive(Deserialize)]
 pub(super) struct Service {
-    /// Where its image is built, if it is.
+    /// How its image is built, if it is.
     pub(super) build: Option<Build>,
-    /// The words of its command, where it is not the image's own.
+    /// The words of its command; `None` for the image's own.
     pub(super) command: Option<Vec<String>>,
     #[serde(default)]
     pub(super) environment: BTreeMap<String, String>,
@@ -47,27 +47,27 @@ pub(super) struct Volume {
     pub(super) target: String,
 }
 
-/// What another service must have come to.
+/// The state that another service must have reached.
 #[derive(Deserialize)]
 pub(super) struct Dependency {
     pub(super) condition: String,
 }
 
-/// How Docker asks a service whether it is well: `CMD` and the words of a command.
+/// How Docker checks a service's health: `CMD` and the words of a command.
 #[derive(Deserialize)]
 pub(super) struct Healthcheck {
     pub(super) test: Vec<String>,
 }
 
 impl Compose {
-    /// The file with its own values, but for the address's port.
+    /// Reads the file with its own values, except for the address's port.
     pub(super) async fn read(port: u16) -> Self {
         let arguments = ["--env-file", "/dev/null", "config", "--format", "json"];
         let config = run(&arguments, &[("PORT", &port.to_string())]).await;
         serde_json::from_str(&config.unwrap()).unwrap()
     }
 
-    /// The services, each after those that it waits for.
+    /// The services in order, each after those that it waits for.
     pub(super) fn in_order(&self) -> Vec<(&str, &Service)> {
         let mut order: Vec<(&str, &Service)> = Vec::new();
         while order.len() < self.services.len() {
@@ -89,7 +89,7 @@ impl Compose {
     }
 }
 
-/// What `docker compose` prints, or its complaint.
+/// The output of `docker compose`, or its error.
 pub(super) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Result<String, String> {
     let mut command = Command::new(cache::path("docker-compose-5.1.2"));
     command

@@ -1,4 +1,4 @@
-//! Containers, as far as they can be tried without an engine: what is built into the images and what runs in them.
+//! Containers, as far as they can be tested without an engine: the contents of the images and what runs in them.
 
 use std::fs;
 use std::net::IpAddr;
@@ -143,7 +143,7 @@ async fn the_dockerfiles_say_what_dockerfiles_can_say() {
     }
 }
 
-/// The sources that the lines `COPY` of a text name, but for those of other stages.
+/// The sources of the `COPY` lines of a text, except those from other stages.
 fn copied(text: &str) -> Vec<&str> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("COPY "));
     let lines = lines.filter(|line| !line.starts_with("--from"));

@@ -22,7 +22,7 @@ const PORTS: [(&str, u16); 5] = [
     ("front", 8080),
 ];
 
-/// What nginx's image has around the file that it is given.
+/// The configuration of nginx's image around the mounted file.
 const NGINX: &str = "daemon off; master_process off; pid nginx.pid; error_log stderr;
 events {}
 http {
@@ -33,7 +33,7 @@ http {
 
 /// The running services, ended when dropped.
 pub(super) struct Native {
-    /// Where the one address leads to.
+    /// The port of the one public address.
     pub(super) front: u16,
     folder: TempDir,
     ports: BTreeMap<&'static str, u16>,
@@ -41,7 +41,7 @@ pub(super) struct Native {
 }
 
 impl Native {
-    /// Starts every service as soon as what it waits for is there; none where this machine has no nginx.
+    /// Starts every service as soon as those that it waits for are ready; `None` if this machine has no nginx.
     pub(super) async fn start() -> Option<Self> {
         let nginx = cache::find("nginx/program")?;
         let folder = tempfile::tempdir().unwrap();
@@ -103,7 +103,7 @@ impl Native {
         .await;
     }
 
-    /// A command of a service, with nothing in its environment but what its image and the file name.
+    /// A command of a service, with only the variables of its image and the file in its environment.
     fn process(&self, name: &str, service: &Service, command: &[String]) -> Process {
         let image = Image::of(service);
         let bin = [
@@ -166,7 +166,7 @@ impl Native {
         copy
     }
 
-    /// What PostgreSQL's image makes of its environment.
+    /// Creates the role and the database that PostgreSQL's image would from its environment.
     async fn postgres(&mut self, service: &Service) {
         let cluster = postgres::shared(18, &[]).await;
         self.ports.insert("postgres", cluster.port);
@@ -177,7 +177,7 @@ impl Native {
         database.connect().await.batch_execute(&role).await.unwrap();
     }
 
-    /// What nginx's image does with the file that it is given.
+    /// The command of nginx's image, with the mounted file.
     fn nginx(&self, service: &Service) -> Vec<String> {
         let site = &service.volumes[0];
         assert_eq!(site.target, "/etc/nginx/conf.d/default.conf");
@@ -191,11 +191,11 @@ impl Native {
     }
 }
 
-/// What a `Dockerfile` says of the image's processes.
+/// The settings of a `Dockerfile` for the image's processes.
 #[derive(Default)]
 struct Image {
     environment: BTreeMap<String, String>,
-    /// The folder that they run in, where the image holds the same as one of the sources.
+    /// Their working folder, if the image has one of the source folders there.
     folder: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! What shells complete, and the manual.
+//! Shell completions, and the manual.
 
 use std::path::Path;
 use std::process::Output;
@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::support::process::instant;
 use crate::support::wait::{SOON, within};
 
-/// Calls the function that bash would call for the words after the script, the last of which is being written, and prints what it offers.
+/// Calls the function that bash would call for the words after the script, the last of which is incomplete, and prints the completions.
 const COMPLETE: &str = r#"
 source "$1"
 shift

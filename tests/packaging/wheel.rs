@@ -9,7 +9,7 @@ use super::{BUILT, target};
 use crate::support::cache::{self, manifest};
 use crate::support::wait::{SOON, within};
 
-/// Uses the package beside Django, and says which command its tests would run.
+/// Uses the package with Django, and prints the command that its tests would run.
 const USE: &str = "
 import importlib.metadata, sys
 from django.conf import settings
@@ -19,7 +19,7 @@ from instant.testing.binary import command
 print(importlib.metadata.version('django-instant'), *command())
 ";
 
-/// Runs a program to its end, and returns what it prints.
+/// Runs a program to its end, and returns its output.
 async fn run(program: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(manifest("")).kill_on_drop(true);
@@ -31,7 +31,7 @@ async fn run(program: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Builds the wheel as `make wheel` does, but without optimising it.
+/// Builds the wheel as `make wheel` does, but without optimisation.
 async fn build(folder: &Path) -> PathBuf {
     let mut command = super::bare(cache::path("wheel/bin/maturin"));
     command

@@ -1,5 +1,5 @@
-//! Changes that come with the notification that wakes the relay. Each test has a cluster of its own: a transaction that is open in any
-//! database of it may bring ids that were passed over.
+//! Changes that arrive with the notification that wakes the relay. Each test has a cluster of its own: an open transaction in any
+//! of its databases may cause ids that were skipped.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::health::ask;
 use crate::support::postgres::{self, free_port};
 use crate::support::wait::{SOON, eventually};
 
-/// A change that is announced is heard within this; one that has to be read is not, as long as nothing can be read.
+/// An announced change is received within this time; one that must be read is not, as long as nothing can be read.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A watch, and a server that says what was counted.
+/// A watch, and a server for the metrics.
 fn notes(port: u16) -> String {
     format!(
         "[[watch]]\nmodel = 'shop.Order'\nfields = ['number', 'notes']\n[[watch.rule]]\ntarget = 'public'\n\
@@ -22,14 +22,14 @@ fn notes(port: u16) -> String {
     )
 }
 
-/// What a relay has counted under this name, with its labels.
+/// A relay's metric of this name, with its labels.
 pub(super) async fn counted(port: u16, name: &str) -> usize {
     let (_, metrics) = ask(port, "/metrics").await;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or("0").parse().unwrap()
 }
 
-/// Checks that so many publications were sent: what was sent twice under one key would be heard once. The pause leaves time for that.
+/// Checks the number of publications sent: one sent twice under one key would be received once. The pause leaves time for that.
 async fn sent(port: u16, publications: usize) {
     eventually(SOON, "all to be read", async || {
         (counted(port, "instant_changes_total").await == publications).then_some(())
@@ -40,12 +40,12 @@ async fn sent(port: u16, publications: usize) {
     assert_eq!(sent, publications);
 }
 
-/// Whether somebody waits for the outbox of this database: clones of a database have the same numbers.
+/// Whether a session waits for the outbox of this database: clones of a database share object ids.
 const WAITING: &str = "select count(*) from pg_locks where relation = 'instant.outbox'::regclass and mode = 'AccessExclusiveLock'
     and not granted and database = (select oid from pg_database where datname = current_database())";
 
-/// Writes an order of this number while the relay sleeps, and from its commit on holds the outbox, so that nothing can be read. None
-/// where it was not heard until then.
+/// Writes an order of this number while the relay sleeps, and from its commit on locks the outbox, so that nothing can be read. `None`
+/// if it was not received by then.
 async fn written_while_nothing_can_be_read(stack: &mut Stack, writer: &Client, number: &str, notes: &str) -> Option<Value> {
     eventually(SOON, "the relay sleeps", async || stack.sleeps().await.then_some(())).await;
     let locker = stack.django.database.connect().await;

@@ -1,4 +1,4 @@
-//! Apply, plan and remove beside a relay at work, and writes that go on.
+//! Apply, plan and remove next to a working relay, while writes continue.
 
 use super::{ORDERS, Stack};
 use crate::support::postgres;

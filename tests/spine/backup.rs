@@ -1,4 +1,4 @@
-//! Logical backups of a watched database, and what comes of them.
+//! Logical backups of a watched database, and their restore.
 
 use std::path::Path;
 use std::process::Output;
@@ -15,7 +15,7 @@ async fn program(version: u32, name: &str, arguments: &[&str]) -> Output {
     tokio::process::Command::new(path).args(arguments).output().await.unwrap()
 }
 
-/// Dumps a database into a file; what was refused.
+/// Dumps a database into a file; returns the errors.
 async fn dump(version: u32, url: &str, file: &Path, arguments: &[&str]) -> Result<(), String> {
     let file = file.to_str().unwrap();
     let arguments = [&["--format", "custom", "--dbname", url, "--file", file], arguments].concat();
@@ -27,7 +27,7 @@ async fn dump(version: u32, url: &str, file: &Path, arguments: &[&str]) -> Resul
     }
 }
 
-/// Restores such a file; what was not restored.
+/// Restores such a file; returns the errors.
 async fn restore(version: u32, file: &Path, url: &str, arguments: &[&str]) -> String {
     let arguments = [&["--dbname", url], arguments, &[file.to_str().unwrap()]].concat();
     let ended = program(version, "pg_restore", &arguments).await;

@@ -1,4 +1,4 @@
-//! What is wrong, with the command that fixes it: each fault is a real one.
+//! `doctor`: what is wrong, with the command that fixes it. Each fault is a real one.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
 impl Stack {
-    /// What doctor finds.
+    /// The findings of doctor.
     async fn findings(&self, arguments: &[&str], code: i32) -> Vec<Value> {
         let output = self.command(&[&["doctor", "--json"], arguments].concat(), code).await;
         serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"))

@@ -1,4 +1,4 @@
-//! Text that is not UTF-8, which a database may hold whose encoding is `SQL_ASCII`, and text that a database cannot hold.
+//! Text that is not UTF-8, which a database with the encoding `SQL_ASCII` may contain, and text that a database cannot contain.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -30,7 +30,7 @@ target = 'public'
 message = '{{ row.name }}'
 ";
 
-/// A rule whose channel is refused and whose message holds what LATIN1 does not, and one that is heard.
+/// A rule whose channel is refused and whose message has characters that LATIN1 lacks, and one that works.
 const ROOMS: &str = "
 [[watch]]
 table = 'record'
@@ -103,7 +103,7 @@ async fn a_letter_whose_channel_holds_a_nul_is_parked_and_sent_again_to_that_cha
     }
 }
 
-/// Centrifugo refuses a room, whose letter is parked with `stored` for its name while another rule's event is heard, and then takes it.
+/// Centrifugo refuses a room, whose letter is parked with `stored` as its name while another rule's event arrives, and later accepts it.
 async fn park_and_retry(database: &Database, room: &str, stored: &str) {
     let client = database.connect().await;
     let table = "create table record (id int generated always as identity primary key, room json)";
@@ -136,7 +136,7 @@ async fn park_and_retry(database: &Database, room: &str, stored: &str) {
     public.next(SOON).await;
 }
 
-/// Applies and runs `watches`; the relay reaches Centrifugo under `url`.
+/// Applies and runs `watches`; the relay reaches Centrifugo at `url`.
 async fn run(database: &Database, centrifugo: &Centrifugo, url: &str, watches: &str) -> (TempDir, Process) {
     let folder = tempfile::tempdir().unwrap();
     let config = format!(

@@ -1,4 +1,4 @@
-//! What each write gives.
+//! The events of each kind of write.
 
 use serde_json::{Value, json};
 

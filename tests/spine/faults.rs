@@ -1,4 +1,4 @@
-//! What goes wrong beside a relay at work, and what is large.
+//! Faults around a working relay, and large changes.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! How a relay says that it is well: its HTTP answers, its metrics, and what it tells systemd.
+//! How a relay reports its health: HTTP answers, metrics, and messages to systemd.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Centrifugo fails on one channel, while all others could go on.
+//! Centrifugo fails on one channel, while all others can continue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ const COUNT: usize = 16;
 /// The room that Centrifugo fails on.
 const FAILING: &str = "room:3";
 
-/// What was heard of each room: the states, in order.
+/// The received states of each room, in order.
 type Heard = BTreeMap<String, Vec<String>>;
 
 /// A stack whose relay reaches Centrifugo through a gateway, and a subscriber to all rooms.
@@ -72,7 +72,7 @@ impl Rooms {
         }
     }
 
-    /// Listens until this many rooms have been heard with all three states; none is heard twice or in another order.
+    /// Receives until this many rooms have all three states, none of them twice or out of order.
     async fn hear(&mut self, rooms: usize) {
         while self.heard.values().filter(|states| states.len() == 3).count() < rooms {
             let publication = self.subscriber.next(SOON).await;
@@ -86,7 +86,7 @@ impl Rooms {
         }
     }
 
-    /// Waits until the gateway has failed on some publication three times: each key comes again and again.
+    /// Waits until the gateway has failed a publication three times: each key is retried.
     async fn retried(&self) {
         eventually(SOON, "attempts under the same key", async || {
             let failed = self.gateway.failed();
@@ -98,7 +98,7 @@ impl Rooms {
         .await;
     }
 
-    /// Restores the gateway; then each room is heard, nothing was parked, and nothing comes twice.
+    /// Restores the gateway; then each room is received, nothing was parked, and nothing arrives twice.
     async fn restored(&mut self) {
         self.gateway.restore();
         self.hear(COUNT).await;

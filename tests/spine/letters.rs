@@ -6,7 +6,7 @@ use super::{FAILING, Stack, expect, write_config};
 use crate::support::client::Subscriber;
 use crate::support::wait::{SOON, eventually};
 
-/// How many there are.
+/// The number of dead letters.
 const LETTERS: &str = "select count(*) from instant.dead_letter";
 
 impl Stack {

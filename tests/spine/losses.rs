@@ -1,4 +1,4 @@
-//! Changes that were given up so that a write could go on.
+//! Changes that were given up so that a write could succeed.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::support::postgres::versions;
 use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
-/// Rules for a fixed channel beside `public`, and for one that depends on the row.
+/// Rules for a fixed channel in addition to `public`, and for one that depends on the row.
 const ROOMS: &str = "
 [[watch]]
 model = 'shop.Tag'
@@ -232,7 +232,7 @@ pub(super) fn lost(event: &Value) -> u64 {
 }
 
 impl Stack {
-    /// Waits until the told count is stored.
+    /// Waits until the published count is stored.
     pub(super) async fn told(&self, lost: i64) {
         eventually(SOON, "the told count", async || {
             (self.count("select told_lost from instant.relay").await == lost).then_some(())

@@ -1,4 +1,4 @@
-//! A row that goes to another audience: the former one is told that it left, the new one gets it.
+//! A row that moves to another audience: the former one is notified that it left, the new one gets it.
 
 use serde_json::{Value, json};
 

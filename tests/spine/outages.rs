@@ -1,4 +1,4 @@
-//! Centrifugo is away, in each of the ways in which a server can be.
+//! Centrifugo is unavailable, in each of the ways in which a server can be.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Changes that are very large, many at once.
+//! Many very large changes at once.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::support::postgres;
 use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
-/// A channel that nobody listens to, so that the relay alone has to carry what is published.
+/// A channel without subscribers, so that only the relay holds the publications.
 const QUIET: &str = "[[watch]]\nmodel = 'shop.Tag'\nfields = ['name']\n[[watch.rule]]\nchannel = 'quiet'\n";
-/// More changes than a window's first page has, so that the others come through a held cursor; 256 of them have 1 MB.
+/// More changes than a window's first page has, so that the others are read through a held cursor; 256 of them have 1 MB.
 const WRITE: &str = "insert into instant.outbox (source, op, new)
     select 'public.shop_tag', 'I', json_build_object('id', n, 'name', repeat('x', case when n > 1100 then 1 << 20 else 1 end))
     from generate_series(1, 1356) n";
-/// What a relay may hold: the same as for 128 or 512 of them, most of it in the lanes' requests.
+/// The memory that a relay may take: the same as for 128 or 512 of them, most of it in the lanes' requests.
 const LIMIT: u64 = 96 << 20;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! An operator who must stop capture at once.
+//! An operator who must stop capture immediately.
 
 use super::{ORDERS, Stack};
 use crate::support::postgres;

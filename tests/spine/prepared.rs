@@ -1,4 +1,4 @@
-//! Where transactions can be prepared: nobody notifies, and the relay asks by itself.
+//! With prepared transactions possible, nothing notifies and the relay polls.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{Stack, expect};
 use crate::support::django::Django;
 use crate::support::postgres::{Cluster, versions};
 
-/// A relay that does not sleep hears of a change within this, and one that waits for the safety poll in 5 s does not.
+/// A relay that does not sleep detects a change within this time; one that waits for the safety poll in 5 s does not.
 const PROMPT: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]

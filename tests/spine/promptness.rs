@@ -1,4 +1,4 @@
-//! How soon a change is heard, whatever the relay was about when it was written: the safety poll would find each of them, but late.
+//! How soon a change is received, whatever the relay was doing when it was written: the safety poll would find each, but late.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The purge beside a feed at work.
+//! The purge next to a working feed.
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ use crate::support::postgres::{self, Cluster};
 use crate::support::process::Process;
 use crate::support::wait::{SOON, eventually};
 
-/// Changes that are settled and older than the retention, as a relay that was down for long finds them.
+/// Changes that are settled and older than the retention, as after a long downtime of the relay.
 const OLD: i64 = 20_000;
-/// What one statement of the purge may take.
+/// The most changes that one statement of the purge may delete.
 const CHUNK: i64 = 2_000;
 const WRITE_OLD: &str = "insert into instant.outbox (source, op, at)
     select 'public.nothing', 'I', clock_timestamp() - interval '1 day' from generate_series(1, 20000)";
 
-/// Remembers each statement that deletes from the outbox, and what the cursor was; each but the first waits for a gate.
+/// Records each statement that deletes from the outbox, and the cursor at that time; each except the first waits for a gate.
 const RECORD: &str = "
     create table public.purged (number bigint generated always as identity, changes bigint, xid xid8 default pg_current_xact_id(), cursor text);
     create function public.record() returns trigger language plpgsql as $$
@@ -29,7 +29,7 @@ const RECORD: &str = "
     end $$;
     create trigger record after delete on instant.outbox referencing old table as gone for each statement execute function public.record()";
 
-/// The transactions that purged, and the largest and the sum of what they took.
+/// The transactions that purged, and the largest number and the sum of their deleted changes.
 async fn purged(stack: &Stack) -> (i64, i64, i64) {
     (
         stack.count("select count(distinct xid) from purged").await,
@@ -101,7 +101,7 @@ async fn published(version: u32, prepare: &str) -> Stack {
     stack
 }
 
-/// How many of the old changes are left.
+/// The number of old changes that are left.
 const LEFT: &str = "select count(*) from instant.outbox where source = 'public.nothing'";
 
 #[tokio::test(flavor = "multi_thread")]

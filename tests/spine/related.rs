@@ -33,7 +33,7 @@ when = \"row.customer.name == 'Ada'\"
 event_class = 'group'
 ";
 
-/// A rule that tells the customer's name.
+/// A rule whose message contains the customer's name.
 const NAMES: &str = "
 [[watch]]
 model = 'shop.Order'

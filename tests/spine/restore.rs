@@ -1,4 +1,4 @@
-//! A database that goes elsewhere, or back in time.
+//! A database that is moved, or restored to an earlier state.
 
 use std::process::Stdio;
 
@@ -54,7 +54,7 @@ fn configured(stack: &Stack, database: &Database) -> TempDir {
     folder
 }
 
-/// How a command in this folder ends, and what it says.
+/// Runs a command in this folder; returns how it ends, and its output.
 async fn command(folder: &TempDir, arguments: &[&str]) -> (i32, String) {
     let output = instant(folder.path(), arguments, &[]).await;
     let text = [output.stdout, output.stderr].concat();

@@ -1,4 +1,4 @@
-//! Roles that see the database otherwise than its owner does.
+//! Roles that see the database differently from its owner.
 
 use tokio_postgres::Client;
 

@@ -11,7 +11,7 @@ use crate::support::process::Process;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::wait::{SOON, eventually};
 
-/// What a relay says that waits for its turn, each time that it begins to.
+/// What a relay logs each time that it begins to stand by.
 const STANDS_BY: &str = "standby: another relay leads";
 
 /// The event of the next country, which arrives once.

@@ -1,4 +1,4 @@
-//! What an operator sees at a glance.
+//! `status`: what an operator sees at a glance.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Changes as they pass.
+//! `tail`: changes as they are published.
 
 use serde_json::{Value, json};
 

@@ -19,7 +19,7 @@ use crate::support::postgres::Cluster;
 use crate::support::process::{Process, instant};
 use crate::support::wait::{SOON, eventually};
 
-/// An authority, and a server's certificate for `localhost` that it signed, as files; another authority beside it.
+/// An authority and a certificate for `localhost` that it signed, as files, and another authority.
 fn certificates(folder: &Path) {
     let authority = |name: &str| {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -120,7 +120,7 @@ async fn connections_are_encrypted_and_certificates_checked_as_sslmode_says() {
     }
 }
 
-/// Takes the encryption off what comes for `localhost`, and passes it on to `server`; returns the port.
+/// Terminates TLS for `localhost`, and forwards to `server`; returns the port.
 async fn front(folder: &Path, server: String) -> u16 {
     let certificate = CertificateDer::from_pem_file(folder.join("server.crt")).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();

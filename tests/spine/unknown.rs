@@ -10,7 +10,7 @@ use crate::support::postgres::free_port;
 use crate::support::process::Process;
 use crate::support::wait::SOON;
 
-/// A table that is to be renamed, and a rule that wants no order that is written here.
+/// A table that will be renamed, and a rule that matches no order written here.
 const RULES: &str = "
 [[watch]]
 model = 'shop.Tag'
@@ -23,7 +23,7 @@ on = 'delete'
 target = 'public'
 ";
 
-/// What is said of changes that are passed over.
+/// What is logged about skipped changes.
 const SAID: &str = "changes of a table that the running rules do not have";
 
 impl Stack {
