@@ -70,7 +70,7 @@ impl Pages {
         }
     }
 
-    /// Opens a page with this in its body and a session, and waits until it is connected. Its events are logged line by line: `text: …` is
+    /// Opens a page with this in its body and a session, and waits until it is connected. Its events are logged by line: `text: …` is
     /// the visible text after each change.
     pub(super) async fn open(&self, site: &Site, session: &str, body: &str) -> Process {
         let page = self.visit(site, session, body);
