@@ -20,7 +20,7 @@ fn site(lesson: &mut Lesson) {
     let page = snippets("docs/how-to/production.md");
     let site = page.into_iter().find(|snippet| snippet.language == "nginx").unwrap().text;
     let (before, own) = site.split_once("    # Sockets,").unwrap();
-    assert_eq!(own.matches("location").count(), 1, "{own}");
+    assert_eq!(own.matches("location").count(), 2, "{own}");
     let folder = lesson.folder().join("etc/nginx/conf.d");
     std::fs::create_dir_all(&folder).unwrap();
     let site = lesson.adapted(&format!("{before}{locations}}}\n"));
