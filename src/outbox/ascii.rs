@@ -67,7 +67,7 @@ struct EventChannel<'a> {
     channel: Cow<'a, str>,
 }
 
-fn address<'a>(stored: &'a str, event: Option<&'a str>) -> Cow<'a, str> {
+fn original_channel<'a>(stored: &'a str, event: Option<&'a str>) -> Cow<'a, str> {
     let event = event.filter(|_| stored.contains(SUBSTITUTE));
     match event.map(serde_json::from_str) {
         Some(Ok(EventChannel { channel })) if replace_non_ascii(&channel) == stored => channel,

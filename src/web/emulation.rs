@@ -1,4 +1,4 @@
-//! Connections to the hub over plain HTTP, for networks that block WebSockets: the response to one request is streamed, and the
+//! Connections to the hub over plain HTTP, for networks that block WebSocket connections: the response to one request is streamed, and the
 //! client's commands arrive in separate requests.
 //!
 //! ```text

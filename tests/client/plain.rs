@@ -1,4 +1,4 @@
-//! A network that blocks WebSockets, and a site whose pages and Instant share one origin.
+//! A network that blocks WebSocket connections, and a site whose pages and Instant share one origin.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::support::postgres::free_port;
 use crate::support::site::Site;
 use crate::support::wait::{SOON, eventually};
 
-/// One address for Django and Instant that forwards everything except WebSockets.
+/// One address for Django and Instant that forwards everything except WebSocket connections.
 struct Front {
     serving: AbortHandle,
 }

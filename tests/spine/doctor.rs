@@ -243,7 +243,9 @@ async fn a_database_out_of_reach_and_an_outbox_that_may_not_be_read_are_found() 
     let role = format!("{}_blind", database.name);
     let client = database.connect().await;
     client.batch_execute(&format!("create role {role} login")).await.unwrap();
-    let finding = stack.finding("outbox-unreadable", &["--database-url", &database.url_as(&role)]).await;
+    let finding = stack
+        .finding("outbox-unreadable", &["--database-url", &database.url_as(&role)])
+        .await;
     assert!(finding["fix"].as_str().unwrap().contains("relay_role"), "{finding}");
 }
 
