@@ -72,7 +72,7 @@ async fn connections(web: &Web, server: &Backend) -> Result<(), Error> {
         .filter(|(_, grant, who)| grant.is_over(access::now()) || !is_as_given(&access, grant, who));
     let cuts = changed.filter_map(|(key, grant, _)| Some(disconnect(web, server, key, grant, grant.client()?)));
     let failures = Failures::default();
-    failures.of(cuts).await;
+    failures.run_all(cuts).await;
     if let Backend::Centrifugo(server) = server {
         tokens::cut(web, server, &access, &all, &failures).await;
     }
@@ -129,7 +129,7 @@ impl Failures {
     }
 
     /// Runs these requests, some at once, since each may take seconds while Centrifugo hangs.
-    async fn of(&self, cuts: impl Iterator<Item = impl Future<Output = bool>>) {
+    async fn run_all(&self, cuts: impl Iterator<Item = impl Future<Output = bool>>) {
         stream::iter(cuts)
             .for_each_concurrent(CUTS, |cut| async {
                 if !self.are_many() {
@@ -225,7 +225,7 @@ impl Question {
         let cuts = subscriptions
             .iter()
             .map(|(key, grant)| unsubscribe(web, server, key, grant, channel));
-        uncut.of(cuts).await;
+        uncut.run_all(cuts).await;
         Ok(())
     }
 }
@@ -265,7 +265,7 @@ mod tests {
                 is_done(number)
             }
         });
-        Failures::default().of(cuts).await;
+        Failures::default().run_all(cuts).await;
         [tried, most].map(|count| count.into_inner() as usize).into()
     }
 
