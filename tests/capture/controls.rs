@@ -90,11 +90,7 @@ async fn without_a_limit_on_the_count_a_lost_change_waits_for_as_long_as_the_seq
         let fixture = survivor(version).await;
         fixture.without("perform set_config('lock_timeout', '50ms', true);", "").await;
         fixture.run("drop table instant.outbox").await;
-        let locker = fixture.database.connect().await;
-        locker
-            .batch_execute("begin; alter sequence instant.lost restart")
-            .await
-            .unwrap();
+        let locker = survival::sequence_locker(&fixture).await;
         let write = "set statement_timeout = '2s'; insert into item (id) values (1)";
         assert_eq!(fixture.refusal(write).await, Some(SqlState::QUERY_CANCELED));
         locker.batch_execute("commit").await.unwrap();
@@ -112,11 +108,7 @@ async fn without_the_memory_of_a_count_each_lost_row_waits_for_a_locked_sequence
             )
             .await;
         fixture.run("drop table instant.outbox").await;
-        let locker = fixture.database.connect().await;
-        locker
-            .batch_execute("begin; alter sequence instant.lost restart")
-            .await
-            .unwrap();
+        let locker = survival::sequence_locker(&fixture).await;
         let begun = Instant::now();
         fixture
             .run("insert into item (id) select n from generate_series(1, 40) n")

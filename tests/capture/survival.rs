@@ -204,12 +204,10 @@ async fn a_locked_outbox_delays_a_transaction_once_and_briefly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_sequence_of_losses_delays_a_transaction_once_and_briefly() {
-    const LOCK: &str = "begin; alter sequence instant.lost restart";
     for version in versions() {
         let fixture = Fixture::new(version, TABLE, &watch("item", FIELDS)).await;
-        let locker = fixture.database.connect().await;
         fixture.run("alter table instant.outbox rename to away").await;
-        locker.batch_execute(LOCK).await.unwrap();
+        let locker = sequence_locker(&fixture).await;
         let started = Instant::now();
         fixture
             .run("begin; insert into item (id) select n from generate_series(1, 2000) n; update item set other = 1; commit")
@@ -222,6 +220,16 @@ async fn a_locked_sequence_of_losses_delays_a_transaction_once_and_briefly() {
         let limit: String = fixture.client.query_one("show lock_timeout", &[]).await.unwrap().get(0);
         assert_eq!(limit, "0");
     }
+}
+
+/// A session whose open transaction has locked the sequence of losses.
+pub(super) async fn sequence_locker(fixture: &Fixture) -> Client {
+    let locker = fixture.database.connect().await;
+    locker
+        .batch_execute("begin; alter sequence instant.lost restart")
+        .await
+        .unwrap();
+    locker
 }
 
 /// A transaction whose second row waits for the table of large values, which another session has locked.
