@@ -19,6 +19,7 @@ mod pace;
 mod redelivery;
 mod related;
 mod resync;
+mod timer;
 mod unknown;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use lane::Lane;
 use ledger::Ledger;
 use outlet::Outlet;
 use resync::ResyncPublisher;
+use timer::Timer;
 use unknown::Unknown;
 
 pub use health::{Health, Role};
@@ -191,6 +193,7 @@ impl<P: Publisher> Relay<P> {
             lost,
             shutdown: self.shutdown.clone(),
             doze: Doze::default(),
+            timer: Timer::new(),
         };
         let resync_publisher = ResyncPublisher {
             lost: counted,

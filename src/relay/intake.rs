@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::outlet::Outlet;
-use super::pace::{Next, Pace, precise_sleep};
+use super::pace::{Next, Pace};
 use super::related::RelatedLoader;
+use super::timer::Timer;
 use crate::mapping::{Mapping, NoRows};
 use crate::outbox::{Error, Lost, Position, Reader};
 use progress::{Flow, Progress};
@@ -36,6 +37,8 @@ pub(super) struct Intake {
     pub(super) lost: watch::Sender<Option<Lost>>,
     pub(super) shutdown: CancellationToken,
     pub(super) doze: Doze,
+    /// Its pauses.
+    pub(super) timer: Timer,
 }
 
 /// The relay's sleep.
@@ -176,7 +179,7 @@ impl Intake {
 
     async fn rest(&self, pause: Duration) {
         tokio::select! {
-            () = precise_sleep(pause) => {}
+            () = self.timer.sleep(pause) => {}
             () = self.shutdown.cancelled() => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The shortest pause while events are dense but few: a commit waits for half of it on average.
-const QUICK: Duration = Duration::from_micros(200);
+const QUICK: Duration = Duration::from_micros(300);
 /// The pause under load, where each read costs the writers more than the trigger does.
 const SPACED: Duration = Duration::from_millis(8);
 /// The rate, in changes per second, above which there is load.
@@ -27,8 +27,6 @@ const COMMIT_SMOOTHING: u32 = 32;
 const SPAN: Duration = Duration::from_millis(50);
 /// A window counts for no more changes than this: one transaction may bring thousands, and a few commits after a stall are no load.
 const MAX_COUNTED_CHANGES: f64 = 100.0;
-/// The resolution of the runtime's timer.
-const TICK: Duration = Duration::from_millis(1);
 
 /// What the relay does after a window that it has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +35,6 @@ pub(super) enum Next {
     Read(Duration),
     /// Try to sleep until a commit notifies.
     Doze,
-}
-
-/// Sleeps for `pause`. One shorter than the runtime's tick is slept on a blocking thread, by the system's finer clock.
-pub(super) async fn precise_sleep(pause: Duration) {
-    if pause < TICK {
-        // It fails only when the runtime shuts down, and this task with it.
-        let _ = tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await;
-    } else {
-        tokio::time::sleep(pause).await;
-    }
 }
 
 /// The pace, decided from when changes arrived.
