@@ -48,7 +48,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     }
     let mut times: [Series; TRIGGERS.len()] = Default::default();
     // More rounds than elsewhere: a statement takes a second, during which the cores may be slow.
-    let rounds = scale.rounds * 3 + 1;
+    let rounds = scale.rounds * 3;
     for round in 0..rounds {
         for at in turns(TRIGGERS.len(), round) {
             let database = &databases[at];

@@ -142,7 +142,7 @@ fn section(scale: &Scale, figures: &[Figures]) -> Section {
         how: format!(
             "From when a writer learns of its commit, or a request is sent, until one WebSocket client has read the event; an event that is read \
              before its writer learns of the commit took no time. Up to 16 connections write at a fixed pace, whether or not the last event has \
-             arrived; one process of Django writes at no more than {DJANGO}/s. {} {}",
+             arrived; one process of Django writes at no more than {DJANGO}/s. The first write of each connection does not count. {} {}",
             samples(scale),
             told(scale.rounds)
         ),

@@ -17,6 +17,7 @@ mod bulk;
 mod contestant;
 mod drain;
 mod figures;
+mod first_write;
 mod ground;
 mod growth;
 mod guard;

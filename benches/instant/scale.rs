@@ -37,9 +37,9 @@ impl Scale {
         backlog: 500_000,
         growth: &[10_000, 100_000, 1_000_000, 5_000_000],
         compared: 200_000,
-        writing: (Duration::from_millis(500), 24),
+        writing: (Duration::from_millis(500), 20),
         rates: &[
-            (10, Duration::from_secs(5)),
+            (10, Duration::from_secs(4)),
             (100, Duration::from_secs(3)),
             (500, Duration::from_secs(2)),
             (2_000, Duration::from_secs(2)),

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant as Moment};
 use crate::contestant::instant::{Instant, PUBLIC, To};
 use crate::contestant::{Running, classic, consumer};
 use crate::figures::{Series, count, number};
+use crate::first_write::{CONNECTIONS, FirstWrite};
 use crate::ground::Ground;
 use crate::report::{Bound, Goal, Section, Table};
 use crate::scale::{Scale, told, turns};
+use crate::support::postgres::Database;
 use crate::writer::{WARM_UP, Writer};
 use crate::{guard, meter};
 
@@ -39,6 +41,7 @@ const WAYS: [(Way, &str); 8] = [
 
 /// The writers of one way, and its publisher.
 struct Contestant {
+    database: Database,
     writer: Writer,
     /// Publishes the changes.
     running: Option<Running>,
@@ -74,6 +77,7 @@ impl Contestant {
         };
         let mut contestant = Self {
             writer: Writer::start(&database).await,
+            database,
             running,
         };
         contestant.catch_up(ground).await;
@@ -122,6 +126,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             }
         }
     }
+    let first_writes = first_writes(&contestants).await;
     for contestant in contestants {
         if let Some(running) = contestant.running {
             running.stop().await;
@@ -153,12 +158,13 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
              key, for a rule that publishes to everyone. Where something publishes the changes, it does so at the same time on the same cores, \
              and the turn waits for all of them: the last column shows how long. The guard is the exception block around a transaction's first \
              insert and the limit on waiting for the outbox's lock. A turn is {} s, after {} s that do not count; between turns the clients are \
-             stopped, and continue where they were. {}",
+             stopped, and continue where they were. {} The last table has the time of one `update` on {CONNECTIONS} new connections, one after \
+             the other.",
             number(writing.as_secs_f64()),
             number(WARM_UP.as_secs_f64()),
             told(rounds)
         ),
-        tables: vec![table],
+        tables: vec![table, first_writes],
         goals: vec![
             Goal::new(
                 "writers, captured, of unwatched",
@@ -192,6 +198,31 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
             ),
         ],
     }
+}
+
+/// How long a connection's first write takes, where nothing publishes the changes or sessions of their own do.
+async fn first_writes(contestants: &[Contestant]) -> Table {
+    let mut table = Table::new(["a connection's", "first write, ms", "tenth write, ms"]);
+    let ways: Vec<usize> = (0..WAYS.len())
+        .filter(|at| {
+            matches!(
+                WAYS[*at].0,
+                Way::Unwatched | Way::Captured | Way::Bare | Way::Classic | Way::Consumed
+            )
+        })
+        .collect();
+    let mut times: [FirstWrite; WAYS.len()] = Default::default();
+    for round in 0..CONNECTIONS {
+        for turn in turns(ways.len(), round) {
+            let at = ways[turn];
+            times[at].add(&contestants[at].database).await;
+        }
+    }
+    for at in ways {
+        let FirstWrite { first, later } = &times[at];
+        table.row([WAYS[at].1.to_owned(), first.to_string(), later.to_string()]);
+    }
+    table
 }
 
 /// One way's turn.

@@ -44,7 +44,7 @@ mod linux {
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
-    /// A `timerfd`, see timerfd_create(2).
+    /// A `timerfd`, see `timerfd_create(2)`.
     pub(super) struct TimerFile(AsyncFd<OwnedFd>);
 
     impl TimerFile {

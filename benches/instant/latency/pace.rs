@@ -38,6 +38,8 @@ pub(crate) async fn write(database: &Database, rate: u32, duration: Duration) ->
         let client = database.connect().await;
         let statement = "update bench_order set status = $1, updated_at = now() where id = $2";
         let statement = client.prepare(statement).await.unwrap();
+        // A session's first write, for which it compiles the trigger's function, does not count.
+        client.execute(&statement, &[&mark().1, &1_i64]).await.unwrap();
         let mut commits = Vec::new();
         while ticks.next().await {
             let (number, mark) = mark();
