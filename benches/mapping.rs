@@ -6,7 +6,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use instant::capture::watch::{Column, Destination, Encoding, Lookup, Relation, Rule, Watch};
 use instant::change::{Change, Operation, Operations};
 use instant::config::{self, Config, Source};
-use instant::mapping::{Found, Mapping, Rows};
+use instant::mapping::{Found, LookupId, Mapping, RelatedRows};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -70,8 +70,8 @@ fn map(bencher: Bencher, name: &str) {
 #[derive(Debug)]
 struct Customer([Box<RawValue>; 1]);
 
-impl Rows for Customer {
-    fn row(&self, _: usize, _: &str) -> Found<'_> {
+impl RelatedRows for Customer {
+    fn row(&self, _: LookupId, _: &str) -> Found<'_> {
         Found::Row(&self.0)
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod audience;
 mod catalog;
+mod error;
 mod grant;
 mod health;
 pub mod identifier;
@@ -20,8 +21,9 @@ mod survey;
 pub mod trigger;
 pub mod watch;
 
-pub use apply::{Applied, Error, Progress, apply, plan};
+pub use apply::{Applied, Progress, apply, plan};
 pub use audience::audience;
+pub use error::Error;
 pub use health::{Health, OldSnapshot, Prepared, Setting, health};
 pub use installed::{FoundFunction, FoundTrigger, Shape, State};
 pub use pause::{pause, paused, resume};

@@ -29,7 +29,7 @@ use template::Templates;
 pub use audience::RESYNC;
 pub use collapse::{Collapse, Member};
 pub use publication::{Failure, Origin, Outcome, Publication, RuleName};
-pub use related::{Found, NoRows, Rows};
+pub use related::{Found, LookupId, NoRelatedRows, RelatedRows, RelationId};
 pub use template::CompileError;
 
 /// The compiled rules.
@@ -50,7 +50,7 @@ struct Compiled {
     rules: Vec<Rule>,
     related: Paths,
     /// The lookups that read this table itself, with the column of their key if that is captured.
-    read_by: Vec<(usize, Option<String>)>,
+    read_by: Vec<(LookupId, Option<String>)>,
 }
 
 impl Mapping {
@@ -122,7 +122,13 @@ impl Mapping {
     ///
     /// # Errors
     /// When the rule no longer exists, or it fails. The reason is human-readable.
-    pub fn map_by(&self, number: u32, left: bool, change: &Change<'_>, rows: &dyn Rows) -> Result<Option<Publication>, String> {
+    pub fn map_by(
+        &self,
+        number: u32,
+        left: bool,
+        change: &Change<'_>,
+        rows: &dyn RelatedRows,
+    ) -> Result<Option<Publication>, String> {
         if change.operation == Operation::Broadcast {
             return self.broadcasts.publication(change).map(Some);
         }
@@ -144,7 +150,7 @@ impl Mapping {
     /// Returns the rules that make nothing of `change`, by number, each with the human-readable reason. Empty for a change that no watch
     /// captures any more.
     #[must_use]
-    pub fn silent(&self, change: &Change<'_>, rows: &dyn Rows) -> Vec<(u32, &'static str)> {
+    pub fn silent(&self, change: &Change<'_>, rows: &dyn RelatedRows) -> Vec<(u32, &'static str)> {
         let Some(watch) = self.watches.get(change.source) else {
             return Vec::new();
         };
@@ -178,7 +184,7 @@ impl Mapping {
         Some(rule.collapsed(&self.templates, group))
     }
 
-    const fn related<'a>(&'a self, rows: &'a dyn Rows) -> Related<'a> {
+    const fn related<'a>(&'a self, rows: &'a dyn RelatedRows) -> Related<'a> {
         Related {
             relations: &self.relations,
             rows,
@@ -187,7 +193,7 @@ impl Mapping {
 
     /// Maps a change by all rules, and appends their outcomes: none, one, or several. `rows` holds the rows that [`Self::roots`] and
     /// [`Self::further`] request. Returns false if the change's source is not [known](Self::knows).
-    pub fn map(&self, change: &Change<'_>, rows: &dyn Rows, outcomes: &mut Vec<Outcome>) -> bool {
+    pub fn map(&self, change: &Change<'_>, rows: &dyn RelatedRows, outcomes: &mut Vec<Outcome>) -> bool {
         let failure = |origin, reason| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             Err(Failure {

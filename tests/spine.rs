@@ -23,6 +23,7 @@ mod pause;
 mod prepared;
 mod promptness;
 mod purge;
+mod recovery;
 mod related;
 mod replay;
 mod restore;

@@ -14,7 +14,7 @@ use instant::django::signing::{Keys, Signer, derived};
 use instant::hub::code::Refusal;
 use instant::hub::queue::Output;
 use instant::hub::{Admission, Authority, Hub, Limits, Permit, Session};
-use instant::mapping::{Found, Mapping, Rows};
+use instant::mapping::{Found, LookupId, Mapping, RelatedRows};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::value::RawValue;
@@ -96,8 +96,8 @@ impl Default for Others {
     }
 }
 
-impl Rows for Others {
-    fn row(&self, _: usize, key: &str) -> Found<'_> {
+impl RelatedRows for Others {
+    fn row(&self, _: LookupId, key: &str) -> Found<'_> {
         match key {
             "1" => Found::Missing,
             "2" => Found::Failed("refused"),

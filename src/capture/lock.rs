@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::apply::Error;
+use super::error::Error;
 
 /// The advisory lock. ASCII "instant" and 3; 2 is the leader's.
 const APPLY_LOCK: i64 = 0x696e_7374_616e_7403;

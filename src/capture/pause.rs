@@ -5,7 +5,8 @@
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use super::apply::{Error, plan};
+use super::apply::plan;
+use super::error::Error;
 use super::identifier::identifier;
 use super::watch::Watch;
 use super::{installed, lock};

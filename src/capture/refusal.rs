@@ -2,7 +2,8 @@
 
 use sqlx::PgPool;
 
-use super::apply::{self, Error};
+use super::apply;
+use super::error::Error;
 use super::identity::{Users, found};
 use super::resolve::{NO_ACTIVE_FLAG, NO_USERS, UNKNOWN_ROLE, UNKNOWN_TABLE};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};

@@ -2,7 +2,8 @@
 
 use sqlx::{PgConnection, PgPool};
 
-use super::apply::{Error, Progress, run_all};
+use super::apply::{Progress, run_all};
+use super::error::Error;
 use super::identity::{self, Definers};
 use super::installed::{self, State};
 use super::plan::{NO_LOCK, Plan, Step};

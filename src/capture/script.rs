@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use sqlx::PgPool;
 
-use super::apply::Error;
+use super::error::Error;
 use super::grant;
 use super::identity::Definers;
 use super::identity::found::Tables;

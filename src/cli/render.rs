@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::Context;
 use crate::capture::trigger::PINNED;
 use crate::change::Change;
-use crate::mapping::{Mapping, Outcome};
+use crate::mapping::{LookupId, Mapping, Outcome};
 use crate::outbox::foreign_statement;
 use request::Request;
 use rows::Known;
@@ -50,7 +50,7 @@ enum Answer<'a> {
 /// Rows to look up.
 #[derive(Serialize)]
 struct Need {
-    lookup: usize,
+    lookup: LookupId,
     statement: String,
     keys: Vec<String>,
 }
@@ -111,7 +111,7 @@ fn answer(mapping: &Mapping, line: &str) -> serde_json::Result<String> {
     if !missing.is_empty() {
         let need = missing.into_iter().map(|(lookup, keys)| Need {
             lookup,
-            statement: foreign_statement(&mapping.lookups()[lookup]),
+            statement: foreign_statement(&mapping.lookups()[lookup.0]),
             keys: keys.into_iter().collect(),
         });
         return serde_json::to_string(&Answer::Need { need: need.collect() });

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Mapping;
-use super::related::{Found, NoRows};
+use super::related::{Found, LookupId, NoRelatedRows, RelationId};
 use super::row::{Columns, Row, plain};
 use crate::capture::watch::{Lookup, Watch};
 use crate::change::Change;
@@ -15,21 +15,14 @@ impl Mapping {
         &self.relations.lookups
     }
 
-    /// Returns the number of relations, which [`Self::roots`] and [`Self::further`] number from 0; the number of a relation is greater
-    /// than that of its parent.
+    /// Returns the lookup of a relation.
     #[must_use]
-    pub const fn relations(&self) -> usize {
-        self.relations.len()
-    }
-
-    /// Returns the lookup of a relation, as an index into [`Self::lookups`].
-    #[must_use]
-    pub fn lookup_of(&self, relation: usize) -> usize {
+    pub fn lookup_of(&self, relation: RelationId) -> LookupId {
         self.relations.lookup_of(relation)
     }
 
     /// Calls `want` with every relation and key that the rules need directly for a change.
-    pub fn roots(&self, change: &Change<'_>, mut want: impl FnMut(usize, &str)) {
+    pub fn roots(&self, change: &Change<'_>, mut want: impl FnMut(RelationId, &str)) {
         let Some(watch) = self.watches.get(change.source) else {
             return;
         };
@@ -38,7 +31,7 @@ impl Mapping {
             return;
         }
         // The mapping itself reports a row that cannot be parsed.
-        let Ok(row) = Row::read(change, &watch.key, self.related(&NoRows)) else {
+        let Ok(row) = Row::read(change, &watch.key, self.related(&NoRelatedRows)) else {
             return;
         };
         for (relation, column) in roots {
@@ -50,17 +43,17 @@ impl Mapping {
         }
     }
 
-    /// Iterates over the relations that the row of a relation leads to, with their keys.
-    pub fn further<'a>(&'a self, relation: usize, found: Found<'a>) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
+    /// Iterates over the relations whose key is in the row that was found for a relation, with their keys.
+    pub fn children<'a>(&'a self, relation: RelationId, found: Found<'a>) -> impl Iterator<Item = (RelationId, Cow<'a, str>)> {
         let values = match found {
             Found::Row(values) => values,
             Found::Missing | Found::Failed(_) => &[],
         };
-        self.relations.further(relation, values)
+        self.relations.children(relation, values)
     }
 
     /// Calls `evict` with every lookup and key that a change has made stale; without a key, all keys of the lookup are stale.
-    pub fn stale(&self, change: &Change<'_>, mut evict: impl FnMut(usize, Option<&str>)) {
+    pub fn stale(&self, change: &Change<'_>, mut evict: impl FnMut(LookupId, Option<&str>)) {
         let Some(watch) = self.watches.get(change.source).filter(|watch| !watch.read_by.is_empty()) else {
             return;
         };
@@ -89,10 +82,10 @@ impl Mapping {
 }
 
 /// Returns the lookups that read the table of `watch`, with the column of their key if it is captured.
-pub(super) fn read_by(watch: &Watch, lookups: &[Lookup]) -> Vec<(usize, Option<String>)> {
+pub(super) fn read_by(watch: &Watch, lookups: &[Lookup]) -> Vec<(LookupId, Option<String>)> {
     let reads = |lookup: &(usize, &Lookup)| (&lookup.1.schema, &lookup.1.table) == (&watch.schema, &watch.table);
     let key = |lookup: &Lookup| watch.key.iter().chain(&watch.columns).find(|column| **column == lookup.key);
     let own = lookups.iter().enumerate().filter(reads);
-    own.map(|(index, lookup)| (index, key(lookup).map(|key| key.name.clone())))
+    own.map(|(index, lookup)| (LookupId(index), key(lookup).map(|key| key.name.clone())))
         .collect()
 }

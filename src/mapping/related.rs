@@ -5,6 +5,7 @@ mod branch;
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::row::{Columns, plain};
@@ -14,10 +15,27 @@ use crate::config::related::split;
 
 pub(super) use branch::Branches;
 
+/// Identifies a lookup: its index in [`super::Mapping::lookups`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct LookupId(pub(crate) usize);
+
+/// Identifies a relation among those of all watches. A relation's id is greater than that of its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RelationId(pub(super) usize);
+
+/// The location of a value in the row of a relation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RelatedValue {
+    pub(super) relation: RelationId,
+    /// Its index in the values of the row.
+    index: usize,
+}
+
 /// Rows of other tables that have been looked up.
-pub trait Rows: fmt::Debug + Sync {
-    /// Returns the result for `key` of the lookup with this index in [`super::Mapping::lookups`].
-    fn row(&self, lookup: usize, key: &str) -> Found<'_>;
+pub trait RelatedRows: fmt::Debug + Sync {
+    /// Returns the result of a lookup for `key`.
+    fn row(&self, lookup: LookupId, key: &str) -> Found<'_>;
 }
 
 /// The result of a lookup.
@@ -33,10 +51,10 @@ pub enum Found<'a> {
 
 /// An empty source of rows, for rules that read none.
 #[derive(Clone, Copy, Debug)]
-pub struct NoRows;
+pub struct NoRelatedRows;
 
-impl Rows for NoRows {
-    fn row(&self, _: usize, _: &str) -> Found<'_> {
+impl RelatedRows for NoRelatedRows {
+    fn row(&self, _: LookupId, _: &str) -> Found<'_> {
         Found::Missing
     }
 }
@@ -46,7 +64,7 @@ impl Rows for NoRows {
 pub(super) struct Relations {
     /// One lookup per table and key, with the columns that all relations read from it.
     pub(super) lookups: Vec<Lookup>,
-    /// The relations, parents before children.
+    /// The relations, by their ids.
     nodes: Vec<Node>,
 }
 
@@ -54,7 +72,7 @@ pub(super) struct Relations {
 #[derive(Debug)]
 struct Node {
     path: String,
-    lookup: usize,
+    lookup: LookupId,
     key: Key,
     /// The operations for which a rule reads it or one of its descendants.
     on: Operations,
@@ -66,23 +84,27 @@ enum Key {
     /// In a column of the watched row.
     Column(String),
     /// In a value of the parent relation's row.
-    Value { parent: usize, index: usize },
+    Value(RelatedValue),
 }
 
 /// The relations of one watch, by their paths.
 #[derive(Debug, Default)]
-pub(super) struct Paths(Vec<(String, usize)>);
+pub(super) struct Paths(Vec<(String, RelationId)>);
 
 impl Paths {
-    fn node(&self, path: &str) -> Option<usize> {
-        self.0.iter().find(|(known, _)| known == path).map(|(_, node)| *node)
+    fn relation(&self, path: &str) -> Option<RelationId> {
+        self.0.iter().find(|(known, _)| known == path).map(|(_, relation)| *relation)
     }
 
     /// Iterates over the relations whose key is in the watched row, and that a rule reads on `operation`.
-    pub(super) fn roots<'r>(&self, relations: &'r Relations, operation: Operation) -> impl Iterator<Item = (usize, &'r str)> {
-        let nodes = self.0.iter().map(|(_, node)| (*node, &relations.nodes[*node]));
-        nodes.filter_map(move |(index, node)| match &node.key {
-            Key::Column(column) if node.on.contains(operation) => Some((index, column.as_str())),
+    pub(super) fn roots<'r>(
+        &self,
+        relations: &'r Relations,
+        operation: Operation,
+    ) -> impl Iterator<Item = (RelationId, &'r str)> {
+        let nodes = self.0.iter().map(|(_, relation)| (*relation, relations.node(*relation)));
+        nodes.filter_map(move |(relation, node)| match &node.key {
+            Key::Column(column) if node.on.contains(operation) => Some((relation, column.as_str())),
             _ => None,
         })
     }
@@ -94,18 +116,15 @@ impl Relations {
         let mut paths = Paths::default();
         for relation in relations {
             let lookup = self.lookup(&relation.lookup);
-            let parent = relation.path.rsplit_once('.').and_then(|(parent, _)| paths.node(parent));
+            let parent = relation.path.rsplit_once('.').and_then(|(parent, _)| paths.relation(parent));
             let key = match parent {
                 None => Key::Column(relation.column.name.clone()),
-                Some(parent) => {
-                    let lookup = self.nodes[parent].lookup;
-                    let Some(index) = self.index(lookup, &relation.column.name) else {
-                        continue;
-                    };
-                    Key::Value { parent, index }
-                }
+                Some(parent) => match self.value_of(parent, &relation.column.name) {
+                    None => continue,
+                    Some(value) => Key::Value(value),
+                },
             };
-            paths.0.push((relation.path.clone(), self.nodes.len()));
+            paths.0.push((relation.path.clone(), RelationId(self.nodes.len())));
             self.nodes.push(Node {
                 path: relation.path.clone(),
                 lookup,
@@ -117,11 +136,11 @@ impl Relations {
     }
 
     /// Returns the lookup of the same table by the same key, extended by the columns of `wanted`.
-    fn lookup(&mut self, wanted: &Lookup) -> usize {
+    fn lookup(&mut self, wanted: &Lookup) -> LookupId {
         let same = |known: &Lookup| known.schema == wanted.schema && known.table == wanted.table && known.key == wanted.key;
         let Some(index) = self.lookups.iter().position(same) else {
             self.lookups.push(wanted.clone());
-            return self.lookups.len() - 1;
+            return LookupId(self.lookups.len() - 1);
         };
         let columns = &mut self.lookups[index].columns;
         for column in &wanted.columns {
@@ -129,62 +148,70 @@ impl Relations {
                 columns.push(column.clone());
             }
         }
-        index
+        LookupId(index)
     }
 
-    /// Returns the index of a column in the values of a lookup.
-    fn index(&self, lookup: usize, column: &str) -> Option<usize> {
-        self.lookups[lookup].columns.iter().position(|known| known.name == column)
+    fn node(&self, relation: RelationId) -> &Node {
+        &self.nodes[relation.0]
     }
 
-    /// Resolves a dotted name to the relations on its path and the index of its value, and records that a rule reads it on `on`.
-    fn read(&mut self, paths: &Paths, name: &str, on: Operations) -> Option<(Vec<usize>, usize)> {
-        let (path, column) = split(name, |path| paths.node(path).is_some())?;
-        let node = paths.node(path)?;
-        let index = self.index(self.nodes[node].lookup, column?)?;
-        let mut path_nodes = vec![node];
-        while let Key::Value { parent, .. } = self.nodes[path_nodes[0]].key {
-            path_nodes.insert(0, parent);
+    /// Returns the location of a column in the row of a relation.
+    fn value_of(&self, relation: RelationId, column: &str) -> Option<RelatedValue> {
+        let columns = &self.lookups[self.lookup_of(relation).0].columns;
+        let index = columns.iter().position(|known| known.name == column)?;
+        Some(RelatedValue { relation, index })
+    }
+
+    /// Resolves a dotted name to the relations on its path and its value, and records that a rule reads it on `on`.
+    fn read(&mut self, paths: &Paths, name: &str, on: Operations) -> Option<(Vec<RelationId>, RelatedValue)> {
+        let (path, column) = split(name, |path| paths.relation(path).is_some())?;
+        let value = self.value_of(paths.relation(path)?, column?)?;
+        let mut on_path = vec![value.relation];
+        while let Key::Value(key) = self.node(on_path[0]).key {
+            on_path.insert(0, key.relation);
         }
-        for node in &path_nodes {
-            self.nodes[*node].on = self.nodes[*node].on.union(on);
+        for relation in &on_path {
+            let node = &mut self.nodes[relation.0];
+            node.on = node.on.union(on);
         }
-        Some((path_nodes, index))
+        Some((on_path, value))
     }
 
-    /// Resolves a dotted name to its relation and the index in the values of its row, and records that a rule reads it on `on`.
-    pub(super) fn value(&mut self, paths: &Paths, name: &str, on: Operations) -> Option<(usize, usize)> {
-        let (path_nodes, index) = self.read(paths, name, on)?;
-        path_nodes.last().map(|node| (*node, index))
-    }
-
-    /// Returns the number of relations.
-    pub(super) const fn len(&self) -> usize {
-        self.nodes.len()
+    /// Resolves a dotted name to its value, and records that a rule reads it on `on`.
+    pub(super) fn value(&mut self, paths: &Paths, name: &str, on: Operations) -> Option<RelatedValue> {
+        self.read(paths, name, on).map(|(_, value)| value)
     }
 
     /// Returns the lookup of a relation.
-    pub(super) fn lookup_of(&self, node: usize) -> usize {
-        self.nodes[node].lookup
+    pub(super) fn lookup_of(&self, relation: RelationId) -> LookupId {
+        self.node(relation).lookup
     }
 
-    /// Iterates over the relations that the row of a relation leads to, with their keys.
-    pub(super) fn further<'a>(&'a self, node: usize, values: &'a [Box<RawValue>]) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
-        let nodes = self.nodes.iter().enumerate().filter(|(_, next)| next.on != Operations::NONE);
-        nodes.filter_map(move |(next, found)| match found.key {
-            Key::Value { parent, index } if parent == node => Some((next, plain(values.get(index)?)?)),
+    /// Iterates over the relations whose key is in the row of a relation, with their keys.
+    pub(super) fn children<'a>(
+        &'a self,
+        relation: RelationId,
+        values: &'a [Box<RawValue>],
+    ) -> impl Iterator<Item = (RelationId, Cow<'a, str>)> {
+        let nodes = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, child)| child.on != Operations::NONE);
+        nodes.filter_map(move |(child, node)| match node.key {
+            Key::Value(key) if key.relation == relation => Some((RelationId(child), plain(values.get(key.index)?)?)),
             _ => None,
         })
     }
 
     /// Returns the row that `columns` lead to; `None` if they lack the column that holds the key.
-    fn find<'r>(&self, node: usize, columns: &Columns<'_>, rows: &'r dyn Rows) -> Option<Found<'r>> {
-        let Node { lookup, key, .. } = &self.nodes[node];
+    fn find<'r>(&self, relation: RelationId, columns: &Columns<'_>, rows: &'r dyn RelatedRows) -> Option<Found<'r>> {
+        let Node { lookup, key, .. } = self.node(relation);
         let under = |key: &RawValue| plain(key).map_or(Found::Missing, |key| rows.row(*lookup, &key));
         match key {
             Key::Column(column) => columns.get(column).map(under),
-            Key::Value { parent, index } => Some(match self.find(*parent, columns, rows)? {
-                Found::Row(values) => values.get(*index).map_or(Found::Missing, |key| under(key)),
+            Key::Value(value) => Some(match self.find(value.relation, columns, rows)? {
+                Found::Row(values) => values.get(value.index).map_or(Found::Missing, |key| under(key)),
                 other => other,
             }),
         }
@@ -195,26 +222,26 @@ impl Relations {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Related<'a> {
     pub(super) relations: &'a Relations,
-    pub(super) rows: &'a dyn Rows,
+    pub(super) rows: &'a dyn RelatedRows,
 }
 
 impl<'a> Related<'a> {
-    fn find(&self, node: usize, columns: &Columns<'_>) -> Option<Found<'a>> {
-        self.relations.find(node, columns, self.rows)
+    fn find(&self, relation: RelationId, columns: &Columns<'_>) -> Option<Found<'a>> {
+        self.relations.find(relation, columns, self.rows)
     }
 
     /// Returns a value from the row of a relation; `None` if there is no such row.
     ///
     /// # Errors
     /// When the column that holds the key was not captured, or the lookup failed. The reason is human-readable.
-    pub(super) fn value(&self, (node, index): (usize, usize), columns: &Columns<'_>) -> Result<Option<&'a RawValue>, String> {
-        match self.find(node, columns) {
-            Some(Found::Row(values)) => Ok(values.get(index).map(|value| &**value)),
+    pub(super) fn value(&self, value: RelatedValue, columns: &Columns<'_>) -> Result<Option<&'a RawValue>, String> {
+        match self.find(value.relation, columns) {
+            Some(Found::Row(values)) => Ok(values.get(value.index).map(|value| &**value)),
             Some(Found::Missing) => Ok(None),
-            Some(Found::Failed(reason)) => Err(self.failed(node, reason)),
+            Some(Found::Failed(reason)) => Err(self.failed(value.relation, reason)),
             None => Err(format!(
                 "the row has no column that leads to `{}`",
-                self.relations.nodes[node].path
+                self.relations.node(value.relation).path
             )),
         }
     }
@@ -223,16 +250,16 @@ impl<'a> Related<'a> {
     ///
     /// # Errors
     /// When a lookup failed: the first relation and the human-readable reason.
-    pub(super) fn check(&self, nodes: &[usize], columns: &Columns<'_>) -> Result<(), String> {
-        for node in nodes {
-            if let Some(Found::Failed(reason)) = self.find(*node, columns) {
-                return Err(self.failed(*node, reason));
+    pub(super) fn check(&self, relations: &[RelationId], columns: &Columns<'_>) -> Result<(), String> {
+        for relation in relations {
+            if let Some(Found::Failed(reason)) = self.find(*relation, columns) {
+                return Err(self.failed(*relation, reason));
             }
         }
         Ok(())
     }
 
-    fn failed(&self, node: usize, reason: &str) -> String {
-        format!("`{}` could not be looked up: {reason}", self.relations.nodes[node].path)
+    fn failed(&self, relation: RelationId, reason: &str) -> String {
+        format!("`{}` could not be looked up: {reason}", self.relations.node(relation).path)
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use minijinja::Value;
 
 use super::event::Frame;
+use super::related::{RelatedValue, RelationId};
 use super::row::{Row, plain};
 use super::template::{Reads, Templates, Text, View};
 use super::{Origin, Publication, RuleName, channel};
@@ -44,7 +45,7 @@ pub(super) struct Rule {
     /// The names that the templates read.
     reads: Reads,
     /// The relations that it reads from the row and from the former row.
-    related: [Vec<usize>; 2],
+    related: [Vec<RelationId>; 2],
 }
 
 /// The destination of the publications.
@@ -58,8 +59,8 @@ enum Destination {
     Group { prefix: String, name: Text },
     /// The channel of the user whose key a column holds; `personal` is the prefix of every user's channel.
     User { personal: String, column: String },
-    /// Likewise with a column of another table: the relation, and the index of the value in its row.
-    RelatedUser { personal: String, value: (usize, usize) },
+    /// Likewise with a column of another table. A name that does not resolve is no value, since no such configuration is used.
+    RelatedUser { personal: String, value: Option<RelatedValue> },
 }
 
 impl Rule {
@@ -174,6 +175,7 @@ impl Rule {
                 None => return Err(format!("target: the row has no column `{column}`")),
             },
             Destination::RelatedUser { personal, value } => {
+                let Some(value) = value else { return Ok(None) };
                 let user = row
                     .related
                     .value(*value, &row.current)

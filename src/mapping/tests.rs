@@ -77,7 +77,7 @@ fn map(watch: Watch, change: &Change<'_>) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     Mapping::compile(&[watch], Some("Shop"), "")
         .unwrap()
-        .map(change, &NoRows, &mut outcomes);
+        .map(change, &NoRelatedRows, &mut outcomes);
     outcomes
 }
 

@@ -13,7 +13,7 @@ use super::outlet::Outlet;
 use super::pace::{Next, Pace};
 use super::related::RelatedLoader;
 use super::timer::Timer;
-use crate::mapping::{Mapping, NoRows};
+use crate::mapping::{Mapping, NoRelatedRows};
 use crate::outbox::{Error, Lost, Position, Reader};
 use progress::{Flow, Progress};
 
@@ -151,7 +151,7 @@ impl Intake {
                 continue;
             };
             if self.reader.admit(&change) {
-                self.outlet.take(rules, &change, || Ok(transaction), &NoRows)?;
+                self.outlet.take(rules, &change, || Ok(transaction), &NoRelatedRows)?;
                 self.outlet.metrics.announced.inc();
             }
         }

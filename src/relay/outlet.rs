@@ -15,7 +15,7 @@ use super::letter::parked;
 use super::metrics::Metrics;
 use super::unknown::Unknown;
 use crate::change::Change;
-use crate::mapping::{Collapse, Mapping, Outcome, Publication, Rows};
+use crate::mapping::{Collapse, Mapping, Outcome, Publication, RelatedRows};
 use crate::outbox::{Error, Position};
 
 /// A chunk is handed on when it holds this many changes …
@@ -77,7 +77,7 @@ impl Outlet {
         rules: &Arc<Mapping>,
         change: &Change<'_>,
         transaction: impl FnOnce() -> Result<u64, Error>,
-        related: &dyn Rows,
+        related: &dyn RelatedRows,
     ) -> Result<(), Error> {
         let before = self.outcomes.len();
         if !rules.map(change, related, &mut self.outcomes) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::RelatedLoader;
-use crate::mapping::{Mapping, Origin, Publication, Rows, RuleName};
+use crate::mapping::{Mapping, Origin, Publication, RelatedRows, RuleName};
 use crate::outbox::{DeadLetter, Error, LetterFilter, LetterPlace, Operator, Refusal, StoredLetter};
 use crate::publisher::{BatchError, Publisher, Reply, deliver};
 
@@ -102,7 +102,7 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn new(page: Vec<StoredLetter>, rules: Option<&Mapping>, related: &dyn Rows) -> Self {
+    fn new(page: Vec<StoredLetter>, rules: Option<&Mapping>, related: &dyn RelatedRows) -> Self {
         let mut sorted = Self::default();
         for stored in page {
             match attempt(&stored, rules, related) {
@@ -140,7 +140,7 @@ async fn send(publisher: &impl Publisher, publications: &[Publication]) -> (Vec<
 }
 
 /// Decides what to do with a letter: send its event as it was, or map its change with today's rule.
-fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn Rows) -> Attempt {
+fn attempt(stored: &StoredLetter, rules: Option<&Mapping>, related: &dyn RelatedRows) -> Attempt {
     let letter = &stored.letter;
     let Some(change) = stored.change() else {
         return Attempt::Refused("it was parked by a newer version".to_owned());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 
 use crate::change::Change;
-use crate::mapping::{Mapping, Rows};
+use crate::mapping::{LookupId, Mapping, RelatedRows, RelationId};
 use crate::outbox::{Answer, ChangeRow, Error, Feed, Lookups};
 use cache::Cache;
 
@@ -22,6 +22,9 @@ const LARGEST_BATCH: usize = 2_000;
 const LOADED: usize = 4 << 20;
 /// The bytes of changes at which a batch is full: they are held until they are mapped.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// The keys under which rows of relations are needed.
+type Keys = BTreeMap<RelationId, HashSet<Arc<str>>>;
 
 /// Loads rows of other tables for the changes that are about to be mapped.
 #[derive(Debug)]
@@ -70,30 +73,27 @@ impl RelatedLoader {
         for change in changes {
             rules.stale(change, |lookup, key| self.cache.evict(lookup, key));
         }
-        let mut wanted: Vec<HashSet<Arc<str>>> = vec![HashSet::new(); rules.relations()];
+        let mut wanted = Keys::new();
         for change in changes {
             rules.roots(change, |relation, key| {
-                if !wanted[relation].contains(key) {
-                    wanted[relation].insert(key.into());
+                let keys = wanted.entry(relation).or_default();
+                if !keys.contains(key) {
+                    keys.insert(key.into());
                 }
             });
         }
-        let mut relations: Vec<usize> = (0..wanted.len()).filter(|relation| !wanted[*relation].is_empty()).collect();
-        while !relations.is_empty() {
-            self.look_up(rules, &relations, &wanted).await?;
-            let mut next = Vec::new();
-            for relation in std::mem::take(&mut relations) {
-                let lookup = rules.lookup_of(relation);
-                for key in std::mem::take(&mut wanted[relation]) {
-                    for (further, key) in rules.further(relation, self.cache.row(lookup, &key)) {
-                        wanted[further].insert(key.as_ref().into());
-                        next.push(further);
+        while !wanted.is_empty() {
+            self.look_up(rules, &wanted).await?;
+            let mut next = Keys::new();
+            for (relation, keys) in &wanted {
+                let lookup = rules.lookup_of(*relation);
+                for key in keys {
+                    for (child, key) in rules.children(*relation, self.cache.row(lookup, key)) {
+                        next.entry(child).or_default().insert(key.as_ref().into());
                     }
                 }
             }
-            next.sort_unstable();
-            next.dedup();
-            relations = next;
+            wanted = next;
         }
         if self.cache.bytes().saturating_sub(before) > LOADED {
             self.batch = (self.batch / 2).max(1);
@@ -121,17 +121,17 @@ impl RelatedLoader {
 
     /// The rows that were prepared.
     #[must_use]
-    pub fn rows(&self) -> &dyn Rows {
+    pub fn rows(&self) -> &dyn RelatedRows {
         &self.cache
     }
 
-    /// Reads the rows that are wanted of `relations` and not cached, with one query per lookup.
-    async fn look_up(&mut self, rules: &Mapping, relations: &[usize], wanted: &[HashSet<Arc<str>>]) -> Result<(), Error> {
+    /// Reads the rows that are wanted and not cached, with one query per lookup.
+    async fn look_up(&mut self, rules: &Mapping, wanted: &Keys) -> Result<(), Error> {
         let now = Instant::now();
-        let mut missing: BTreeMap<usize, HashSet<Arc<str>>> = BTreeMap::new();
-        for relation in relations {
+        let mut missing: BTreeMap<LookupId, HashSet<Arc<str>>> = BTreeMap::new();
+        for (relation, keys) in wanted {
             let lookup = rules.lookup_of(*relation);
-            let unknown = wanted[*relation].iter().filter(|key| !self.cache.has(lookup, key, now));
+            let unknown = keys.iter().filter(|key| !self.cache.has(lookup, key, now));
             missing.entry(lookup).or_default().extend(unknown.map(Arc::clone));
         }
         for (lookup, keys) in missing.into_iter().filter(|(_, keys)| !keys.is_empty()) {
@@ -140,7 +140,7 @@ impl RelatedLoader {
                 none => none.insert(Lookups::connect(&self.database).await?),
             };
             let keys: Vec<Arc<str>> = keys.into_iter().collect();
-            match session.read(lookup, &rules.lookups()[lookup], &keys).await? {
+            match session.read(lookup.0, &rules.lookups()[lookup.0], &keys).await? {
                 Answer::Rows(rows) => self.cache.fill(lookup, keys, rows),
                 Answer::Refused(reason) => self.cache.refused(lookup, reason),
             }

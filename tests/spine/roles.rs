@@ -1,11 +1,12 @@
 //! Roles that see the database differently from its owner.
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
-use super::Stack;
+use super::{Stack, expect};
 use crate::support::postgres;
 use crate::support::process::Process;
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, eventually};
 
 const RULES: &str = "
 [django]
@@ -88,5 +89,58 @@ async fn who_finds_no_table_is_told_the_role_its_search_path_and_what_of_it_is_c
         let said = stack.command(&["run", "--database-url", &url], 2).await;
         let place = format!("not on the search path of the role `{role}`, which is `elsewhere, \"$user\"`\n");
         assert!(said.contains(&place), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_outs_and_isolation_that_are_set_for_the_role_do_not_stop_the_relay() {
+    for version in postgres::versions() {
+        let mut stack = Stack::start(version, "").await;
+        stack.relay.signal("TERM").await;
+        stack.relay.wait(SOON).await;
+        let client = stack.django.database.connect().await;
+        let mut settings = vec![
+            "statement_timeout = '50ms'",
+            "lock_timeout = '1ms'",
+            "idle_in_transaction_session_timeout = '20ms'",
+            "idle_session_timeout = '200ms'",
+            "default_transaction_isolation = 'serializable'",
+            "default_transaction_read_only = on",
+        ];
+        if version >= 17 {
+            settings.push("transaction_timeout = '20ms'");
+        }
+        client.batch_execute("create role hurried superuser login").await.unwrap();
+        for setting in settings {
+            let statement = format!("alter role hurried in database {} set {setting}", stack.django.database.name);
+            client.batch_execute(&statement).await.unwrap();
+        }
+        let url = stack.django.database.url_as("hurried");
+        stack.relay = Process::instant(stack.folder.path(), &["run"], &[("INSTANT_DATABASE_URL", &url)]);
+        stack.relay.line("leading", SOON).await;
+        // Longer than any of them, asleep and awake, and through a window that is read by a held cursor.
+        let asleep = std::time::Instant::now() + std::time::Duration::from_millis(500);
+        eventually(SOON, "a long doze", async || {
+            (std::time::Instant::now() > asleep).then_some(())
+        })
+        .await;
+        let events = stack
+            .events("Country.objects.bulk_create([Country(code=str(i), name='') for i in range(3000)])")
+            .await;
+        assert_eq!(events.len(), 3000);
+        let events = stack.events("Country.objects.create(code='last', name='')").await;
+        expect(&events, &[("Country created", "last".into())]);
+        let said = stack.relay.output();
+        assert!(!said.contains("starts again"), "{said}");
+        // The control: a session that takes the settings as they are.
+        let plain = postgres::connect(&url).await;
+        let slow = plain.batch_execute("select pg_sleep(1)").await.unwrap_err();
+        let ended = slow.code().map(SqlState::code);
+        assert_eq!(ended, Some(if version >= 17 { "25P04" } else { "57014" }));
+        eventually(SOON, "the end of an idle session", async || plain.is_closed().then_some(())).await;
+        client
+            .batch_execute("drop owned by hurried; drop role hurried")
+            .await
+            .unwrap();
     }
 }

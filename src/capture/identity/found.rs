@@ -5,8 +5,8 @@ use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{Definer, FoundDefiner, Groups, Users, names, session_data, session_identity};
-use crate::capture::apply::Error;
 use crate::capture::catalog;
+use crate::capture::error::Error;
 use crate::capture::identifier::QualifiedName;
 use crate::config::{Config, Django, SessionEngine};
 use crate::django;

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::super::{Context, confirm, exit};
 use super::filter::Selection;
+use crate::cli::{Context, confirm, exit};
 use crate::outbox::Operator;
 
 /// Delete dead letters.

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::{Context, age};
 use super::filter::Filter;
+use crate::cli::{Context, age};
 use crate::outbox::{Operator, StoredLetter};
 
 /// List dead letters.

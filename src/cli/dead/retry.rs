@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::super::{Context, exit, publisher};
 use super::filter::Selection;
+use crate::cli::{Context, exit, publisher};
 use crate::outbox::Operator;
 use crate::relay::{Redelivery, RelatedLoader, redeliver};
 

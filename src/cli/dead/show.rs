@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::super::{Context, exit};
+use crate::cli::{Context, exit};
 use crate::outbox::{LetterFilter, Operator, StoredLetter};
 
 /// Show a dead letter in full, as JSON.

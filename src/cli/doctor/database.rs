@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::age;
 use super::outbox::BEGIN_ANEW;
 use super::{Context, Findings};
 use crate::capture::watch::Watch;
 use crate::capture::{self, Health};
+use crate::cli::age;
 use crate::config::Config;
 
 /// The share of the notify queue from which some listener counts as stuck; from half on the triggers no longer notify.

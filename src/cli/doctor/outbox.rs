@@ -1,7 +1,7 @@
 //! The relay's side of the database: can it work, does it keep up, what was parked or lost.
 
-use super::super::status::size;
 use super::Findings;
+use crate::cli::status::size;
 use crate::config::Config;
 use crate::outbox::{Error, Operator, Status};
 

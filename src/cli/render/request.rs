@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::change::{Change, Operation};
+use crate::mapping::LookupId;
 
 /// A line: changes, and the rows that were looked up for them so far.
 #[derive(Debug, Deserialize)]
@@ -33,7 +34,7 @@ pub(super) struct Captured {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LookedUp {
-    pub(super) lookup: usize,
+    pub(super) lookup: LookupId,
     pub(super) key: String,
     /// The columns' values as JSON text; null for SQL's null. `None` if there is no such row.
     pub(super) values: Option<Vec<Option<String>>>,

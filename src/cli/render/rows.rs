@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 
 use super::request::LookedUp;
 use crate::change::Change;
-use crate::mapping::{Found, Mapping, Rows};
+use crate::mapping::{Found, LookupId, Mapping, RelatedRows, RelationId};
 
-/// The results so far, by the lookup's number and the key.
+/// The results so far, by lookup and key.
 #[derive(Debug)]
-pub(super) struct Known(HashMap<usize, HashMap<String, End>>);
+pub(super) struct Known(HashMap<LookupId, HashMap<String, End>>);
 
 /// The result of a lookup.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Known {
     /// # Errors
     /// When a value is not JSON.
     pub(super) fn new(rows: &[LookedUp]) -> serde_json::Result<Self> {
-        let mut known: HashMap<usize, HashMap<String, End>> = HashMap::new();
+        let mut known: HashMap<LookupId, HashMap<String, End>> = HashMap::new();
         let value = |text: &Option<String>| match text {
             Some(text) => RawValue::from_string(text.clone()),
             None => Ok(RawValue::NULL.to_owned()),
@@ -42,10 +42,10 @@ impl Known {
         Ok(Self(known))
     }
 
-    /// The keys that `changes` need and that have no result, by the lookups' numbers. Keys that these lead to come later.
-    pub(super) fn missing(&self, mapping: &Mapping, changes: &[Change<'_>]) -> BTreeMap<usize, BTreeSet<String>> {
-        let mut missing: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-        let mut wanted: Vec<(usize, String)> = Vec::new();
+    /// The keys that `changes` need and that have no result, by lookup. Keys that these lead to come later.
+    pub(super) fn missing(&self, mapping: &Mapping, changes: &[Change<'_>]) -> BTreeMap<LookupId, BTreeSet<String>> {
+        let mut missing: BTreeMap<LookupId, BTreeSet<String>> = BTreeMap::new();
+        let mut wanted: Vec<(RelationId, String)> = Vec::new();
         for change in changes {
             mapping.roots(change, |relation, key| wanted.push((relation, key.to_owned())));
         }
@@ -55,19 +55,19 @@ impl Known {
                 missing.entry(lookup).or_default().insert(key);
                 continue;
             }
-            let further = mapping.further(relation, self.row(lookup, &key));
-            wanted.extend(further.map(|(relation, key)| (relation, key.into_owned())));
+            let children = mapping.children(relation, self.row(lookup, &key));
+            wanted.extend(children.map(|(relation, key)| (relation, key.into_owned())));
         }
         missing
     }
 
-    fn end(&self, lookup: usize, key: &str) -> Option<&End> {
+    fn end(&self, lookup: LookupId, key: &str) -> Option<&End> {
         self.0.get(&lookup)?.get(key)
     }
 }
 
-impl Rows for Known {
-    fn row(&self, lookup: usize, key: &str) -> Found<'_> {
+impl RelatedRows for Known {
+    fn row(&self, lookup: LookupId, key: &str) -> Found<'_> {
         match self.end(lookup, key) {
             Some(End::Row(values)) => Found::Row(values),
             Some(End::Refused(reason)) => Found::Failed(reason),

@@ -1,8 +1,8 @@
 //! Checks the names of channels that rules publish to, without a database: what Centrifugo cannot carry.
 
-use super::super::diagnostic::{Diagnostic, code};
-use super::super::parser::Parser;
-use super::super::{Destination, Span, Spanned, Template};
+use crate::config::diagnostic::{Diagnostic, code};
+use crate::config::parser::Parser;
+use crate::config::{Destination, Span, Spanned, Template};
 
 /// The most bytes in a channel that Centrifugo accepts.
 pub const MAX_BYTES: usize = 255;

@@ -1,10 +1,10 @@
 //! The pattern of a channel rule: `room:{room_id}`.
 
-use super::super::Spanned;
-use super::super::diagnostic::{Diagnostic, code};
-use super::super::parser::Parser;
 use super::USER;
 use super::name::{MAX_BYTES, is_namespace};
+use crate::config::Spanned;
+use crate::config::diagnostic::{Diagnostic, code};
+use crate::config::parser::Parser;
 
 /// The most bytes in the value of a variable; a UUID has 36.
 const MAX_VALUE_BYTES: usize = 128;

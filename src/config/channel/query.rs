@@ -1,10 +1,10 @@
 //! `allow = "select …"`: a query with named parameters.
 
-use super::super::diagnostic::{Diagnostic, code};
-use super::super::nearest::did_you_mean;
-use super::super::parser::Parser;
-use super::super::{Span, Spanned};
 use super::Pattern;
+use crate::config::diagnostic::{Diagnostic, code};
+use crate::config::nearest::did_you_mean;
+use crate::config::parser::Parser;
+use crate::config::{Span, Spanned};
 
 /// The name of the parameter that holds the key of the user who asks.
 pub const USER: &str = "user_id";
@@ -170,7 +170,7 @@ mod tests {
         };
         let environment = |_: &str| None;
         let mut parser = Parser::new(sql, &environment);
-        let pattern = super::super::pattern::parse(&name, "", &mut parser);
+        let pattern = crate::config::channel::pattern::parse(&name, "", &mut parser);
         let text = Spanned {
             value: sql.to_owned(),
             span: 0..sql.len(),

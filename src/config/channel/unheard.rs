@@ -1,11 +1,11 @@
 //! Channels of rules that nobody may subscribe to, as far as the file alone determines.
 
-use super::super::diagnostic::{Diagnostic, code};
-use super::super::nearest::did_you_mean;
-use super::super::parser::Parser;
-use super::super::{Destination, Rule};
 use super::ChannelRule;
 use super::name::{GROUP, literals, namespace};
+use crate::config::diagnostic::{Diagnostic, code};
+use crate::config::nearest::did_you_mean;
+use crate::config::parser::Parser;
+use crate::config::{Destination, Rule};
 
 /// The channels of targets that are a single word.
 const WORDS: [&str; 4] = ["public", "users", "staff", "superuser"];

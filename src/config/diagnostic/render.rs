@@ -41,8 +41,8 @@ fn group<'a>(item: &'a Diagnostic, path: &'a str, masked: &'a Masked) -> Group<'
 
 #[cfg(test)]
 mod tests {
-    use super::super::Diagnostics;
     use super::*;
+    use crate::config::diagnostic::Diagnostics;
 
     fn source(text: &str) -> Source {
         Source {

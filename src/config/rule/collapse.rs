@@ -1,9 +1,9 @@
 //! `collapse` of a rule, with which many changes of one transaction become one publication.
 
-use super::super::key::{Key, Keys, Kind};
-use super::super::parser::Parser;
-use super::super::toml_table::TomlTable;
-use super::super::{Collapse, template};
+use crate::config::key::{Key, Keys, Kind};
+use crate::config::parser::Parser;
+use crate::config::toml_table::TomlTable;
+use crate::config::{Collapse, template};
 
 /// The keys of the table.
 pub(super) const KEYS: Keys = Keys::new(

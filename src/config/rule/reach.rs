@@ -3,10 +3,10 @@
 
 use minijinja::context;
 
-use super::super::diagnostic::{Diagnostic, code};
-use super::super::parser::Parser;
-use super::super::{Destination, Expression, Reference, Rule, Side, Span, template};
 use crate::change::{Operation, Operations};
+use crate::config::diagnostic::{Diagnostic, code};
+use crate::config::parser::Parser;
+use crate::config::{Destination, Expression, Reference, Rule, Side, Span, template};
 
 /// The most minijinja instructions for evaluating a condition.
 const FUEL: u64 = 100_000;

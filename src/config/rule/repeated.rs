@@ -1,8 +1,8 @@
 //! Finds rules of one watch that repeat another.
 
-use super::super::diagnostic::{Diagnostic, code};
-use super::super::parser::Parser;
-use super::super::{Destination, Rule};
+use crate::config::diagnostic::{Diagnostic, code};
+use crate::config::parser::Parser;
+use crate::config::{Destination, Rule};
 
 /// Warns about rules that notify the same audience of the same changes under the same event class as an earlier rule.
 pub(super) fn check(rules: &[Rule], parser: &mut Parser<'_>) {

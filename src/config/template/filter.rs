@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use minijinja::{Environment, ErrorKind};
 
-use super::super::Spanned;
-use super::super::diagnostic::{Diagnostic, code};
-use super::super::parser::Parser;
+use crate::config::Spanned;
+use crate::config::diagnostic::{Diagnostic, code};
+use crate::config::parser::Parser;
 
 /// The tests and filters that accept undefined values.
 const ABSENCE: [&str; 4] = ["defined", "undefined", "default", "d"];
@@ -166,8 +166,8 @@ fn uses(text: &str, block: Range<usize>) -> Vec<(Kind, Range<usize>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::environment;
     use super::*;
+    use crate::config::template::environment;
 
     fn unknown(template: &str) -> Vec<String> {
         let mut parser = Parser::new("", &|_| None);

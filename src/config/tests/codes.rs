@@ -1,5 +1,5 @@
-use super::super::diagnostic::code;
 use super::*;
+use crate::config::diagnostic::code;
 
 /// The rendered problems of a file, of which one has `code`.
 fn shown(code: &str, text: &str) -> String {

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::super::channel::{Allow, History};
-use super::super::{Destination, Reference, Rule, SessionEngine, Side, Subject, TableName};
 use super::*;
 use crate::change::{Operation, Operations};
+use crate::config::channel::{Allow, History};
+use crate::config::{Destination, Reference, Rule, SessionEngine, Side, Subject, TableName};
 
 fn full() -> Config {
     let (config, diagnostics) = parse(FULL);
@@ -13,7 +13,7 @@ fn full() -> Config {
     config.unwrap()
 }
 
-fn values(names: &[super::super::Spanned<String>]) -> Vec<&str> {
+fn values(names: &[crate::config::Spanned<String>]) -> Vec<&str> {
     names.iter().map(|name| name.value.as_str()).collect()
 }
 

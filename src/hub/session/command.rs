@@ -1,14 +1,14 @@
 //! The commands of a connected client.
 
-use super::super::authority::Authority;
-use super::super::code::{Disconnect, Error, Refusal};
-use super::super::namespaces::Options;
-use super::super::protocol::{Command, History, Publish, SubRefresh, Subscribe, reply};
-use super::super::queries::write_presence;
-use super::super::stream::{MAX_RECOVERED, Position};
-use super::super::{Draft, json};
 use super::{Session, now};
 use crate::config::channel;
+use crate::hub::authority::Authority;
+use crate::hub::code::{Disconnect, Error, Refusal};
+use crate::hub::namespaces::Options;
+use crate::hub::protocol::{Command, History, Publish, SubRefresh, Subscribe, reply};
+use crate::hub::queries::write_presence;
+use crate::hub::stream::{MAX_RECOVERED, Position};
+use crate::hub::{Draft, json};
 
 impl<A: Authority> Session<A> {
     pub(super) async fn command(&self, id: u32, command: Command) -> Result<(), Refusal> {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::super::authority::Authority;
-use super::super::code::{Disconnect, Refusal};
 use super::{Session, State, now};
+use crate::hub::authority::Authority;
+use crate::hub::code::{Disconnect, Refusal};
 
 /// How many seconds a connection or subscription outlives its token, so that the client can send another, as in Centrifugo.
 pub const AFTER_TOKEN: u64 = 25;
@@ -113,9 +113,9 @@ impl<A: Authority> Session<A> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Limits;
-    use super::super::super::tests::{connected, hub, text};
     use super::*;
+    use crate::hub::Limits;
+    use crate::hub::tests::{connected, hub, text};
 
     #[tokio::test]
     async fn a_client_that_answers_a_ping_in_time_stays_and_one_that_does_not_is_disconnected() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minijinja::Value;
 use serde_json::value::RawValue;
 
-use super::{Found, Paths, Related, Relations};
+use super::{Found, Paths, Related, RelationId, Relations};
 use crate::change::Operations;
 use crate::mapping::event::write_string;
 use crate::mapping::row::Columns;
@@ -18,64 +18,64 @@ pub(in crate::mapping) struct Branches(Vec<Branch>);
 #[derive(Clone, Debug)]
 struct Branch {
     name: Arc<str>,
-    node: usize,
+    relation: RelationId,
     /// The columns that are read, with their indices in the values of the row.
     values: Vec<(Arc<str>, usize)>,
-    further: Branches,
+    children: Branches,
 }
 
 impl Branches {
     /// Adds the value of a dotted name, for a rule that applies to `on`. A name that does not resolve is skipped, since no such
     /// configuration is used.
     pub(in crate::mapping) fn add(&mut self, relations: &mut Relations, paths: &Paths, name: &str, on: Operations) {
-        let Some((path_nodes, index)) = relations.read(paths, name, on) else {
+        let Some((on_path, value)) = relations.read(paths, name, on) else {
             return;
         };
         let mut names = name.split('.');
         let mut branches = self;
-        for (depth, node) in path_nodes.iter().enumerate() {
+        for (depth, relation) in on_path.iter().enumerate() {
             let name = names.next().unwrap_or_default();
-            let known = branches.0.iter().position(|branch| branch.node == *node);
+            let known = branches.0.iter().position(|branch| branch.relation == *relation);
             let at = known.unwrap_or_else(|| {
                 branches.0.push(Branch {
                     name: name.into(),
-                    node: *node,
+                    relation: *relation,
                     values: Vec::new(),
-                    further: Self::default(),
+                    children: Self::default(),
                 });
                 branches.0.len() - 1
             });
             let branch = &mut branches.0[at];
-            if depth + 1 == path_nodes.len() {
+            if depth + 1 == on_path.len() {
                 let column = names.next().unwrap_or_default();
-                if branch.values.iter().all(|(_, known)| *known != index) {
-                    branch.values.push((column.into(), index));
+                if branch.values.iter().all(|(_, known)| *known != value.index) {
+                    branch.values.push((column.into(), value.index));
                 }
                 return;
             }
-            branches = &mut branch.further;
+            branches = &mut branch.children;
         }
     }
 
     /// Returns every relation that is read.
-    pub(in crate::mapping) fn nodes(&self) -> Vec<usize> {
-        let nodes = self
+    pub(in crate::mapping) fn relations(&self) -> Vec<RelationId> {
+        let relations = self
             .0
             .iter()
-            .flat_map(|branch| [vec![branch.node], branch.further.nodes()].concat());
-        nodes.collect()
+            .flat_map(|branch| [vec![branch.relation], branch.children.relations()].concat());
+        relations.collect()
     }
 
     /// Returns the values in a template's scope in addition to the columns. A relation whose key was not captured is omitted.
     pub(in crate::mapping) fn values(&self, related: Related<'_>, columns: &Columns<'_>) -> Vec<(Arc<str>, Value)> {
         let value = |branch: &Branch| {
-            let found = related.find(branch.node, columns)?;
+            let found = related.find(branch.relation, columns)?;
             let values = branch.values.iter().map(|(name, index)| {
                 let json = value_of(found, *index).map_or_else(|| Value::from(()), |value| from_json(value.get()));
                 (Arc::clone(name), json)
             });
-            let further = branch.further.values(related, columns);
-            let row = Version::new(values.collect(), further);
+            let children = branch.children.values(related, columns);
+            let row = Version::new(values.collect(), children);
             Some((Arc::clone(&branch.name), Value::from_object(row)))
         };
         self.0.iter().filter_map(value).collect()
@@ -84,7 +84,7 @@ impl Branches {
     /// Appends them as members to the JSON object `out`; `separate` is whether it already has members.
     pub(in crate::mapping) fn write(&self, out: &mut Vec<u8>, related: Related<'_>, columns: &Columns<'_>, mut separate: bool) {
         for branch in &self.0 {
-            let Some(found) = related.find(branch.node, columns) else {
+            let Some(found) = related.find(branch.relation, columns) else {
                 continue;
             };
             if std::mem::replace(&mut separate, true) {
@@ -100,7 +100,7 @@ impl Branches {
                 out.push(b':');
                 out.extend_from_slice(value_of(found, *index).map_or("null", RawValue::get).as_bytes());
             }
-            branch.further.write(out, related, columns, !branch.values.is_empty());
+            branch.children.write(out, related, columns, !branch.values.is_empty());
             out.push(b'}');
         }
     }

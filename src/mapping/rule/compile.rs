@@ -7,7 +7,7 @@ use crate::capture::watch::{self, Watch};
 use crate::change::Operation;
 use crate::config::Template;
 use crate::mapping::event::Frame;
-use crate::mapping::related::{Branches, Paths, Relations};
+use crate::mapping::related::{Branches, Paths, RelatedValue, Relations};
 use crate::mapping::template::{CompileError, Reads, Templates, Text};
 use crate::mapping::{RuleName, channel};
 
@@ -57,7 +57,7 @@ impl Rule {
             });
             templates.text(name(part), template).map_err(failed(part))
         };
-        let destination = destination(&rule.destination, prefix, related_user.unwrap_or_default(), &mut text)?;
+        let destination = destination(&rule.destination, prefix, related_user, &mut text)?;
         let event_class = rule
             .event_class
             .as_ref()
@@ -77,9 +77,9 @@ impl Rule {
             Some(collapse) => Some(CollapseRule::compile(templates, name("collapse"), collapse).map_err(failed("collapse"))?),
             None => None,
         };
-        let [mut of_row, of_old] = reads.nodes();
-        of_row.extend(published.nodes());
-        of_row.extend(related_user.map(|(node, _)| node));
+        let [mut of_row, of_old] = reads.relations();
+        of_row.extend(published.relations());
+        of_row.extend(related_user.map(|value| value.relation));
         Ok(Self {
             name: Arc::new(RuleName {
                 source: watch.source.clone(),
@@ -110,7 +110,7 @@ impl Rule {
 fn destination(
     configured: &watch::Destination,
     prefix: &str,
-    related_user: (usize, usize),
+    related_user: Option<RelatedValue>,
     text: &mut dyn FnMut(&'static str, &Template) -> Result<Text, CompileError>,
 ) -> Result<Destination, CompileError> {
     let fixed = |channel: &str| Destination::Fixed(format!("{prefix}{channel}").into());

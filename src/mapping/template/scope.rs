@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::change::Change;
 use crate::config::{Reference, Side};
-use crate::mapping::related::Branches;
+use crate::mapping::related::{Branches, RelationId};
 use crate::mapping::row::{Columns, Row};
 
 /// The names that a rule's templates read; only these are converted from JSON to values.
@@ -42,8 +42,8 @@ impl Reads {
     }
 
     /// Returns the relations that are read from `row` and from `old`.
-    pub(in crate::mapping) fn nodes(&self) -> [Vec<usize>; 2] {
-        [self.related_row.nodes(), self.related_old.nodes()]
+    pub(in crate::mapping) fn relations(&self) -> [Vec<RelationId>; 2] {
+        [self.related_row.relations(), self.related_old.relations()]
     }
 
     /// Returns the scope of a template.

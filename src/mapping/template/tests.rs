@@ -6,7 +6,7 @@ use proptest::sample::select;
 use super::*;
 use crate::change::{Change, Operation};
 use crate::config::Reference;
-use crate::mapping::NoRows;
+use crate::mapping::NoRelatedRows;
 use crate::mapping::related::{Related, Relations};
 
 #[test]
@@ -63,7 +63,7 @@ fn rendered(text: &str, old: &str, new: &str) -> Option<(Option<String>, Option<
     let (relations, mut reads) = (Relations::default(), Reads::default());
     let related = Related {
         relations: &relations,
-        rows: &NoRows,
+        rows: &NoRelatedRows,
     };
     let row = Row::read(&change, &key, related).unwrap();
     reads.add(&template.references, |_, _| {});

@@ -48,7 +48,7 @@ impl Published {
             ..change(operation, old, new)
         };
         let before = self.outcomes.len();
-        self.mapping.map(&change, &NoRows, &mut self.outcomes);
+        self.mapping.map(&change, &NoRelatedRows, &mut self.outcomes);
         self.collapse.take(&self.mapping, transaction, &mut self.outcomes, before);
     }
 
@@ -143,7 +143,7 @@ fn truncates_are_never_collapsed() {
     let mapping = Arc::new(Mapping::compile(&[watched], None, "").unwrap());
     let (mut collapse, mut outcomes) = (Collapse::default(), Vec::new());
     for _ in 0..3 {
-        mapping.map(&change(Operation::Truncate, None, None), &NoRows, &mut outcomes);
+        mapping.map(&change(Operation::Truncate, None, None), &NoRelatedRows, &mut outcomes);
         collapse.take(&mapping, 1, &mut outcomes, 0);
     }
     assert_eq!(outcomes.len(), 3);

@@ -164,8 +164,14 @@ fn a_departure_that_fails_is_parked_under_its_own_key_and_can_be_mapped_again() 
         ..change
     };
     let mapping = Mapping::compile(&[watch], None, "").unwrap();
-    assert_eq!(&*mapping.map_by(1, true, &fixed, &NoRows).unwrap().unwrap().channel, "1");
-    assert_eq!(&*mapping.map_by(1, false, &fixed, &NoRows).unwrap().unwrap().channel, "2");
+    assert_eq!(
+        &*mapping.map_by(1, true, &fixed, &NoRelatedRows).unwrap().unwrap().channel,
+        "1"
+    );
+    assert_eq!(
+        &*mapping.map_by(1, false, &fixed, &NoRelatedRows).unwrap().unwrap().channel,
+        "2"
+    );
 }
 
 proptest! {

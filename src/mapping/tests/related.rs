@@ -11,20 +11,20 @@ use crate::config::Side;
 /// Rows by lookup and key; the lookup `failed` fails.
 #[derive(Debug, Default)]
 struct Table {
-    rows: HashMap<(usize, String), Vec<Box<RawValue>>>,
-    failed: Option<usize>,
+    rows: HashMap<(LookupId, String), Vec<Box<RawValue>>>,
+    failed: Option<LookupId>,
 }
 
 impl Table {
     fn with(mut self, lookup: usize, key: &str, values: &[&str]) -> Self {
         let values = values.iter().map(|value| RawValue::from_string((*value).to_owned()).unwrap());
-        self.rows.insert((lookup, key.to_owned()), values.collect());
+        self.rows.insert((LookupId(lookup), key.to_owned()), values.collect());
         self
     }
 }
 
-impl Rows for Table {
-    fn row(&self, lookup: usize, key: &str) -> Found<'_> {
+impl RelatedRows for Table {
+    fn row(&self, lookup: LookupId, key: &str) -> Found<'_> {
         if self.failed == Some(lookup) {
             return Found::Failed("permission denied");
         }
@@ -112,7 +112,7 @@ fn a_move_needs_both_customers_and_each_of_them_its_own_related_rows() {
     let moved = change(Operation::Update, Some(&former), Some(ORDER));
     let roots = |change: &Change<'_>| {
         let mut roots = Vec::new();
-        mapping.roots(change, |relation, key| roots.push((relation, key.to_owned())));
+        mapping.roots(change, |relation, key| roots.push((relation.0, key.to_owned())));
         roots
     };
     assert_eq!(roots(&moved), [(0, "7".to_owned()), (0, "8".to_owned())]);
@@ -121,8 +121,8 @@ fn a_move_needs_both_customers_and_each_of_them_its_own_related_rows() {
         "no rule applies to it"
     );
     let rows = ada().with(0, "8", &["\"Grace\"", "80"]).with(1, "80", &["\"grace\""]);
-    let further: Vec<_> = mapping.further(0, rows.row(0, "8")).collect();
-    assert_eq!(further, [(1, "80".into())]);
+    let children: Vec<_> = mapping.children(RelationId(0), rows.row(LookupId(0), "8")).collect();
+    assert_eq!(children, [(RelationId(1), "80".into())]);
     let outcomes = mapped(&mapping, &moved, &rows);
     let channels: Vec<_> = outcomes.iter().map(|outcome| &*outcome.as_ref().unwrap().channel).collect();
     assert_eq!(channels, ["room:grace", "room:ada"]);
@@ -137,7 +137,7 @@ fn a_failed_lookup_fails_only_the_rules_that_read_it() {
     let watch = orders(vec![reading, rule(Destination::Staff), personal]);
     let mapping = Mapping::compile(&[watch], None, "").unwrap();
     let mut rows = ada();
-    rows.failed = Some(1);
+    rows.failed = Some(LookupId(1));
     let outcomes = mapped(&mapping, &change(Operation::Insert, None, Some(ORDER)), &rows);
     assert_eq!(
         outcomes[0].as_ref().unwrap_err().reason,
@@ -169,7 +169,7 @@ fn watches_that_read_the_same_table_share_a_lookup_and_a_change_of_it_makes_its_
     assert_eq!(tables, [("shop_customer", 3), ("auth_user", 1)]);
     let stale = |change: &Change<'_>| {
         let mut stale = Vec::new();
-        mapping.stale(change, |lookup, key| stale.push((lookup, key.map(str::to_owned))));
+        mapping.stale(change, |lookup, key| stale.push((lookup.0, key.map(str::to_owned))));
         stale
     };
     let of = |operation, old, new| Change {

@@ -1,10 +1,10 @@
 //! A page of a window.
 
-use super::super::position::{Position, Snapshot};
-use super::super::rows::{ChangeRow, Rows};
-use super::super::session::Error;
 use super::Reader;
 use crate::change::Change;
+use crate::outbox::position::{Position, Snapshot};
+use crate::outbox::rows::{ChangeRow, Rows};
+use crate::outbox::session::Error;
 
 /// The changes of one page, as they arrive from the socket.
 pub struct Page<'a> {

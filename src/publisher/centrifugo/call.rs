@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{BatchError, Rejection};
 use super::{Centrifugo, refusal};
+use crate::publisher::{BatchError, Rejection};
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]

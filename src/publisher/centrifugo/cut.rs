@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::BatchError;
 use super::Centrifugo;
 use super::call::CallError;
+use crate::publisher::BatchError;
 
 impl Centrifugo {
     /// Closes a user's connection with a close code and a reason.

@@ -15,10 +15,10 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::super::{ApiServer, BatchDirective, BatchError, Reply, on_code, on_status};
 use super::call::CallError;
 use super::{CONNECT_TIMEOUT, EXCERPT, Error, KEEPALIVE, TIMEOUT, all_replies, protobuf};
 use crate::mapping::Publication;
+use crate::publisher::{ApiServer, BatchDirective, BatchError, Reply, on_code, on_status};
 
 const BATCH: PathAndQuery = PathAndQuery::from_static("/centrifugal.centrifugo.api.CentrifugoApi/Batch");
 
@@ -67,7 +67,7 @@ impl Grpc {
         })
     }
 
-    /// See [`super::super::Publisher::publish`].
+    /// See [`crate::publisher::Publisher::publish`].
     pub(super) async fn publish(&self, batch: &[&Publication]) -> Result<Vec<Reply>, BatchError> {
         let replies = self.send(protobuf::batch(batch)).await.map_err(Failure::into_batch)?;
         all_replies(ApiServer::Centrifugo, replies.into_replies(), batch.len())

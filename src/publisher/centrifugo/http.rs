@@ -20,8 +20,8 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::{ApiServer, BatchError};
 use super::{CONNECT_TIMEOUT, Error, KEEPALIVE, TIMEOUT};
+use crate::publisher::{ApiServer, BatchError};
 
 /// How long an idle connection is kept. Centrifugo closes connections after 30 s; ours are dropped before, so that no request uses a
 /// closing one.

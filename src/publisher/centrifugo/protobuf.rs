@@ -5,8 +5,8 @@ use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::super::{Rejection, Reply};
 use crate::mapping::Publication;
+use crate::publisher::{Rejection, Reply};
 
 /// The keys of length-delimited fields: the field's number, and wire type 2.
 mod field {

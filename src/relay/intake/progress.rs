@@ -5,11 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::super::outlet::Outlet;
-use super::super::related::RelatedLoader;
 use crate::change::Change;
-use crate::mapping::{Mapping, NoRows, Rows};
+use crate::mapping::{Mapping, NoRelatedRows, RelatedRows};
 use crate::outbox::{ChangeRow, Error, Page, Position};
+use crate::relay::outlet::Outlet;
+use crate::relay::related::RelatedLoader;
 
 /// The part of a page taken so far.
 pub(super) struct Progress<'a> {
@@ -50,7 +50,7 @@ impl<'a> Progress<'a> {
             return self.read_with(page, related).await;
         }
         while let Some(row) = page.next().await? {
-            match self.take(page, &row, &row.change()?, &NoRows).await? {
+            match self.take(page, &row, &row.change()?, &NoRelatedRows).await? {
                 Flow::Continue => {}
                 left => return Ok(left),
             }
@@ -83,7 +83,13 @@ impl<'a> Progress<'a> {
     }
 
     /// Takes a change of the page, and hands on the chunk once it is full.
-    async fn take(&mut self, page: &mut Page<'_>, row: &ChangeRow, change: &Change<'_>, rows: &dyn Rows) -> Result<Flow, Error> {
+    async fn take(
+        &mut self,
+        page: &mut Page<'_>,
+        row: &ChangeRow,
+        change: &Change<'_>,
+        rows: &dyn RelatedRows,
+    ) -> Result<Flow, Error> {
         if page.is_new(change) {
             self.outlet.take(self.rules, change, || row.transaction(), rows)?;
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use crate::mapping::{Found, Rows};
+use crate::mapping::{Found, LookupId, RelatedRows};
 use crate::outbox::LookedUp;
 
 /// The bytes of all rows above which they are evicted together. Rows that are still needed are read again with one query per batch.
@@ -73,8 +73,8 @@ impl Cache {
     }
 
     /// Evicts a row, or all rows of a lookup.
-    pub(super) fn evict(&mut self, lookup: usize, key: Option<&str>) {
-        let rows = &mut self.lookups[lookup].rows;
+    pub(super) fn evict(&mut self, lookup: LookupId, key: Option<&str>) {
+        let rows = &mut self.lookups[lookup.0].rows;
         match key {
             Some(key) => self.bytes -= rows.remove(key).map_or(0, |row| row.bytes),
             None => self.bytes -= rows.drain().map(|(_, row)| row.bytes).sum::<usize>(),
@@ -82,13 +82,13 @@ impl Cache {
     }
 
     /// Whether a row need not be read at `now`.
-    pub(super) fn has(&self, lookup: usize, key: &str, now: Instant) -> bool {
-        let lookup = &self.lookups[lookup];
+    pub(super) fn has(&self, lookup: LookupId, key: &str, now: Instant) -> bool {
+        let lookup = &self.lookups[lookup.0];
         lookup.refused.is_some() || lookup.rows.get(key).is_some_and(|row| row.until > now)
     }
 
     /// Inserts the rows found for `keys`. The absence of a row is cached for this batch only: it may appear at any time.
-    pub(super) fn fill(&mut self, lookup: usize, keys: Vec<Arc<str>>, found: Vec<LookedUp>) {
+    pub(super) fn fill(&mut self, lookup: LookupId, keys: Vec<Arc<str>>, found: Vec<LookedUp>) {
         let now = Instant::now();
         for key in keys {
             self.insert(lookup, key, None, now);
@@ -99,23 +99,23 @@ impl Cache {
     }
 
     /// Counts every row of a lookup as failed in this batch.
-    pub(super) fn refused(&mut self, lookup: usize, reason: String) {
+    pub(super) fn refused(&mut self, lookup: LookupId, reason: String) {
         self.evict(lookup, None);
-        self.lookups[lookup].refused = Some(reason);
+        self.lookups[lookup.0].refused = Some(reason);
     }
 
-    fn insert(&mut self, lookup: usize, key: Arc<str>, values: Option<Box<[Box<RawValue>]>>, until: Instant) {
+    fn insert(&mut self, lookup: LookupId, key: Arc<str>, values: Option<Box<[Box<RawValue>]>>, until: Instant) {
         let size = values.iter().flatten().map(|value| value.get().len() + VALUE).sum::<usize>();
         let bytes = OVERHEAD + key.len() + size;
         let row = Row { values, until, bytes };
         self.bytes += bytes;
-        self.bytes -= self.lookups[lookup].rows.insert(key, row).map_or(0, |row| row.bytes);
+        self.bytes -= self.lookups[lookup.0].rows.insert(key, row).map_or(0, |row| row.bytes);
     }
 }
 
-impl Rows for Cache {
-    fn row(&self, lookup: usize, key: &str) -> Found<'_> {
-        let Some(known) = self.lookups.get(lookup) else {
+impl RelatedRows for Cache {
+    fn row(&self, lookup: LookupId, key: &str) -> Found<'_> {
+        let Some(known) = self.lookups.get(lookup.0) else {
             return Found::Missing;
         };
         match (known.rows.get(key), &known.refused) {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn found(cache: &Cache, key: &str) -> Option<String> {
-        match cache.row(0, key) {
+        match cache.row(LookupId(0), key) {
             Found::Row(values) => Some(values[0].get().to_owned()),
             Found::Missing => None,
             Found::Failed(reason) => Some(reason.to_owned()),
@@ -158,23 +158,26 @@ mod tests {
     fn a_row_is_cached_for_its_ttl_and_its_absence_for_a_batch() {
         let mut cache = cache(Duration::from_mins(1));
         let now = Instant::now();
-        cache.fill(0, vec!["1".into(), "2".into()], vec![row("1", "Ada")]);
+        cache.fill(LookupId(0), vec!["1".into(), "2".into()], vec![row("1", "Ada")]);
         assert_eq!((found(&cache, "1"), found(&cache, "2")), (Some("\"Ada\"".to_owned()), None));
-        assert!(cache.has(0, "1", now) && !cache.has(0, "1", now + Duration::from_mins(2)));
-        assert!(!cache.has(0, "2", Instant::now()) && !cache.has(1, "1", now));
-        cache.evict(0, Some("1"));
-        assert!(!cache.has(0, "1", now));
+        assert!(cache.has(LookupId(0), "1", now) && !cache.has(LookupId(0), "1", now + Duration::from_mins(2)));
+        assert!(!cache.has(LookupId(0), "2", Instant::now()) && !cache.has(LookupId(1), "1", now));
+        cache.evict(LookupId(0), Some("1"));
+        assert!(!cache.has(LookupId(0), "1", now));
     }
 
     #[test]
     fn a_refusal_holds_for_a_batch() {
         let mut cache = cache(Duration::from_mins(1));
-        cache.fill(0, vec!["1".into()], vec![row("1", "Ada")]);
-        cache.refused(0, "denied".to_owned());
+        cache.fill(LookupId(0), vec!["1".into()], vec![row("1", "Ada")]);
+        cache.refused(LookupId(0), "denied".to_owned());
         assert_eq!(found(&cache, "1"), Some("denied".to_owned()));
-        assert!(cache.has(0, "1", Instant::now()), "it is not asked again in the same batch");
+        assert!(
+            cache.has(LookupId(0), "1", Instant::now()),
+            "it is not asked again in the same batch"
+        );
         cache.begin();
-        assert!(!cache.has(0, "1", Instant::now()));
+        assert!(!cache.has(LookupId(0), "1", Instant::now()));
     }
 
     #[test]
@@ -186,14 +189,14 @@ mod tests {
             assert!(cache.bytes() <= LIMIT);
             let keys: Vec<Arc<str>> = (0..100).map(|key| format!("{batch}-{key}").into()).collect();
             let rows = keys.iter().map(|key| row(key, &long)).collect();
-            cache.fill(0, keys, rows);
-            cache.evict(0, Some(&format!("{batch}-0")));
+            cache.fill(LookupId(0), keys, rows);
+            cache.evict(LookupId(0), Some(&format!("{batch}-0")));
         }
         assert!(cache.bytes() > 0 && cache.bytes() <= LIMIT + 100 * 11_000);
-        cache.fill(1, vec!["1".into()], vec![row("1", "Ada")]);
-        cache.fill(1, vec!["1".into()], Vec::new());
-        cache.evict(1, None);
-        cache.evict(0, None);
+        cache.fill(LookupId(1), vec!["1".into()], vec![row("1", "Ada")]);
+        cache.fill(LookupId(1), vec!["1".into()], Vec::new());
+        cache.evict(LookupId(1), None);
+        cache.evict(LookupId(0), None);
         assert_eq!(cache.bytes(), 0);
     }
 }

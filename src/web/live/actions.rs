@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::Web;
 use crate::outbox::{Error, LetterFilter, Message, Operator};
 use crate::relay::RelatedLoader;
+use crate::web::Web;
 
 /// The most letters that are sent again in one request.
 const LETTERS: usize = 1000;

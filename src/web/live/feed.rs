@@ -18,10 +18,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::super::Web;
-use super::super::emulation::UNBUFFERED;
 use super::guests;
 use crate::publisher::Passed;
+use crate::web::Web;
+use crate::web::emulation::UNBUFFERED;
 
 /// Between two statuses, and two checks that the viewer may still see them.
 const LOOK: Duration = Duration::from_secs(2);

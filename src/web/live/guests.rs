@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::random::{NoRandomness, secret};
-use super::super::unanswered::unavailable;
-use super::super::{Credentials, Web};
 use crate::access::{Error, Who, cookie};
 use crate::django::mac;
+use crate::web::random::{NoRandomness, secret};
+use crate::web::unanswered::unavailable;
+use crate::web::{Credentials, Web};
 
 /// The cookie of a guest with a link.
 const COOKIE: &str = "instant_live";
