@@ -36,7 +36,7 @@ pub use dead_letter::DeadLetter;
 pub use leader::{Leader, Losses, Term};
 pub use letters::{LetterFilter, LetterPlace, Refusal, StoredLetter};
 pub use lookup::{Answer, LookedUp, Lookups, foreign_statement};
-pub use lost::Lost;
+pub use lost::{Counted, Lost};
 pub use operator::Operator;
 pub use position::{Position, Snapshot};
 pub use reader::{Feed, Page, Reader};

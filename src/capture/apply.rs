@@ -129,7 +129,7 @@ pub(super) async fn run_all(
         match &step.sql {
             None => schema::migrate(connection).await?,
             Some(sql) => {
-                run(connection, &step.action, sql, |attempts| {
+                run(connection, step, sql, |attempts| {
                     progress(step, Progress::Waiting { attempts });
                 })
                 .await?;
@@ -141,10 +141,10 @@ pub(super) async fn run_all(
 }
 
 /// Runs a step in a transaction of its own, and retries it while its table is busy.
-async fn run(connection: &mut PgConnection, action: &str, sql: &str, mut waiting: impl FnMut(u32)) -> Result<(), Error> {
+async fn run(connection: &mut PgConnection, step: &Step, sql: &str, mut waiting: impl FnMut(u32)) -> Result<(), Error> {
     for attempt in 1..=ATTEMPTS {
         let failure = |source| Error::Step {
-            action: action.to_owned(),
+            action: step.action.clone(),
             source,
         };
         let mut transaction = connection.begin().await?;
@@ -161,7 +161,12 @@ async fn run(connection: &mut PgConnection, action: &str, sql: &str, mut waiting
         }
     }
     Err(Error::Busy {
-        action: action.to_owned(),
+        action: step.action.clone(),
+        locked: if step.counts_loss {
+            "the table or on the sequence `instant.lost`"
+        } else {
+            "the table"
+        },
     })
 }
 

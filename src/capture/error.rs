@@ -38,11 +38,13 @@ pub enum Error {
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// A table was busy at every attempt.
     #[error(
-        "no lock after {ATTEMPTS} attempts: {action}; try again at a quieter time, or look for a long transaction on the table"
+        "no lock after {ATTEMPTS} attempts: {action}; try again at a quieter time, or look for a long transaction on {locked}"
     )]
     Busy {
         /// The step that got no lock.
         action: String,
+        /// What it locks.
+        locked: &'static str,
     },
     /// A step failed.
     #[error("{action}: {}", describe(.source))]

@@ -61,10 +61,11 @@ impl Step {
         }
     }
 
-    /// Returns the step, which counts a loss if there was a `gap`: last, so that the loss is announced when capture is on again.
+    /// Returns the step, which counts a loss if there was a `gap`: last, so that the loss is announced when capture is on again. By then
+    /// the step has locked the table, so it waits no longer than a trigger for the sequence.
     fn counting(mut self, gap: bool) -> Self {
         if let Some(sql) = self.sql.as_mut().filter(|_| gap) {
-            sql.push_str(";\nselect nextval('instant.lost')");
+            sql.push_str(";\nset local lock_timeout = '50ms';\nselect nextval('instant.lost')");
             self.counts_loss = true;
         }
         self

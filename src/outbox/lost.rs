@@ -12,6 +12,17 @@ pub struct Lost {
     pub is_over: bool,
 }
 
+/// The outcome of counting a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It is counted, and the next window brings it.
+    Yes,
+    /// This role may not count.
+    Forbidden,
+    /// The sequence is locked for now.
+    Locked,
+}
+
 /// The losses known from one window to the next.
 #[derive(Debug, Default)]
 pub(super) struct Counter {

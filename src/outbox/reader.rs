@@ -8,7 +8,7 @@ use tokio_postgres::Statement;
 use tokio_postgres::error::SqlState;
 
 use super::announcement::{Announcement, Seen};
-use super::lost::{Counter, Lost};
+use super::lost::{Counted, Counter, Lost};
 use super::position::{Position, Snapshot, Within};
 use super::rest::Rest;
 use super::rows::Rows;
@@ -159,14 +159,15 @@ impl Reader {
         self.lost.lost()
     }
 
-    /// Counts a loss, which the next window brings; false if this role may not. On this session, so that the ledger need not wait.
+    /// Counts a loss. On this session, so that the ledger need not wait.
     ///
     /// # Errors
     /// When PostgreSQL refuses for another reason or does not answer.
-    pub async fn count_loss(&self) -> Result<bool, Error> {
+    pub async fn count_loss(&self) -> Result<Counted, Error> {
         match in_time(sql::losses::add(&self.session.client)).await {
-            Err(Error::Postgres(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(false),
-            counted => counted.map(|()| true),
+            Err(Error::Postgres(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(Counted::Forbidden),
+            Err(Error::Postgres(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Counted::Locked),
+            counted => counted.map(|()| Counted::Yes),
         }
     }
 

@@ -14,7 +14,7 @@ use super::pace::{Next, Pace};
 use super::related::RelatedLoader;
 use super::timer::Timer;
 use crate::mapping::{Mapping, NoRelatedRows};
-use crate::outbox::{Error, Lost, Position, Reader};
+use crate::outbox::{Counted, Error, Lost, Position, Reader};
 use progress::{Flow, Progress};
 
 /// A missed notification is recovered by a read after this long, which also detects lost changes and a half-open connection.
@@ -240,17 +240,25 @@ impl Intake {
             return Ok(());
         }
         let sources = known.join(", ");
-        if self.reader.count_loss().await? {
-            warn!(
+        match self.reader.count_loss().await? {
+            Counted::Yes => warn!(
                 sources,
                 "changes were passed over before the rules covered them, which counts as a loss; `instant replay` sends them"
-            );
-        } else {
-            warn!(
+            ),
+            Counted::Forbidden => warn!(
                 sources,
                 "changes were passed over before the rules covered them, and nobody is told to reload, since the relay's role may not \
                  count a loss: run `instant apply`; `instant replay` sends them"
-            );
+            ),
+            Counted::Locked => {
+                warn!(
+                    sources,
+                    "changes were passed over before the rules covered them, and nobody is told to reload yet, since the sequence \
+                     `instant.lost` is locked: look for a transaction that has altered it; `instant replay` sends them"
+                );
+                self.outlet.unknown.postpone();
+                return Ok(());
+            }
         }
         self.outlet.unknown.clear(&known);
         Ok(())

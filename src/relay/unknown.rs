@@ -11,10 +11,12 @@ use tracing::warn;
 
 use crate::mapping::Mapping;
 
-/// The minimum time between warnings that changes are passed over.
+/// The minimum time between warnings that changes are passed over, and between attempts to count the loss.
 const PACE: Duration = Duration::from_secs(10);
 /// The maximum number of sources that are kept. Each is a table with one of our triggers.
 const MAX_SOURCES: usize = 1_000;
+/// The maximum number of sources that a warning names.
+const NAMED: usize = 10;
 
 /// The changes passed over since the relay started, in all of its leaderships.
 #[derive(Debug, Default)]
@@ -26,6 +28,8 @@ struct Passed {
     /// The changes that no warning has counted yet.
     unreported: u64,
     reported_at: Option<Instant>,
+    /// When the loss could not be counted.
+    postponed_at: Option<Instant>,
 }
 
 impl Unknown {
@@ -39,8 +43,9 @@ impl Unknown {
         if passed.reported_at.is_none_or(|reported| reported.elapsed() >= PACE) {
             passed.reported_at = Some(Instant::now());
             let changes = std::mem::take(&mut passed.unreported);
+            let sources: Vec<&str> = passed.sources.iter().take(NAMED).map(String::as_str).collect();
             warn!(
-                source,
+                sources = sources.join(", "),
                 changes,
                 "changes of a table that the running rules do not have are not published: run `instant apply` if it is no longer watched, \
                  or reload the rules (`systemctl reload instant`, SIGHUP) if it was renamed or is new; `instant replay` then \
@@ -49,10 +54,18 @@ impl Unknown {
         }
     }
 
-    /// The sources that were passed over and that `rules` cover.
+    /// The sources that were passed over and that `rules` cover; none for a while after [`Self::postpone`].
     pub(super) fn known_to(&self, rules: &Mapping) -> Vec<String> {
-        let sources = &self.lock().sources;
-        sources.iter().filter(|source| rules.knows(source)).cloned().collect()
+        let passed = self.lock();
+        if passed.postponed_at.is_some_and(|postponed| postponed.elapsed() < PACE) {
+            return Vec::new();
+        }
+        passed.sources.iter().filter(|source| rules.knows(source)).cloned().collect()
+    }
+
+    /// Records that the loss could not be counted for now.
+    pub(super) fn postpone(&self) {
+        self.lock().postponed_at = Some(Instant::now());
     }
 
     /// Removes sources that have been reported.
@@ -63,6 +76,8 @@ impl Unknown {
         }
         // The next change that is passed over is a new case, and warned about immediately.
         passed.reported_at = None;
+        passed.unreported = 0;
+        passed.postponed_at = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Passed> {

@@ -1,6 +1,9 @@
 //! How `apply` handles tables that were swapped, retyped or partitioned.
 
+use std::time::{Duration, Instant};
+
 use super::fixture::{Fixture, watch};
+use super::survival::sequence_locker;
 use crate::support::postgres::versions;
 
 const TABLE: &str = "create table item (id int primary key, name text); create table thing (id int primary key)";
@@ -62,6 +65,31 @@ async fn a_gap_that_cannot_be_counted_stays_open() {
         fixture.run("alter sequence instant.lost no maxvalue").await;
         apply().await.unwrap();
         assert_eq!(fixture.lost().await, 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_that_waits_to_count_a_gap_keeps_no_writer_waiting() {
+    for version in versions() {
+        let toml = watch("item", "");
+        let fixture = Fixture::new(version, TABLE, &toml).await;
+        fixture.run("drop trigger \"!instant\" on item").await;
+        let locker = sequence_locker(&fixture).await;
+        let writes = async {
+            let (begun, mut id, mut longest) = (Instant::now(), 0, Duration::ZERO);
+            while begun.elapsed() < Duration::from_secs(4) {
+                id += 1;
+                let started = Instant::now();
+                fixture.run(&format!("insert into item values ({id}, '')")).await;
+                longest = longest.max(started.elapsed());
+            }
+            locker.batch_execute("rollback").await.unwrap();
+            longest
+        };
+        let (applied, longest) = tokio::join!(fixture.apply(&toml), writes);
+        assert_eq!(applied, ["create trigger \"!instant\" on public.item"]);
+        assert!(longest < Duration::from_secs(1), "a write took {longest:?}");
+        assert_eq!(fixture.lost().await, 1);
     }
 }
 

@@ -125,3 +125,32 @@ async fn a_relay_whose_role_may_not_count_a_loss_says_so_and_goes_on() {
         .await
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_cannot_count_a_loss_for_now_publishes_on_and_counts_it_later() {
+    let mut stack = Stack::start(18, RULES).await;
+    let client = stack.django.database.connect().await;
+    client
+        .batch_execute("alter table shop_tag rename to shop_label")
+        .await
+        .unwrap();
+    stack.reconfigure("model = 'shop.Tag'", "table = 'public.shop_label'");
+    stack.command(&["apply"], 0).await;
+    let write = "insert into shop_label (name) values (gen_random_uuid()::text)";
+    client.batch_execute(write).await.unwrap();
+    stack.relay.line(SAID, SOON).await;
+    let locker = stack.django.database.connect().await;
+    locker
+        .batch_execute("begin; alter sequence instant.lost restart")
+        .await
+        .unwrap();
+    stack.reload(0).await;
+    stack.relay.line("`instant.lost` is locked", SOON).await;
+    client.batch_execute(write).await.unwrap();
+    assert_eq!(stack.public.next(SOON).await.value()["pk"], 2);
+    locker.batch_execute("rollback").await.unwrap();
+    assert_eq!(lost(&stack.public.next(SOON).await.value()), 1);
+    stack.told(1).await;
+    let said = stack.relay.output();
+    assert!(!said.contains("starts again"), "{said}");
+}

@@ -25,7 +25,10 @@ pub(in crate::outbox) async fn record_announced(client: &Client, counted: i64) -
         .map(drop)
 }
 
-/// Counts a loss. It takes no lock, and stays counted even if a transaction rolls back.
+/// Counts a loss, which stays counted even if a transaction rolls back. It waits no longer than a trigger for the sequence, which an
+/// `alter sequence` locks until its transaction ends. Both statements are one transaction, with which the limit ends.
 pub(in crate::outbox) async fn add(client: &Client) -> Result<(), Error> {
-    client.execute("select nextval('instant.lost')", &[]).await.map(drop)
+    client
+        .batch_execute("select set_config('lock_timeout', '50ms', true); select nextval('instant.lost')")
+        .await
 }
