@@ -11,6 +11,10 @@ static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 /// The table in which sqlx records the migrations that have run; in the schema, so that nothing of ours is outside of it.
 pub(super) const MIGRATIONS_TABLE: &str = "instant._sqlx_migrations";
 
+/// The migrations that lock the outbox against triggers, which give their changes up after 50 ms. Each is one statement that may run
+/// again: in a transaction with the record that it has run, it would keep the lock for three more round trips.
+const WITHOUT_TRANSACTION: [i64; 1] = [8];
+
 /// The relations that the migrations make, in an order in which they can be dropped.
 pub(super) const TABLES: [&str; 5] = ["outbox", "relay", "dead_letter", "announcement", "_sqlx_migrations"];
 
@@ -71,7 +75,11 @@ pub async fn state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
 /// Runs the pending migrations, without sqlx's own lock: that one waits inside a statement and so holds back vacuum. The caller holds
 /// ours.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
-    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    let migrations = MIGRATOR.iter().cloned().map(|migration| Migration {
+        no_tx: WITHOUT_TRANSACTION.contains(&migration.version),
+        ..migration
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.create_schema("instant");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
     migrator.set_locking(false);

@@ -51,6 +51,31 @@ async fn a_migration_that_waits_for_the_outbox_costs_no_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_migration_of_the_outbox_does_not_keep_its_lock_until_it_is_recorded() {
+    for version in versions() {
+        let toml = watch("item", "");
+        let fixture = Fixture::new(version, TABLE, &toml).await;
+        fixture.run(OLDER).await;
+        let slow = fixture.database.connect().await;
+        slow.batch_execute("begin; lock table instant._sqlx_migrations in share mode")
+            .await
+            .unwrap();
+        let write = async {
+            let waits = "select count(*) from pg_locks where relation = 'instant._sqlx_migrations'::regclass and not granted";
+            eventually(SOON, "a record that waits", async || {
+                (fixture.one(waits).await == 1).then_some(())
+            })
+            .await;
+            fixture.run("insert into item values (1)").await;
+            slow.batch_execute("commit").await.unwrap();
+        };
+        let (applied, ()) = tokio::join!(fixture.apply(&toml), write);
+        assert_eq!(applied, ["migrate schema instant"]);
+        assert_eq!((fixture.lost().await, fixture.changes().await.len()), (0, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn under_a_publication_of_all_tables_every_row_of_ours_can_be_changed_and_removed() {
     for version in versions() {
         let fixture = Fixture::new(version, TABLE, &watch("item", "")).await;
