@@ -16,7 +16,7 @@ use super::sql;
 
 /// How often a standby tries to become the leader, and calls the current one.
 const POLL: Duration = Duration::from_secs(1);
-/// The changes purged by one statement: some milliseconds, so that a cursor write behind it waits no longer.
+/// The maximum number of changes purged by one statement: some milliseconds, so that a cursor write behind it waits no longer.
 const PURGE_CHUNK: i64 = 2_000;
 
 /// The counts of lost changes.
@@ -43,6 +43,8 @@ pub struct Leader {
     session: Session,
     /// How far the purge has come.
     purged: sql::Purged,
+    /// The number of changes that the next statement purges.
+    purge_chunk: i64,
 }
 
 impl Leader {
@@ -70,6 +72,7 @@ impl Leader {
         Ok(Self {
             session,
             purged: sql::Purged::default(),
+            purge_chunk: PURGE_CHUNK,
         })
     }
 
@@ -132,19 +135,22 @@ impl Leader {
     }
 
     /// Purges one chunk of the changes settled for longer than `retention`; true if there may be more. A purge that would take so long
-    /// that a standby considers this leader hung is abandoned, and can be retried: a new leader scans all dead rows. So can one that
-    /// PostgreSQL refuses.
+    /// that a standby considers this leader hung is abandoned, and retried with half as many changes, which may be very large: a new
+    /// leader scans all dead rows. One that PostgreSQL refuses can be retried too.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
     pub async fn purge(&mut self, retention: Duration) -> Result<bool, Error> {
         let client = &self.session.client;
         in_time(sql::begin_purge(client)).await?;
-        let purge = in_time(sql::purge(client, retention, &self.purged, PURGE_CHUNK)).await;
+        let chunk = self.purge_chunk;
+        let purge = in_time(sql::purge(client, retention, &self.purged, chunk)).await;
         in_time(sql::commit(client)).await?;
         let (purged, last) = match purge {
             Err(Error::Postgres(error)) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                self.purge_chunk = (chunk / 2).max(1);
                 warn!(
+                    changes = chunk,
                     "the outbox is not purged for now, since that takes too long: a row is locked, or an old transaction keeps dead rows"
                 );
                 return Ok(false);
@@ -159,7 +165,8 @@ impl Leader {
         if let Some(last) = last {
             self.purged = last;
         }
-        Ok(i64::try_from(purged).is_ok_and(|purged| purged == PURGE_CHUNK))
+        self.purge_chunk = (chunk * 2).min(PURGE_CHUNK);
+        Ok(i64::try_from(purged).is_ok_and(|purged| purged == chunk))
     }
 
     /// The counts of lost changes.

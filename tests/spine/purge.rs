@@ -139,3 +139,29 @@ async fn a_purge_that_postgresql_refuses_is_tried_again_and_ends_no_leadership()
         assert!(!said.contains("starts again"), "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_takes_too_long_is_halved_until_what_can_be_purged_is() {
+    // Of its own: a transaction that is open in any database of a cluster holds the purge up.
+    let cluster = Cluster::start_new(18, &[]).await;
+    let mut stack = Stack::on(Django::new(&cluster).await, "[outbox]\nretention = '1m'\n").await;
+    stack.relay.signal("TERM").await;
+    stack.relay.wait(SOON).await;
+    let client = stack.django.database.connect().await;
+    client.batch_execute(WRITE_OLD).await.unwrap();
+    let locker = stack.django.database.connect().await;
+    locker
+        .batch_execute("begin; select from instant.outbox where id = (select min(id) + 700 from instant.outbox) for key share")
+        .await
+        .unwrap();
+    stack.relay = Process::instant(stack.folder.path(), &["run"], &[]);
+    eventually(SOON, "the purge of what is before the locked change", async || {
+        (stack.count(LEFT).await == OLD - 500).then_some(())
+    })
+    .await;
+    locker.batch_execute("rollback").await.unwrap();
+    eventually(SOON, "the end of the purge", async || {
+        (stack.count(LEFT).await == 0).then_some(())
+    })
+    .await;
+}
