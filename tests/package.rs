@@ -137,7 +137,7 @@ async fn the_tests_of_the_page_and_those_of_the_package_pass_with_djangos_runner
             .succeeds("python", &["-W", "error", "manage.py", "test", "--parallel", "2"])
             .await;
         assert!(
-            said.contains("Ran 23 tests") && said.contains("OK") && !said.contains("skipped") && !said.contains("Warning"),
+            said.contains("Ran 24 tests") && said.contains("OK") && !said.contains("skipped") && !said.contains("Warning"),
             "{said}"
         );
         assert_eq!(said.matches("Cloning test database").count(), 2, "{said}");

@@ -174,6 +174,19 @@ class BinaryTest(SimpleTestCase):
         self.assertEqual(url, f"postgresql:///test_x?{parameters}")
         self.assertEqual(open_url, "postgresql:///test_x")
 
+    def test_of_several_hosts_in_the_environment_the_binary_is_led_to_the_one_that_django_reaches(self) -> None:
+        own = connection.settings_dict
+        listed = connection.copy("listed")
+        listed.settings_dict = {**own, "HOST": ""}
+        connections["listed"] = listed
+        try:
+            with mock.patch.dict(os.environ, PGHOST=f"/nowhere,{own['HOST']}"):
+                url = database_url("listed", "other")
+        finally:
+            listed.close()
+            del connections["listed"]
+        self.assertEqual(dict(parse_qsl(urlsplit(url).query))["host"], own["HOST"])
+
     def test_a_service_and_a_file_of_passwords_lead_the_binary_where_they_lead_django(self) -> None:
         own = connection.settings_dict
         with tempfile.TemporaryDirectory() as folder:

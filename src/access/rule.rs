@@ -21,17 +21,26 @@ use crate::config::diagnostic::code::BROKEN_QUERY;
 /// The limit on a query's wait for its turn.
 const TURN: Duration = Duration::from_millis(300);
 
-/// A rule, with the statement of its query once the types of its parameters are read from the database.
+/// A rule, with the statements of its query once the types of its parameters are read from the database.
 #[derive(Debug)]
 pub(super) struct Rule {
     channel: ChannelRule,
-    statement: RwLock<Option<Arc<str>>>,
+    statements: RwLock<Option<Arc<Statements>>>,
+}
+
+/// The statements of a query, which take the same parameters.
+#[derive(Debug)]
+struct Statements {
+    /// Whether the query allows the channel.
+    answer: String,
+    /// Whether the values are in PostgreSQL's notation of their types; fails if they are not of these.
+    values: String,
 }
 
 impl Rule {
     pub(super) fn new(channel: ChannelRule) -> Self {
-        let statement = RwLock::new(None);
-        Self { channel, statement }
+        let statements = RwLock::new(None);
+        Self { channel, statements }
     }
 
     /// Returns the values of the rule's variables in `channel`; `None` if the rule does not match it.
@@ -58,14 +67,22 @@ impl Rule {
         }
         let place = tokio::time::timeout(TURN, places.acquire()).await;
         let _place = place.map_err(|_| Error::Busy)?;
-        let statement = self.statement(pool, query).await?;
-        let mut question = sqlx::query_scalar(AssertSqlSafe(&*statement));
-        for name in query.parameters() {
-            question = question.bind(self.value(name, user.map(|user| user.user.as_str()), values));
-        }
-        match question.fetch_one(pool).await {
-            Ok(allowed) => Ok(allowed),
-            Err(error) if is_bad_value(&error) => Ok(false),
+        let statements = self.statements(pool, query).await?;
+        let evaluate = async |statement: &str| -> Result<bool, sqlx::Error> {
+            let mut question = sqlx::query_scalar(AssertSqlSafe(statement));
+            for name in query.parameters() {
+                question = question.bind(self.value(name, user.map(|user| user.user.as_str()), values));
+            }
+            question.fetch_one(pool).await
+        };
+        match evaluate(&statements.answer).await {
+            // Either the channel's text is not of its type, and no room has that name, or the query fails on what the tables contain.
+            Err(error) if is_bad_value(&error) => match evaluate(&statements.values).await {
+                Ok(true) => Err(self.broken(error)),
+                Ok(false) => Ok(false),
+                Err(error) if is_bad_value(&error) => Ok(false),
+                Err(error) => Err(self.broken(error)),
+            },
             Err(error) => {
                 if is_about_statement(&error) {
                     // A migration may have changed a type; the next evaluation reads it again.
@@ -73,6 +90,7 @@ impl Rule {
                 }
                 Err(self.broken(error))
             }
+            allowed => allowed.map_err(|error| self.broken(error)),
         }
     }
 
@@ -95,7 +113,7 @@ impl Rule {
     /// Prepares the query, if there is one.
     pub(super) async fn prepare(&self, pool: &PgPool) -> Result<(), Error> {
         if let Allow::Query(query) = &self.channel.allow {
-            self.statement(pool, query).await?;
+            self.statements(pool, query).await?;
         }
         Ok(())
     }
@@ -118,18 +136,18 @@ impl Rule {
         values.get(place).cloned()
     }
 
-    async fn statement(&self, pool: &PgPool, query: &Query) -> Result<Arc<str>, Error> {
-        let known = self.statement.read().clone();
+    async fn statements(&self, pool: &PgPool, query: &Query) -> Result<Arc<Statements>, Error> {
+        let known = self.statements.read().clone();
         if let Some(known) = known {
             return Ok(known);
         }
-        let learned: Arc<str> = learn(pool, query).await.map_err(|error| self.broken(error))?.into();
+        let learned = Arc::new(learn(pool, query).await.map_err(|error| self.broken(error))?);
         self.keep(Some(Arc::clone(&learned)));
         Ok(learned)
     }
 
-    fn keep(&self, statement: Option<Arc<str>>) {
-        *self.statement.write() = statement;
+    fn keep(&self, statements: Option<Arc<Statements>>) {
+        *self.statements.write() = statements;
     }
 
     fn broken(&self, source: sqlx::Error) -> Error {
@@ -143,9 +161,9 @@ impl Rule {
     }
 }
 
-/// Returns the statement that evaluates a query, with a text for each parameter, cast to the type that PostgreSQL infers. A text that
+/// Returns the statements that evaluate a query, with a text for each parameter, cast to the type that PostgreSQL infers. A text that
 /// differs from PostgreSQL's notation of the value (`007`) is refused: otherwise, two channels would be one room.
-async fn learn(pool: &PgPool, query: &Query) -> Result<String, sqlx::Error> {
+async fn learn(pool: &PgPool, query: &Query) -> Result<Statements, sqlx::Error> {
     let plain = query.text(|number| format!("${}", number + 1));
     let mut connection = pool.acquire().await?;
     // A statement that this connection has prepared before would keep its former types.
@@ -169,15 +187,16 @@ async fn learn(pool: &PgPool, query: &Query) -> Result<String, sqlx::Error> {
     let canonical: Vec<String> = (1..=query.parameters().len())
         .map(|number| format!(" and cast(cast(${number} as text) as {})::text = ${number}", kind(number - 1)))
         .collect();
-    let statement = if is_boolean {
-        format!(
-            "select coalesce((select bool_or(answer.allowed) from (\n{inner}\n) as answer (allowed)), false){}",
-            canonical.concat()
-        )
+    let canonical = canonical.concat();
+    let answer = if is_boolean {
+        format!("select coalesce((select bool_or(answer.allowed) from (\n{inner}\n) as answer (allowed)), false){canonical}")
     } else {
-        format!("select exists (\n{inner}\n){}", canonical.concat())
+        format!("select exists (\n{inner}\n){canonical}")
     };
     // A query that is valid by itself may be invalid inside, such as one that writes.
-    connection.prepare(AssertSqlSafe(statement.as_str()).into_sql_str()).await?;
-    Ok(statement)
+    connection.prepare(AssertSqlSafe(answer.as_str()).into_sql_str()).await?;
+    Ok(Statements {
+        answer,
+        values: format!("select true{canonical}"),
+    })
 }

@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
 
 use crate::config::{Centrifugo, Config};
 use crate::django::mac;
@@ -56,8 +57,10 @@ pub struct Token {
     /// The user's key; empty for an anonymous visitor.
     pub sub: String,
     /// When it expires, in seconds of the Unix epoch; 0 for never.
+    #[serde(deserialize_with = "numeric_date")]
     pub exp: u64,
     /// From when it is valid, in seconds of the Unix epoch.
+    #[serde(deserialize_with = "numeric_date")]
     pub nbf: u64,
     /// The channels that the server subscribes the client to, of a connection token.
     pub channels: Vec<String>,
@@ -69,6 +72,22 @@ pub struct Token {
     pub iss: String,
     /// The session that it was made for, see [`Claims`].
     pub sid: String,
+}
+
+/// Reads a time that may have a fraction of a second, as RFC 7519 allows. One before the epoch is long ago, not 0, which means none.
+fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let seconds = Number::deserialize(deserializer)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast saturates, and a NaN is no JSON"
+    )]
+    let whole = || {
+        seconds
+            .as_f64()
+            .map_or(1, |seconds| if seconds < 0.0 { 1 } else { seconds as u64 })
+    };
+    Ok(seconds.as_u64().unwrap_or_else(whole))
 }
 
 /// Why a token is refused.
@@ -185,6 +204,20 @@ mod tests {
         assert_eq!((found.sub.as_str(), found.exp, found.channels.len()), ("42", 100, 1));
         assert_eq!(verify(&token, &secret, 100), Err(Invalid::Expired));
         assert_eq!(verify(&token, &SecretString::from("other"), 99), Err(Invalid::Forged));
+        let of_script = |payload: &str| {
+            let signed = format!(
+                "{}.{}",
+                URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#),
+                URL_SAFE_NO_PAD.encode(payload)
+            );
+            let signature = URL_SAFE_NO_PAD.encode(mac::digest(b"secret", signed.as_bytes()));
+            verify(&format!("{signed}.{signature}"), &secret, 99)
+        };
+        assert_eq!(
+            of_script(r#"{"exp":100.75,"nbf":98.5}"#).map(|token| (token.exp, token.nbf)),
+            Ok((100, 98))
+        );
+        assert_eq!(of_script(r#"{"exp":-0.5}"#), Err(Invalid::Expired));
         for forged in ["", "a.b.c", "..", &token[1..], &token[..token.len() - 1]] {
             assert_eq!(verify(forged, &secret, 99), Err(Invalid::Forged), "{forged}");
         }

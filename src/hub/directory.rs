@@ -44,11 +44,12 @@ impl Directory {
     /// Returns the connections of a user, or only the one named `client`.
     pub(super) fn of(&self, user: &str, client: Option<&str>) -> Vec<Arc<Client>> {
         let inner = self.lock();
+        if let Some(client) = client {
+            let found = inner.clients.get(client).filter(|found| found.user() == user);
+            return found.cloned().into_iter().collect();
+        }
         let names = inner.users.get(user).into_iter().flatten();
-        names
-            .filter(|name| client.is_none_or(|client| ***name == *client))
-            .filter_map(|name| inner.clients.get(name).cloned())
-            .collect()
+        names.filter_map(|name| inner.clients.get(name).cloned()).collect()
     }
 
     /// Returns all connections.

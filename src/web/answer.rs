@@ -50,11 +50,7 @@ impl Web {
         if !allowed || client.is_empty() {
             return Ok(allowed);
         }
-        let mut subscription = grant(&access, given, &who, Kind::Subscriptions(client.to_owned()));
-        if self.hub.is_some() {
-            // The hub reports the end of the connection.
-            subscription.until = FOREVER;
-        }
+        let subscription = self.grant(&access, given, &who, Kind::Subscriptions(client.to_owned()));
         Ok(self.registry.record_subscription(client, channel, subscription))
     }
 
@@ -83,8 +79,24 @@ impl Web {
     /// Records a connection, so that it can be closed when access is revoked.
     fn record(&self, access: &Access, given: &Credentials<'_>, who: &Who, client: &str) {
         if !client.is_empty() {
-            let connection = grant(access, given, who, Kind::Connection(client.to_owned()));
+            let connection = self.grant(access, given, who, Kind::Connection(client.to_owned()));
             self.registry.record(client.to_owned(), connection);
+        }
+    }
+
+    /// The access that is granted to `who`.
+    fn grant(&self, access: &Access, given: &Credentials<'_>, who: &Who, kind: Kind) -> Grant {
+        Grant {
+            kind,
+            user: who.key().to_owned(),
+            proof: match who {
+                Who::Visitor => Proof::Visitor,
+                Who::User(identity) => access.recheck_proof(given, identity),
+            },
+            digest: Some(digest(&access.channels(who).unwrap_or_default())),
+            subscriptions: BTreeSet::new(),
+            // The hub reports the end of the connection.
+            until: if self.hub.is_some() { FOREVER } else { expiry(who) },
         }
     }
 }
@@ -100,18 +112,4 @@ async fn subscriber(access: &Access, given: &Credentials<'_>, user: &str) -> Res
         return Ok(None);
     }
     Ok(access.user(user).await?.map(Who::User))
-}
-
-fn grant(access: &Access, given: &Credentials<'_>, who: &Who, kind: Kind) -> Grant {
-    Grant {
-        kind,
-        user: who.key().to_owned(),
-        proof: match who {
-            Who::Visitor => Proof::Visitor,
-            Who::User(identity) => access.recheck_proof(given, identity),
-        },
-        digest: Some(digest(&access.channels(who).unwrap_or_default())),
-        subscriptions: BTreeSet::new(),
-        until: expiry(who),
-    }
 }

@@ -56,7 +56,8 @@ impl HubAuthority {
         }
         let access = self.web.access();
         if access.knows_users() && !token.sub.is_empty() {
-            let proof = self.proof(&token);
+            // Its client can get another one.
+            let proof = self.proof(&token).ok_or(Refusal::Error(Error::TOKEN_EXPIRED))?;
             let has_session = matches!(proof, Proof::Session(_));
             let who = access.identify_proof(proof).await.map_err(|error| unknown(&error))?;
             let is_user = who.key() == token.sub;
@@ -78,14 +79,14 @@ impl HubAuthority {
         })
     }
 
-    /// What identifies the user of a token: the session that it was issued for, if this process issued it, or else only the key.
-    fn proof(&self, token: &Token) -> Proof {
-        let of_session = || {
-            let key = super::token::key(&token.sub, &token.sid, &token.channels);
-            self.web.registry.proof(&key)
-        };
-        let known = (!token.sid.is_empty() && token.iss == token::ISSUER).then(of_session);
-        known.flatten().unwrap_or_else(|| Proof::Key(token.sub.clone()))
+    /// What identifies the user of a token: the session that it was issued for, or the key if there is none. `None` if another process
+    /// issued it for a session, of whose end this one would not learn.
+    fn proof(&self, token: &Token) -> Option<Proof> {
+        if token.sid.is_empty() || token.iss != token::ISSUER {
+            return Some(Proof::Key(token.sub.clone()));
+        }
+        let key = super::token::key(&token.sub, &token.sid, &token.channels);
+        self.web.registry.proof(&key)
     }
 
     /// Records a connection, so that it is closed when its session ends, its user is gone, or the channels of a token of ours no longer
@@ -95,13 +96,14 @@ impl HubAuthority {
         if token.sub.is_empty() || !self.web.access().knows_users() {
             return;
         }
+        let Some(proof) = self.proof(token) else { return };
         let grant = Grant {
             kind: Kind::Connection(client.to_owned()),
             user: token.sub.clone(),
-            proof: self.proof(token),
+            proof,
             digest: (token.iss == token::ISSUER).then(|| digest(&token.channels)),
             subscriptions: BTreeSet::new(),
-            until: if token.exp > 0 { token.exp } else { FOREVER },
+            until: FOREVER,
         };
         self.web.registry.record(client.to_owned(), grant);
     }
@@ -168,6 +170,9 @@ impl Authority for HubAuthority {
         }
         if given != Some(digest(&token.channels)) {
             return Err(Disconnect::INSUFFICIENT_STATE.into());
+        }
+        if self.proof(&token).is_none() {
+            return Ok(None);
         }
         self.record(client, &token);
         // A token without an expiry is checked again in a year.

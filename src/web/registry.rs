@@ -13,8 +13,8 @@ const LARGEST: usize = 200_000;
 /// The most subscriptions of one connection that are recorded; further ones are refused. Servers limit a client to 128 at once, and
 /// Centrifugo does not report when one ends.
 const SUBSCRIPTIONS: usize = 1024;
-/// Seconds after which a connection that should have been refreshed counts as gone.
-const UNREFRESHED: u64 = 60;
+/// Seconds after which a connection that should have been refreshed counts as gone: servers repeat a refresh that failed after 60 s.
+const UNREFRESHED: u64 = 150;
 /// The expiry of a grant without one; adding a few seconds does not overflow.
 pub(super) const FOREVER: u64 = u64::MAX / 2;
 
@@ -54,15 +54,16 @@ pub(super) struct Grant {
 }
 
 impl Registry {
-    /// Records a grant; a connection that is refreshed keeps its subscriptions.
-    pub(super) fn record(&self, key: String, mut grant: Grant) {
+    /// Records a grant; a connection that is refreshed keeps its subscriptions. Returns whether there was capacity for it.
+    pub(super) fn record(&self, key: String, mut grant: Grant) -> bool {
         let mut all = self.lock();
         if let Some(known) = all.get_mut(&key) {
             grant.subscriptions = std::mem::take(&mut Arc::make_mut(known).subscriptions);
         } else if !has_capacity(all.len(), &grant) {
-            return;
+            return false;
         }
         all.insert(key, Arc::new(grant));
+        true
     }
 
     /// Records a subscription; `grant` is its connection, if this process has not admitted that. Returns whether there was capacity for
@@ -179,13 +180,13 @@ mod tests {
         registry.record("c".to_owned(), grant(100));
         registry.record("d".to_owned(), grant(100));
         assert!(registry.record_subscription("c", "room:1", grant(0)) && registry.record_subscription("d", "room:2", grant(100)));
-        registry.record("c".to_owned(), grant(200));
-        assert_eq!(registry.all(160).len(), 2);
-        let all = registry.all(161);
+        registry.record("c".to_owned(), grant(400));
+        assert_eq!(registry.all(100 + UNREFRESHED).len(), 2);
+        let all = registry.all(101 + UNREFRESHED);
         assert_eq!(all.len(), 1);
         assert!(all[0].1.subscriptions.contains("room:1"));
         registry.remove_subscription("c", "room:1");
-        assert!(registry.all(161)[0].1.subscriptions.is_empty());
+        assert!(registry.all(101 + UNREFRESHED)[0].1.subscriptions.is_empty());
         registry.remove("c");
         assert!(registry.all(0).is_empty());
     }

@@ -71,8 +71,8 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
     };
     match token::sign(&claims, secret) {
         Ok(token) => {
-            if let Some(session) = session {
-                record(web, session, &claims);
+            if session.is_some_and(|session| !record(web, session, &claims)) {
+                return (StatusCode::SERVICE_UNAVAILABLE, "too many connections\n").into_response();
             }
             Json(json!({ "token": token, "expires": exp })).into_response()
         }
@@ -80,8 +80,9 @@ async fn issue(web: &Web, headers: &HeaderMap) -> Response {
     }
 }
 
-/// Records that connections may have been opened with a token, so that they can be closed when access is revoked.
-fn record(web: &Web, session: Proof, claims: &Claims<'_>) {
+/// Records that connections may have been opened with a token, so that they can be closed when access is revoked. Returns whether there
+/// was capacity for it.
+fn record(web: &Web, session: Proof, claims: &Claims<'_>) -> bool {
     let grant = Grant {
         kind: Kind::Token(claims.channels.to_vec()),
         user: claims.sub.to_owned(),
@@ -90,7 +91,7 @@ fn record(web: &Web, session: Proof, claims: &Claims<'_>) {
         subscriptions: BTreeSet::new(),
         until: claims.exp,
     };
-    web.registry.record(key(claims.sub, claims.sid, claims.channels), grant);
+    web.registry.record(key(claims.sub, claims.sid, claims.channels), grant)
 }
 
 /// The registry's key of a token. A token with other channels does not replace it: connections may still be opened with either.

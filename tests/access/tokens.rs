@@ -7,8 +7,9 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::attacks::refused_at_last;
-use crate::support::process::instant;
+use crate::support::process::{Process, instant};
 use crate::support::site::{Browser, ORIGIN, Site};
+use crate::support::wait::SOON;
 
 const LOBBY: &str = "[channels.'lobby:{x}']\nallow = 'users'\n";
 
@@ -283,4 +284,24 @@ async fn a_log_out_cuts_no_connection_that_the_token_of_another_session_has_open
     );
     site.centrifugo.publish("users", &json!("still here")).await;
     assert_eq!(second.next().await, Ok(("users".to_owned(), json!("still here"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_a_hub_that_was_restarted_opens_nothing_and_is_exchanged_for_another() {
+    let mut site = Site::on_hub(18, "").await;
+    let cookie = format!("sessionid={}", site.python("user('a'); print(cookie(login('a')))").await);
+    let ask = [("Origin", ORIGIN), ("Cookie", cookie.as_str())];
+    let (_, kept) = token(&site, &ask).await;
+    site.instant.signal("TERM").await;
+    site.instant.wait(SOON).await;
+    site.instant = Process::instant(site.folder.path(), &["run"], &[]);
+    site.instant.line("leading", SOON).await;
+    // The new process does not know the session of the former one's token, and so would not learn of its end.
+    let kept = json!({ "token": kept["token"] });
+    assert_eq!(Browser::try_open(&site, "", kept).await.err(), Some(109));
+    let (_, next) = token(&site, &ask).await;
+    let mut browser = Browser::try_open(&site, "", json!({ "token": next["token"] })).await.unwrap();
+    let end = "from django.contrib.sessions.models import Session; Session.objects.all().delete()";
+    site.python(end).await;
+    assert_eq!(browser.next().await, Err(4001));
 }

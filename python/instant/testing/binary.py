@@ -67,7 +67,8 @@ def database_url(using: str, database: str | None = None) -> str:
         raise ImproperlyConfigured(f"the database {using!r} is not PostgreSQL")
     found: dict[str, Any] = connection.settings_dict
     options: dict[str, Any] = found["OPTIONS"]
-    if "PGSERVICE" in os.environ or "," in str(found["HOST"]) or any(options.get(name) for name in FOLLOWED):
+    named = [str(found["HOST"])] if found["HOST"] else [os.environ.get(name, "") for name in ("PGHOST", "PGHOSTADDR")]
+    if "PGSERVICE" in os.environ or any("," in hosts for hosts in named) or any(options.get(name) for name in FOLLOWED):
         found, options = followed(connection)
     parameters = {name: str(options[name]) for name in PARAMETERS if options.get(name)}
     # What is not set is found as for Django: in libpq's variables, or as the socket of this machine.

@@ -97,6 +97,34 @@ allow = 'select 1 from away($id)'
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_fails_on_what_a_table_contains_empties_no_room() {
+    let rule = "
+[channels.'level:{id}']
+allow = 'select 1 from level where id = $id and least::int <= 3'
+";
+    let site = Site::on_hub(18, rule).await;
+    let client = site.django.database.connect().await;
+    client
+        .batch_execute("create table level (id int, least text); insert into level values (1, '2'), (2, '2')")
+        .await
+        .unwrap();
+    let mut browser = Browser::open(&site, &site.new_user("a").await).await;
+    for room in ["level:1", "level:2"] {
+        assert_eq!(browser.subscribe(room).await, Ok(()));
+    }
+    assert_eq!(browser.subscribe("level:none").await, Err(403), "no room has that name");
+    client
+        .batch_execute("update level set least = 'high' where id = 1; delete from level where id = 2")
+        .await
+        .unwrap();
+    let line = site.instant.line("a rule's query fails", SOON).await;
+    assert!(line.contains("level:{id}"), "{line}");
+    site.instant.line("channel=\"level:2\"", SOON).await;
+    site.centrifugo.publish("level:1", &json!("still here")).await;
+    assert_eq!(browser.next().await, Ok(("level:1".to_owned(), json!("still here"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_rooms_whose_rule_is_slow_are_asked_about_side_by_side() {
     let rule = "
 [channels.'room:{room_id}']
