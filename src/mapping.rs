@@ -118,7 +118,7 @@ impl Mapping {
     }
 
     /// Maps a change by the rule `number` of its watch, as it is now: to a publication, or to nothing. With `left`, to the publication for
-    /// the former audience. `rows` holds the rows that [`Self::roots`] and [`Self::further`] request.
+    /// the former audience. `rows` holds the rows that [`Self::roots`] and [`Self::children`] request.
     ///
     /// # Errors
     /// When the rule no longer exists, or it fails. The reason is human-readable.
@@ -192,7 +192,7 @@ impl Mapping {
     }
 
     /// Maps a change by all rules, and appends their outcomes: none, one, or several. `rows` holds the rows that [`Self::roots`] and
-    /// [`Self::further`] request. Returns false if the change's source is not [known](Self::knows).
+    /// [`Self::children`] request. Returns false if the change's source is not [known](Self::knows).
     pub fn map(&self, change: &Change<'_>, rows: &dyn RelatedRows, outcomes: &mut Vec<Outcome>) -> bool {
         let failure = |origin, reason| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
