@@ -200,7 +200,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale) -> Section {
     }
 }
 
-/// How long a connection's first write takes, where nothing publishes the changes or sessions of their own do.
+/// How long a connection's first write takes.
 async fn first_writes(contestants: &[Contestant]) -> Table {
     let mut table = Table::new(["a connection's", "first write, ms", "tenth write, ms"]);
     let ways: Vec<usize> = (0..WAYS.len())

@@ -75,23 +75,23 @@ impl Rule {
             }
             question.fetch_one(pool).await
         };
-        match evaluate(&statements.answer).await {
-            // Either the channel's text is not of its type, and no room has that name, or the query fails on what the tables contain.
-            Err(error) if is_bad_value(&error) => match evaluate(&statements.values).await {
-                Ok(true) => Err(self.broken(error)),
-                Ok(false) => Ok(false),
-                Err(error) if is_bad_value(&error) => Ok(false),
-                Err(error) => Err(self.broken(error)),
-            },
-            Err(error) => {
-                if is_about_statement(&error) {
-                    // A migration may have changed a type; the next evaluation reads it again.
-                    self.keep(None);
-                }
-                Err(self.broken(error))
+        let allowed = evaluate(&statements.answer).await;
+        // Either the channel's text is not of its type, and no room has that name, or the query fails on what the tables contain.
+        if allowed.as_ref().is_err_and(is_bad_value) {
+            match evaluate(&statements.values).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) if is_bad_value(&error) => return Ok(false),
+                Err(error) => return Err(self.broken(error)),
             }
-            allowed => allowed.map_err(|error| self.broken(error)),
         }
+        allowed.map_err(|error| {
+            if is_about_statement(&error) {
+                // A migration may have changed a type; the next evaluation reads it again.
+                self.keep(None);
+            }
+            self.broken(error)
+        })
     }
 
     /// Returns the record of an evaluation, with the values of the variables and the answer.

@@ -204,13 +204,13 @@ mod tests {
         assert_eq!((found.sub.as_str(), found.exp, found.channels.len()), ("42", 100, 1));
         assert_eq!(verify(&token, &secret, 100), Err(Invalid::Expired));
         assert_eq!(verify(&token, &SecretString::from("other"), 99), Err(Invalid::Forged));
-        let of_script = |payload: &str| {
-            let signed = format!(
-                "{}.{}",
-                URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#),
-                URL_SAFE_NO_PAD.encode(payload)
-            );
+        let signed = |header: &str, payload: &str| {
+            let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
             let signature = URL_SAFE_NO_PAD.encode(mac::digest(b"secret", signed.as_bytes()));
+            (signed, signature)
+        };
+        let of_script = |payload: &str| {
+            let (signed, signature) = signed(r#"{"alg":"HS256"}"#, payload);
             verify(&format!("{signed}.{signature}"), &secret, 99)
         };
         assert_eq!(
@@ -221,12 +221,7 @@ mod tests {
         for forged in ["", "a.b.c", "..", &token[1..], &token[..token.len() - 1]] {
             assert_eq!(verify(forged, &secret, 99), Err(Invalid::Forged), "{forged}");
         }
-        let signed = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
-            URL_SAFE_NO_PAD.encode(r#"{"sub":"1"}"#)
-        );
-        let signature = URL_SAFE_NO_PAD.encode(mac::digest(b"secret", signed.as_bytes()));
+        let (signed, signature) = signed(r#"{"alg":"none"}"#, r#"{"sub":"1"}"#);
         for forged in [format!("{signed}.{signature}"), format!("{signed}.")] {
             assert_eq!(verify(&forged, &secret, 99), Err(Invalid::Forged), "{forged}");
         }

@@ -6,7 +6,7 @@ use super::identifier::{QualifiedName, identifier};
 use super::installed::{FoundFunction, FoundTrigger, Shape, State};
 use super::pause::PAUSED;
 use super::schema::SchemaState;
-use super::trigger::{self, Function, ROW_TRIGGER, TRUNCATE_TRIGGER};
+use super::trigger::{self, Function, LOCK_TIMEOUT, ROW_TRIGGER, TRUNCATE_TRIGGER};
 use super::watch::Watch;
 use crate::change::Operation;
 
@@ -65,7 +65,7 @@ impl Step {
     /// the step has locked the table, so it waits no longer than a trigger for the sequence.
     fn counting(mut self, gap: bool) -> Self {
         if let Some(sql) = self.sql.as_mut().filter(|_| gap) {
-            sql.push_str(";\nset local lock_timeout = '50ms';\nselect nextval('instant.lost')");
+            *sql = format!("{sql};\nset local lock_timeout = '{LOCK_TIMEOUT}';\nselect nextval('instant.lost')");
             self.counts_loss = true;
         }
         self

@@ -11,6 +11,7 @@ use super::identifier::{QualifiedName, dollar_quoted, identifier, literal};
 use super::watch::{Column, Encoding, Watch};
 use crate::change::{Operation, Operations};
 
+pub(crate) use guard::LOCK_TIMEOUT;
 pub use name::function_name;
 
 /// The name of the row trigger. It sorts before every ordinary name: otherwise, the event of an application's trigger that updates its own

@@ -111,7 +111,7 @@ fn answer(mapping: &Mapping, line: &str) -> serde_json::Result<String> {
     if !missing.is_empty() {
         let need = missing.into_iter().map(|(lookup, keys)| Need {
             lookup,
-            statement: foreign_statement(&mapping.lookups()[lookup.0]),
+            statement: foreign_statement(mapping.lookup(lookup)),
             keys: keys.into_iter().collect(),
         });
         return serde_json::to_string(&Answer::Need { need: need.collect() });

@@ -15,6 +15,12 @@ impl Mapping {
         &self.relations.lookups
     }
 
+    /// Returns a lookup.
+    #[must_use]
+    pub fn lookup(&self, id: LookupId) -> &Lookup {
+        &self.relations.lookups[id.0]
+    }
+
     /// Returns the lookup of a relation.
     #[must_use]
     pub fn lookup_of(&self, relation: RelationId) -> LookupId {

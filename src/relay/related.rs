@@ -140,7 +140,7 @@ impl RelatedLoader {
                 none => none.insert(Lookups::connect(&self.database).await?),
             };
             let keys: Vec<Arc<str>> = keys.into_iter().collect();
-            match session.read(lookup.0, &rules.lookups()[lookup.0], &keys).await? {
+            match session.read(lookup.0, rules.lookup(lookup), &keys).await? {
                 Answer::Rows(rows) => self.cache.fill(lookup, keys, rows),
                 Answer::Refused(reason) => self.cache.refused(lookup, reason),
             }

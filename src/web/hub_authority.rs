@@ -59,7 +59,7 @@ impl HubAuthority {
             // Its client can get another one.
             let proof = self.proof(&token).ok_or(Refusal::Error(Error::TOKEN_EXPIRED))?;
             let has_session = matches!(proof, Proof::Session(_));
-            let who = access.identify_proof(proof).await.map_err(|error| unknown(&error))?;
+            let who = access.identify_proof(proof.clone()).await.map_err(|error| unknown(&error))?;
             let is_user = who.key() == token.sub;
             if !is_user && !has_session {
                 return Err(UNAUTHORIZED.into());
@@ -68,9 +68,9 @@ impl HubAuthority {
             if !is_user || is_ours && access.channels(&who).as_ref() != Some(&token.channels) {
                 return Err(Refusal::Error(Error::TOKEN_EXPIRED));
             }
+            self.record(client, &token, proof);
         }
         *self.given() = Some(digest(&token.channels));
-        self.record(client, &token);
         Ok(Admission {
             user: token.sub,
             channels: token.channels,
@@ -92,11 +92,7 @@ impl HubAuthority {
     /// Records a connection, so that it is closed when its session ends, its user is gone, or the channels of a token of ours no longer
     /// match. The channels that a script has signed are the script's responsibility; where the site itself identifies users, they cannot
     /// be looked up.
-    fn record(&self, client: &str, token: &Token) {
-        if token.sub.is_empty() || !self.web.access().knows_users() {
-            return;
-        }
-        let Some(proof) = self.proof(token) else { return };
+    fn record(&self, client: &str, token: &Token, proof: Proof) {
         let grant = Grant {
             kind: Kind::Connection(client.to_owned()),
             user: token.sub.clone(),
@@ -171,10 +167,10 @@ impl Authority for HubAuthority {
         if given != Some(digest(&token.channels)) {
             return Err(Disconnect::INSUFFICIENT_STATE.into());
         }
-        if self.proof(&token).is_none() {
-            return Ok(None);
+        if self.web.access().knows_users() && !token.sub.is_empty() {
+            let Some(proof) = self.proof(&token) else { return Ok(None) };
+            self.record(client, &token, proof);
         }
-        self.record(client, &token);
         // A token without an expiry is checked again in a year.
         let forever = access::now() + 365 * 24 * 60 * 60;
         Ok(Some(if token.exp > 0 { token.exp } else { forever }))

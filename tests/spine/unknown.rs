@@ -27,6 +27,17 @@ target = 'public'
 const SAID: &str = "changes of a table that the running rules do not have";
 
 impl Stack {
+    /// Renames the watched table, and applies a file with its new name, which the relay has not read.
+    async fn rename(&mut self) {
+        let client = self.django.database.connect().await;
+        client
+            .batch_execute("alter table shop_tag rename to shop_label")
+            .await
+            .unwrap();
+        self.reconfigure("model = 'shop.Tag'", "table = 'public.shop_label'");
+        self.command(&["apply"], 0).await;
+    }
+
     async fn reload(&self, before: usize) {
         self.relay.signal("HUP").await;
         self.relay.another_line("the rules were read again", before, SOON).await;
@@ -41,12 +52,7 @@ async fn what_was_written_to_a_renamed_table_before_the_reload_is_told_as_a_loss
     stack.events("Order.objects.create(number='1')").await;
     assert!(unknown().await < 0.5, "a source that no rule wants is known");
     let client = stack.django.database.connect().await;
-    client
-        .batch_execute("alter table shop_tag rename to shop_label")
-        .await
-        .unwrap();
-    stack.reconfigure("model = 'shop.Tag'", "table = 'public.shop_label'");
-    stack.command(&["apply"], 0).await;
+    stack.rename().await;
     let write = "insert into shop_label (name) values (gen_random_uuid()::text), (gen_random_uuid()::text)";
     client.batch_execute(write).await.unwrap();
     client.batch_execute(write).await.unwrap();
@@ -130,12 +136,7 @@ async fn a_relay_whose_role_may_not_count_a_loss_says_so_and_goes_on() {
 async fn a_relay_that_cannot_count_a_loss_for_now_publishes_on_and_counts_it_later() {
     let mut stack = Stack::start(18, RULES).await;
     let client = stack.django.database.connect().await;
-    client
-        .batch_execute("alter table shop_tag rename to shop_label")
-        .await
-        .unwrap();
-    stack.reconfigure("model = 'shop.Tag'", "table = 'public.shop_label'");
-    stack.command(&["apply"], 0).await;
+    stack.rename().await;
     let write = "insert into shop_label (name) values (gen_random_uuid()::text)";
     client.batch_execute(write).await.unwrap();
     stack.relay.line(SAID, SOON).await;

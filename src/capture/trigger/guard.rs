@@ -6,7 +6,7 @@ use crate::capture::watch::Watch;
 
 /// The limit on the wait of a transaction's first insert for the outbox's lock, which only an `alter table` takes, and of a loss for being
 /// counted. The function has a setting of its own, without a limit, which undoes this one when the function ends.
-const LOCK_TIMEOUT: &str = "50ms";
+pub(crate) const LOCK_TIMEOUT: &str = "50ms";
 
 /// Returns the guarded insert. Only the first one of a transaction has a block of its own, since a block that writes burns a transaction
 /// ID; afterwards the transaction holds the outbox's lock. For anything else (a page, the table of its large values) a row waits without a

@@ -2,6 +2,7 @@
 
 use tokio_postgres::{Client, Error};
 
+use crate::capture::trigger::LOCK_TIMEOUT;
 use crate::outbox::Losses;
 
 /// The count of lost changes, from `instant.lost`; the sequence's first value is 0.
@@ -29,6 +30,8 @@ pub(in crate::outbox) async fn record_announced(client: &Client, counted: i64) -
 /// `alter sequence` locks until its transaction ends. Both statements are one transaction, with which the limit ends.
 pub(in crate::outbox) async fn add(client: &Client) -> Result<(), Error> {
     client
-        .batch_execute("select set_config('lock_timeout', '50ms', true); select nextval('instant.lost')")
+        .batch_execute(&format!(
+            "select set_config('lock_timeout', '{LOCK_TIMEOUT}', true); select nextval('instant.lost')"
+        ))
         .await
 }
